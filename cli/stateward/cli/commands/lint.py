@@ -1,0 +1,137 @@
+"""`stateward lint`: manifests judged as created, or as changes and deletions of older ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import click
+
+from stateward.cli import inputs, manifests, text
+from stateward.policies.engine import Verdict, evaluate
+from stateward.policies.policy import Policy
+from stateward.policies.request import Request, User
+from stateward.policies.view import MemoryView, kind_of_object, metadata_of, nothing_complete, text_of
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One object's way from old to new manifests."""
+
+    old: manifests.Document | None
+    new: manifests.Document | None
+
+    @property
+    def document(self) -> manifests.Document:
+        """Where findings point: the new manifest, or the old one of what is gone."""
+        found = self.new or self.old
+        if found is None:
+            raise ValueError("an edit of nothing")
+        return found
+
+
+@click.command("lint")
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--old", multiple=True, metavar="PATH", help="The manifests before: judge changes and deletions.")
+@click.option("--context", "-c", multiple=True, metavar="PATH", help="What else exists: looked at, not judged.")
+@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
+@click.option("--profile", metavar="NAME", help="baseline@1, production@1 (default) or strict@1.")
+@click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339); for waivers and backups.")
+def command(
+    paths: tuple[str, ...],
+    old: tuple[str, ...],
+    context: tuple[str, ...],
+    policy_file: str | None,
+    profile: str | None,
+    now: str | None,
+) -> None:
+    """Check manifests: files, folders, or - for standard input.
+
+    Each object is judged as created; with --old as a change of what was there, and what is missing as deleted. All
+    manifests given are each other's context. Exit code 1 if something is refused, 2 if a file cannot be read.
+    """
+    policy = inputs.read_policy(policy_file, profile)
+    moment = inputs.read_now(now)
+    after = manifests.load(paths, sys.stdin.buffer)
+    before = manifests.load(old, None)
+    others = manifests.load(context, None)
+    problems = [*after.problems, *before.problems, *others.problems]
+    # What is broken is not gone: without every new manifest a missing one means nothing.
+    edits = list(pair(before.documents, after.documents, deletions=not after.problems) if old else created(after))
+    view = MemoryView(
+        (one.object for one in [*others.documents, *before.documents, *after.documents]), nothing_complete
+    )
+    home = {id(one.object): one for one in [*before.documents, *after.documents]}
+    counts = {"deny": 0, "warn": 0}
+    for edit in edits:
+        verdict = judge(edit, view, policy, moment)
+        for one in verdict.judged:
+            if one.action in counts or one.waiver is not None:
+                counts[one.action] = counts.get(one.action, 0) + 1
+                place = home.get(id(one.finding.on), edit.document)
+                click.echo(text.finding(one, verdict, place, moment) + "\n")
+        for note in verdict.notes:
+            click.echo(f"{edit.document.source}: note: {note}\n")
+        for rule, fault in verdict.faults.items():
+            click.echo(
+                f"error: {edit.document.source}: {rule} failed on this object ({fault}); please report it", err=True
+            )
+    for problem in problems:
+        click.echo(f"{click.style(inputs.where(problem), bold=True)}: error: {problem.message}", err=True)
+    _summary(edits, counts, problems, [*after.skipped, *before.skipped])
+    sys.exit(2 if problems else 1 if counts["deny"] else 0)
+
+
+def created(loaded: manifests.Loaded) -> Iterator[Edit]:
+    """Every object as created."""
+    for document in loaded.documents:
+        yield Edit(None, document)
+
+
+def pair(old: Iterable[manifests.Document], new: Iterable[manifests.Document], *, deletions: bool) -> Iterator[Edit]:
+    """Old and new manifests by kind, namespace and name. A changed apiVersion of the same group is no other object."""
+    before = {key(one): one for one in old}
+    for document in new:
+        yield Edit(before.pop(key(document), None), document)
+    if deletions:
+        for document in before.values():
+            yield Edit(document, None)
+
+
+def key(document: manifests.Document) -> Key:
+    """What makes an object the same in two sets of manifests."""
+    metadata = metadata_of(document.object)
+    return kind_of_object(document.object), text_of(metadata, "namespace"), text_of(metadata, "name")
+
+
+def judge(edit: Edit, view: MemoryView, policy: Policy, now: float) -> Verdict:
+    """The verdict on one edit, as if it were made by the author of the manifests."""
+    kind, namespace, name = key(edit.document)
+    request = Request(
+        kind=kind,
+        operation="CREATE" if edit.old is None else "DELETE" if edit.new is None else "UPDATE",
+        name=name,
+        namespace=name if kind == "Namespace" else namespace,
+        object=edit.new.object if edit.new is not None else None,
+        old=edit.old.object if edit.old is not None else None,
+        user=User("lint"),
+    )
+    return evaluate(request, view, policy, now=now, unknown="deny" if policy.profile == "strict" else "silent")
+
+
+def _summary(edits: list[Edit], counts: dict[str, int], problems: list[manifests.Problem], skipped: list[str]) -> None:
+    files = len({edit.document.source for edit in edits})
+    parts = [f"{len(edits)} object{'s' if len(edits) != 1 else ''} in {files} file{'s' if files != 1 else ''}"]
+    parts.append(click.style(f"{counts['deny']} refused", fg="red" if counts["deny"] else "green"))
+    if counts["warn"]:
+        parts.append(click.style(f"{counts['warn']} warned", fg="yellow"))
+    if counts.get("audit"):
+        parts.append(f"{counts['audit']} waived")
+    if problems:
+        parts.append(click.style(f"{len(problems)} input error{'s' if len(problems) != 1 else ''}", fg="red"))
+    if skipped:
+        parts.append(f"{len(skipped)} file{'s' if len(skipped) != 1 else ''} without objects passed over")
+    click.echo(", ".join(parts), err=True)

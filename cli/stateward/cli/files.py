@@ -1,0 +1,151 @@
+"""Which files a command line means, and their text: folders, standard input, encodings, limits."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from stateward.cli.positions import Text
+
+STDIN: Final = "<stdin>"
+"""The source of what comes from standard input."""
+MAX_BYTES: Final = 64 * 2**20
+"""Larger files are not read; the API server itself takes 3 MiB a request."""
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+"""The files that are read inside a folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An input that cannot be read as it stands; line and column count from 1, None where there is no place."""
+
+    source: str
+    line: int | None
+    column: int | None
+    message: str
+
+
+@dataclass(slots=True)
+class Given:
+    """A file to read; `named` says that the user named it, and not only a folder around it."""
+
+    source: str
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The files to read, in order, each once; what cannot be found; what was left out inside folders."""
+
+    files: list[Given]
+    problems: list[Problem]
+    skipped: list[str]
+
+
+_Identity = tuple[int, int] | str  # device and file number, or standard input
+_Seen = dict[_Identity, Given]
+
+
+def choose(paths: Iterable[str | Path]) -> Choice:
+    """The files that paths mean: "-" is standard input, a folder every manifest below it in the order of the names.
+
+    Hidden folders are left out, and so are linked ones (as kubectl does), so no loop of links is ever followed.
+    """
+    choice = Choice([], [], [])
+    seen: _Seen = {}
+    for path in map(str, paths):
+        if path == "-":
+            _take(choice, seen, STDIN, Given(STDIN, named=True))
+            continue
+        try:
+            info = os.stat(path)
+            if stat.S_ISDIR(info.st_mode):
+                for source in sorted(_below(path, choice), key=lambda each: each.split(os.sep)):
+                    _take_found(choice, seen, source)
+            else:
+                _take(choice, seen, (info.st_dev, info.st_ino), Given(path, named=True))
+        except FileNotFoundError:
+            message = 'the path does not exist. Correct it, or give "-" to read standard input.'
+            choice.problems.append(Problem(path, None, None, message))
+        except (OSError, ValueError) as error:
+            choice.problems.append(_unreadable(path, error))
+    return choice
+
+
+def _take(choice: Choice, seen: _Seen, identity: _Identity, new: Given) -> None:
+    """Add a file unless it is there under this or another name: a finding twice helps no one."""
+    if identity in seen:
+        seen[identity].named |= new.named
+    else:
+        seen[identity] = new
+        choice.files.append(new)
+
+
+def _take_found(choice: Choice, seen: _Seen, source: str) -> None:
+    try:
+        info = os.stat(source)
+    except OSError as error:  # a link to nothing, or to itself
+        choice.problems.append(_unreadable(source, error))
+        return
+    if stat.S_ISREG(info.st_mode):
+        _take(choice, seen, (info.st_dev, info.st_ino), Given(source, named=False))
+    else:  # reading a pipe would wait for ever
+        choice.skipped.append(source)
+
+
+def _below(folder: str, choice: Choice) -> Iterator[str]:
+    waiting = [folder]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if not entry.name.startswith("."):
+                            waiting.append(entry.path)
+                    elif entry.name.lower().endswith(SUFFIXES):
+                        yield entry.path
+                    elif entry.is_symlink() and entry.is_dir() and not entry.name.startswith("."):
+                        choice.skipped.append(entry.path)
+        except OSError as error:
+            choice.problems.append(_unreadable(folder, error))
+
+
+def _unreadable(source: str, error: OSError | ValueError) -> Problem:
+    reason = getattr(error, "strerror", None) or str(error)
+    return Problem(source, None, None, f"the input cannot be read: {reason}. Check the path and its permissions.")
+
+
+def content(file: Given, stdin: BinaryIO | None) -> Text | Problem:
+    """The text of a file: UTF-8, or UTF-16 with a byte order mark; at most MAX_BYTES."""
+    try:
+        if file.source == STDIN:
+            data = stdin.read(MAX_BYTES + 1) if stdin else b""
+        else:
+            with open(file.source, "rb") as handle:
+                data = handle.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        return _unreadable(file.source, error)
+    if len(data) > MAX_BYTES:
+        message = f"the input is larger than {MAX_BYTES >> 20} MiB; no manifest is. Split it, or leave it out."
+        return Problem(file.source, None, None, message)
+    return _decoded(file.source, data or b"")
+
+
+def _decoded(source: str, data: bytes) -> Text | Problem:
+    if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return Problem(source, 1, 1, "the text is UTF-32; Kubernetes reads UTF-8. Save the file as UTF-8.")
+    encoding, body = "utf-8", data.removeprefix(b"\xef\xbb\xbf")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding, body = ("utf-16-le" if data[0] == 0xFF else "utf-16-be"), data[2:]
+    try:
+        return Text(body.decode(encoding))
+    except UnicodeDecodeError as error:
+        before = Text(body[: error.start].decode(encoding, "replace"))
+        line, column = before.where(len(before.raw))
+        what = f"byte 0x{body[error.start]:02x} is not {encoding.upper()}"
+        return Problem(source, line, column, f"{what}; Kubernetes reads UTF-8. Save the file as UTF-8.")

@@ -1,0 +1,72 @@
+"""What commands read besides manifests: the policy, the time. Bad input ends with exit code 2 and a clear line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import NoReturn
+
+import click
+
+from stateward.cli import manifests
+from stateward.policies import data, policy, times
+from stateward.policies.rules import RULES
+from stateward.policies.view import Object
+
+
+def stop(message: str) -> NoReturn:
+    """Ends with exit code 2."""
+    click.echo(f"error: {message}", err=True)
+    sys.exit(2)
+
+
+def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
+    """The policy of a file; the built-in one without."""
+    if path is None:
+        if profile is None:
+            return policy.DEFAULT
+        try:
+            return policy.parse(
+                {"apiVersion": policy.API_VERSION, "kind": policy.KIND, "spec": {"profile": profile}}, RULES
+            )
+        except policy.PolicyError as error:
+            stop(str(error))
+    from pathlib import Path
+
+    try:
+        return policy.parse(data.read(Path(path)), RULES)
+    except data.DataError as error:
+        stop(str(error))
+    except policy.PolicyError as error:
+        stop(f"{path}: {error}")
+
+
+def read_now(text: str | None) -> float:
+    """The time given, or that of the clock."""
+    if text is None:
+        return time.time()
+    moment = times.parse(text)
+    if moment is None:
+        stop(f'--now: "{text}" is no RFC 3339 time; write one such as 2026-11-21T12:00:00Z')
+    return moment
+
+
+def read_context(paths: Iterable[str]) -> list[Object]:
+    """The objects of files and folders. Anything that cannot be read ends the command: context left out would lie."""
+    loaded = manifests.load(paths, None)
+    if loaded.problems:
+        for problem in loaded.problems:
+            click.echo(f"error: {where(problem)}: {problem.message}", err=True)
+        sys.exit(2)
+    return [document.object for document in loaded.documents]
+
+
+def where(problem: manifests.Problem) -> str:
+    """`file:line:column` as far as it is known."""
+    parts = [problem.source]
+    if problem.line is not None:
+        parts.append(str(problem.line))
+        if problem.column is not None:
+            parts.append(str(problem.column))
+    return ":".join(parts)

@@ -1,0 +1,238 @@
+"""Manifests from files, folders and standard input: every Kubernetes object, and where in the text its fields are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from stateward.cli.files import STDIN, Given, Problem, choose, content
+from stateward.cli.jsonread import json_values
+from stateward.cli.nodes import Node, json_tree, yaml_tree
+from stateward.cli.positions import Span, Text, find, repeated
+from stateward.cli.scalars import Fault, Json
+from stateward.cli.yamlread import Budget, documents
+
+__all__ = ["STDIN", "Document", "Loaded", "Problem", "Span", "load"]
+
+Prefix = tuple[str | int, ...]
+
+
+class _Part:
+    """One document in a text. Its tree is built when a place in it is first asked for."""
+
+    __slots__ = ("_end", "_nth", "_root", "start", "text")
+
+    def __init__(self, text: Text, start: int, end: int, nth: int | None) -> None:
+        """The document between two characters: JSON where nth is None, else the nth YAML document there."""
+        self.text = text
+        self.start = start
+        self._end = end
+        self._nth = nth
+        self._root: Node | None = None
+
+    @property
+    def root(self) -> Node:
+        if self._root is None:
+            body = self.text.raw[self.start : self._end]
+            root = json_tree(body) if self._nth is None else yaml_tree(body, self._nth)
+            self._root = root or Node(0, 0)
+        return self._root
+
+    def span(self, start: int, end: int) -> Span:
+        """The place of two characters of the document."""
+        return self.text.span(self.start + start, self.start + end)
+
+
+class Document:
+    """One Kubernetes object: `object` as the API server would get it, `source` and `index` (from 0) its document.
+
+    The items of a list share the index of their list; `prefix` is the path from the document to the item.
+    """
+
+    __slots__ = ("_part", "index", "object", "prefix", "source")
+
+    def __init__(self, source: str, index: int, obj: dict[str, Any], prefix: Prefix, part: _Part) -> None:
+        self.source = source
+        self.index = index
+        self.object = obj
+        self.prefix = prefix
+        self._part = part
+
+    def __repr__(self) -> str:
+        return f"Document({self.source!r}, {self.index}, {self.object.get('kind')!r})"
+
+    @property
+    def text(self) -> str:
+        """The text of the whole file."""
+        return self._part.text.raw
+
+    def locate(self, path: Sequence[str | int]) -> Span:
+        """The place of the value at a path of keys and indexes, in the whole file.
+
+        Where the path is longer than the object, the place of the key (in a list, of the item) at which it ends.
+        """
+        return self._part.span(*find(self._part.root, (*self.prefix, *path)))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What load gives: the objects in the order of the input, what is wrong with the input, what was left out.
+
+    `skipped` names files inside a folder that hold no Kubernetes object (values.yaml), pipes, and linked folders.
+    """
+
+    documents: list[Document]
+    problems: list[Problem]
+    skipped: list[str]
+
+
+def load(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> Loaded:
+    """Every Kubernetes object of files, folders and standard input ("-"). Raises nothing: a fault is a Problem.
+
+    A broken document loses neither the others of its file nor other files. YAML is read as Kubernetes reads it.
+    """
+    choice = choose(paths)
+    loaded = Loaded([], choice.problems, choice.skipped)
+    for file in choice.files:
+        text = content(file, stdin)
+        if isinstance(text, Problem):
+            loaded.problems.append(text)
+        elif not file.named and not _may_hold_object(text.raw):
+            loaded.skipped.append(file.source)
+        else:
+            _File(file, text).read(loaded)
+    return loaded
+
+
+def _may_hold_object(raw: str) -> bool:
+    """A quick look that spares reading, and refusing, what is no manifest; a NUL may hide UTF-16, so it counts."""
+    return ("apiVersion" in raw and "kind" in raw) or "\0" in raw
+
+
+class _File:
+    """Reads one file."""
+
+    def __init__(self, file: Given, text: Text) -> None:
+        self.file = file
+        self.text = text
+        self.documents: list[Document] = []
+        self.problems: list[Problem] = []
+        self.strangers: list[Problem] = []
+        self.broken = False
+        self.lists = 0
+
+    def read(self, loaded: Loaded) -> None:
+        index = 0
+        budget = Budget()
+        for start, end in _chunks(self.text.raw):
+            try:
+                for part, value, repeats in _values(self.text, start, end, budget):
+                    if value is None:
+                        continue
+                    if repeats:
+                        self._repeated(part)
+                    self._objects(part, index, (), value)
+                    index += 1
+            except Fault as fault:
+                self.broken = True
+                index += 1
+                self._problem(self.text.where(start + fault.index), fault.message)
+        known = bool(self.documents or self.lists)
+        if not (known or self.broken or self.file.named):
+            loaded.skipped.append(self.file.source)
+            return
+        if known:
+            self.problems += self.strangers
+        elif not self.broken:
+            message = "no Kubernetes object is in this input: nothing has an apiVersion and a kind. Give a manifest."
+            self.problems.append(Problem(self.file.source, None, None, message))
+        loaded.documents.extend(self.documents)
+        loaded.problems.extend(self.problems)
+
+    def _problem(self, place: tuple[int, int], message: str) -> None:
+        self.problems.append(Problem(self.file.source, *place, message))
+
+    def _repeated(self, part: _Part) -> None:
+        for name, first, again in repeated(part.root):
+            line = part.span(first.start, first.end).line
+            span = part.span(again.start, again.end)
+            self._problem(
+                (span.line, span.column),
+                f'key "{name}" appears twice in one mapping (first at line {line});'
+                " Kubernetes keeps the last one silently. Remove one of them.",
+            )
+
+    def _objects(self, part: _Part, index: int, prefix: Prefix, value: Json) -> None:
+        """Take an object, or every object of a list."""
+        if not isinstance(value, dict):
+            fault = "it is no mapping"
+        elif not (missing := [name for name in ("apiVersion", "kind") if not _is_text(value.get(name))]):
+            if not _is_list(value):
+                self.documents.append(Document(self.file.source, index, value, prefix, part))
+                return
+            self.lists += 1
+            for number, item in enumerate(value["items"]):
+                self._objects(part, index, (*prefix, "items", number), _typed(value, item))
+            return
+        else:
+            fault = f"it has no {' and no '.join(missing)}"
+        span = part.span(*find(part.root, prefix))
+        what = "this list item" if prefix else "this document"
+        message = f"{what} is no Kubernetes object: {fault}. Complete it, or leave it out."
+        self.strangers.append(Problem(self.file.source, span.line, span.column, message))
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_list(value: dict[str, Any]) -> bool:
+    """Whether an object is a list of objects; one with a name of its own is a resource whose kind ends so."""
+    metadata = value.get("metadata")
+    named = isinstance(metadata, dict) and metadata.get("name")
+    return value["kind"].endswith("List") and isinstance(value.get("items"), list) and not named
+
+
+def _typed(parent: dict[str, Any], item: Json) -> Json:
+    """An item with its kind: the API server leaves it out in its typed lists (PodList: Pod), kubectl writes it."""
+    kind = parent["kind"].removesuffix("List")
+    return {"apiVersion": parent["apiVersion"], "kind": kind, **item} if kind and isinstance(item, dict) else item
+
+
+# Kubernetes splits a file at lines with --- before it parses (apimachinery, util/yaml), and YAML allows no such line
+# inside a document; so a broken document ends there.
+_MARK: Final = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_AFTER_END: Final = re.compile(r"^\.\.\.[ \t]*\r?\n(?:(?:[ \t\r]*|[#%][^\n]*)\n)+\Z", re.MULTILINE)
+
+
+def _chunks(raw: str) -> Iterator[tuple[int, int]]:
+    """Where each document begins and ends. Directives (%YAML) are left out: they say nothing that Kubernetes heeds."""
+    marks = [match.start() for match in _MARK.finditer(raw)]
+    starts = marks if marks and not marks[0] else [0, *marks]
+    for start, end in zip(starts, [*starts[1:], len(raw)], strict=True):
+        if start or raw.startswith("---") or not _is_preamble(raw[:end]):
+            tail = _AFTER_END.search(raw, start, end)
+            yield start, tail.start() if tail else end
+
+
+def _is_preamble(head: str) -> bool:
+    return all(not line or line.isspace() or line.lstrip()[0] == "#" or line[0] == "%" for line in head.splitlines())
+
+
+def _values(text: Text, start: int, end: int, budget: Budget) -> Iterator[tuple[_Part, Json, bool]]:
+    """The documents between two characters; raises Fault with an index from `start`."""
+    chunk = text.raw[start:end]
+    mark = _MARK.match(chunk)
+    begin = mark.end() if mark else 0
+    begin = len(chunk) - len(chunk[begin:].lstrip(" \t\r\n"))
+    if chunk.startswith(("{", "["), begin):
+        values = json_values(chunk, begin)
+        if values is not None:
+            for each in values:
+                yield _Part(text, start + each.start, start + each.end, None), each.value, each.repeats
+            return
+    for nth, document in enumerate(documents(chunk, budget)):
+        yield _Part(text, start, end, nth), document.value, document.repeats

@@ -1,0 +1,63 @@
+"""Findings as text: the file, the line, the finding under it, why, what to do."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Final
+
+import click
+
+from stateward.cli.manifests import Document
+from stateward.policies.engine import Verdict
+from stateward.policies.finding import Judged
+from stateward.policies.message import waive_command
+
+_COLOURS: Final = {"deny": "red", "warn": "yellow", "audit": "blue"}
+WIDTH: Final = 118
+
+
+def finding(one: Judged, verdict: Verdict, document: Document, now: float) -> str:
+    """One finding, in several lines; colours are for click to strip where nobody sees them."""
+    path = one.finding.field or ("metadata", "name")
+    span = document.locate(path)
+    number = str(span.line)
+    gutter = " " * (3 + len(number))
+    about = verdict.service or f"{verdict.request.kind.partition('.')[0]} {_where(verdict)}"
+    colour = _COLOURS[one.action]
+    head = f"{document.source}:{span.line}:{span.column}: "
+    action = "waived" if one.waiver is not None else one.action
+    lines = [
+        f"{click.style(head, bold=True)}{one.rule} {click.style(action, fg=colour, bold=True)} {one.name} · {about}",
+        f"   {click.style(number, dim=True)} {click.style('│', dim=True)} {span.text}",
+    ]
+    marks = "^" * max(1, span.end_column - span.column)
+    indent = " " * (span.column - 1)
+    room = max(40, WIDTH - len(gutter) - 3 - len(indent) - len(marks))
+    first, *more = textwrap.wrap(one.finding.headline, room) or [""]
+    bar = click.style("│", dim=True)
+    lines.append(f"{gutter} {bar} {indent}{click.style(marks, fg=colour, bold=True)} {click.style(first, fg=colour)}")
+    further = f"{gutter} {bar} {indent}{' ' * len(marks)} "
+    lines += [f"{further}{click.style(line, fg=colour)}" for line in more]
+    lines += _labelled("why", one.finding.why)
+    if one.unknown:
+        lines += _labelled("note", f"{', '.join(one.unknown)} not given: what is there might excuse this")
+    if one.waiver is not None:
+        lines += _labelled("note", f"waived until {one.waiver.until}: {one.waiver.reason}")
+        return "\n".join(lines)
+    lines += _labelled("do", one.finding.remedy)
+    if one.action == "deny":
+        command = waive_command(verdict, one.rule, now)
+        lines.append(f"   {click.style('or  ', dim=True)} {command}   (waives this rule here, for an hour)")
+    return "\n".join(lines)
+
+
+def _labelled(label: str, text: str) -> list[str]:
+    if not text:
+        return []
+    first, *more = textwrap.wrap(text, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
+    return [f"   {click.style(label.ljust(4), dim=True)} {first}", *(f"        {line}" for line in more)]
+
+
+def _where(verdict: Verdict) -> str:
+    request = verdict.request
+    return f"{request.namespace}/{request.name}" if request.namespace else request.name

@@ -1,0 +1,116 @@
+"""What adapters read that is no single field: an image catalogue, the revision still running, placement, modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from stateward.policies.engines import recognise
+from stateward.policies.model import Placement
+from stateward.policies.paths import Path, dig
+from stateward.policies.version import Version
+from stateward.policies.view import UNKNOWN, Unknown, items_of, mapping_of, metadata_of, text_of
+
+if TYPE_CHECKING:
+    from stateward.policies.model import Service
+
+_CNPG: Final = "postgresql.cnpg.io"
+_HARD: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_SOFT: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def catalog_image(reference: Any, service: Service) -> str | Unknown | None:
+    """The image that a CloudNativePG `imageCatalogRef` names for its major (docs: image_catalog)."""
+    if type(reference) is not dict:
+        return UNKNOWN
+    kind = text_of(reference, "kind")
+    namespace = "" if kind == "ClusterImageCatalog" else service.namespace
+    found = service.view.get(f"{kind}.{_CNPG}", namespace, text_of(reference, "name"))
+    if found is UNKNOWN or found is None:
+        # Without the catalogue the major alone is still known, and it is what decides over a hop.
+        major = reference.get("major")
+        return f"catalog:{major}" if isinstance(major, int) and not isinstance(major, bool) else UNKNOWN
+    for row in items_of(mapping_of(found, "spec"), "images"):
+        if row.get("major") == reference.get("major"):
+            return text_of(row, "image")
+    return None
+
+
+def running_of_set(service: Service) -> Version | None:
+    """The version of the revision that a StatefulSet still runs, while a rollout is unfinished.
+
+    `status.currentRevision` names a ControllerRevision with the whole template (Kubernetes API, apps/v1).
+    """
+    status = mapping_of(service.object, "status")
+    current, update = text_of(status, "currentRevision"), text_of(status, "updateRevision")
+    if not current or current == update:
+        return None
+    revision = service.view.get("ControllerRevision.apps", service.namespace, current)
+    if revision is UNKNOWN or revision is None:
+        return None
+    spec = dig(revision, ("data", "spec", "template", "spec"))
+    found = recognise.recognise_pod(spec) if type(spec) is dict else None
+    return found[1].version if found is not None else None
+
+
+def placement_of_pod(pod: Mapping[str, Any], path: Path) -> Placement:
+    """Node selection and spread of a pod's specification. A hard topology spread counts as required."""
+    affinity = mapping_of(pod, "affinity")
+    anti = mapping_of(affinity, "podAntiAffinity")
+    required = [text_of(term, "topologyKey") for term in items_of(anti, _HARD)]
+    preferred = [text_of(mapping_of(term, "podAffinityTerm"), "topologyKey") for term in items_of(anti, _SOFT)]
+    for constraint in items_of(pod, "topologySpreadConstraints"):
+        hard = constraint.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule"
+        (required if hard else preferred).append(text_of(constraint, "topologyKey"))
+    tolerations = pod.get("tolerations")
+    return Placement(
+        node_selector=mapping_of(pod, "nodeSelector"),
+        node_affinity=mapping_of(affinity, "nodeAffinity"),
+        required=tuple(key for key in required if key),
+        preferred=tuple(key for key in preferred if key),
+        tolerations=tolerations if type(tolerations) is list else (),
+        path=(*path, "affinity"),
+        selector_path=(*path, "nodeSelector") if "nodeSelector" in pod else (*path, "affinity", "nodeAffinity"),
+    )
+
+
+def environment(container: Mapping[str, Any]) -> dict[str, str]:
+    """The literal environment of a container: name → value. Values from elsewhere are left out."""
+    return {
+        text_of(entry, "name"): str(entry["value"])
+        for entry in items_of(container, "env")
+        if isinstance(entry.get("value"), str | int | float) and text_of(entry, "name")
+    }
+
+
+def mode_of_pod(service: Service) -> str:
+    """The mode that the engine's environment shows (Kafka: zookeeper or kraft)."""
+    profile = service.engine
+    if profile is None or not profile.modes:
+        return ""
+    names = {text_of(entry, "name"): entry.get("value") for entry in items_of(service.container, "env")}
+    for mode, name, value in profile.modes:
+        if name in names and (not value or names[name] == value):
+            return mode
+    return ""
+
+
+def mode_of_strimzi(service: Service) -> str:
+    """KRaft by annotation, by the operator's gate (before 0.40) or because nothing is left of ZooKeeper."""
+    if service.annotations.get("strimzi.io/kraft") in ("enabled", "migration"):
+        return "kraft"
+    if mapping_of(service.object, "spec").get("zookeeper") is None:
+        return "kraft"
+    operators = service.view.select("Deployment.apps")
+    if operators is not UNKNOWN:
+        for operator in operators:
+            if "strimzi" not in text_of(metadata_of(operator), "name"):
+                continue
+            containers = dig(operator, ("spec", "template", "spec", "containers"))
+            for container in containers if type(containers) is list else ():
+                if type(container) is dict and "+UseKRaft" in environment(container).get("STRIMZI_FEATURE_GATES", ""):
+                    return "kraft"
+    return "zookeeper"
+
+
+MODES: Final[dict[str, Callable[[Service], str]]] = {"strimzi": mode_of_strimzi}

@@ -1,0 +1,93 @@
+"""A Change: one service (or object) before and after a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stateward.policies.model import Service, lazy
+from stateward.policies.paths import dig
+from stateward.policies.request import Request
+from stateward.policies.view import Object
+
+
+class Change:
+    """What a request does to one service, or to one object that is none.
+
+    `old` and `new` are Services (None: there is none before or after, or the object is no service). `via` says how the
+    request reaches the service: "" (its own object), `scale`, `eviction`, `claim`, `namespace`, `crd`, `pool`.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        old: Service | None = None,
+        new: Service | None = None,
+        via: str = "",
+        old_object: Object | None = None,
+        new_object: Object | None = None,
+    ) -> None:
+        self.request = request
+        self.old = old
+        self.new = new
+        self.via = via
+        self.old_object = old_object if old is None else old.object
+        """The raw object before."""
+        self.new_object = new_object if new is None else new.object
+        """The raw object after."""
+
+    @property
+    def service(self) -> Service | None:
+        """The service after the request, or what it was before."""
+        return self.new if self.new is not None else self.old
+
+    @property
+    def object(self) -> Object:
+        """The raw object after the request, or what it was before."""
+        return self.new_object or self.old_object or {}
+
+    @property
+    def subject(self) -> Object:
+        """Whose annotations count: the service's object, or the object itself."""
+        service = self.service
+        return service.object if service is not None else self.object
+
+    @lazy
+    def touched(self) -> frozenset[str] | None:
+        """The parts of the model that differ; None: all may (a creation, a deletion, a joined object)."""
+        old, new = self.old, self.new
+        if old is None or new is None or self.via not in ("", "scale"):
+            return None
+        before, after = old.object, new.object
+        compared: dict[Any, bool] = {}
+        found: set[str] = set()
+        for section, steps in new.adapter.sections.items():
+            for path in steps:
+                differs = compared.get(path)
+                if differs is None:
+                    differs = compared[path] = dig(before, path) != dig(after, path)
+                if differs:
+                    found.add(section)
+                    break
+        return frozenset(found)
+
+    def touches(self, parts: frozenset[str]) -> bool:
+        """Whether one of these parts may differ."""
+        touched = self.touched
+        return touched is None or not touched.isdisjoint(parts)
+
+    @lazy
+    def spec_changed(self) -> bool:
+        """Whether anything but metadata and status differs."""
+        before, after = self.old_object, self.new_object
+        if before is None or after is None:
+            return True
+        if before.get("spec") != after.get("spec"):
+            return True
+        left = {"metadata", "status", "spec", "apiVersion"}
+        return any(before.get(key) != after.get(key) for key in (before.keys() | after.keys()) - left)
+
+    def before(self) -> Change:
+        """The old object as if it were asked about by itself: what a state rule is asked second."""
+        return Change(
+            self.request, None, self.old, self.via, None, self.old_object if self.old is None else self.old.object
+        )

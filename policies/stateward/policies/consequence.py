@@ -1,0 +1,96 @@
+"""Consequences: writes that only carry out what was judged before. Refusing one would wedge a controller for ever."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.change import Change
+from stateward.policies.model import Service
+from stateward.policies.request import Request
+from stateward.policies.view import UNKNOWN, Object, View, items_of, kind_of, metadata_of, text_of
+
+_SYSTEM: Final = "system:serviceaccount:kube-system:"
+GARBAGE_COLLECTOR: Final = f"{_SYSTEM}generic-garbage-collector"
+NAMESPACE_CONTROLLER: Final = f"{_SYSTEM}namespace-controller"
+CONTROLLER_MANAGER: Final = "system:kube-controller-manager"
+"""Who all controllers are where they have no accounts of their own (--use-service-account-credentials=false)."""
+
+
+def of_request(request: Request, view: View) -> str | None:
+    """Why a whole request is a consequence, None where it is a cause.
+
+    - an object that is being deleted: its deletion was judged when it began (a pod's DELETE arrives twice);
+    - a deletion by the garbage collector: its owner's deletion was judged;
+    - a deletion by the namespace controller: the namespace's deletion was judged;
+    - a status write.
+    """
+    if request.subresource == "status":
+        return "status write"
+    if request.old is not None and metadata_of(request.old).get("deletionTimestamp"):
+        return "already being deleted"
+    if request.operation != "DELETE":
+        return None
+    user = request.user.name
+    old = request.old or {}
+    if user in (GARBAGE_COLLECTOR, CONTROLLER_MANAGER) and items_of(dict(metadata_of(old)), "ownerReferences"):
+        return "garbage collection after the deletion of its owner"
+    if user in (NAMESPACE_CONTROLLER, CONTROLLER_MANAGER) and request.namespace:
+        namespace = view.get("Namespace", "", request.namespace)
+        # Unknown is taken for terminating: this controller does nothing else, and refusing it wedges the namespace.
+        if namespace is UNKNOWN or namespace is None or metadata_of(namespace).get("deletionTimestamp"):
+            return "deletion of its namespace"
+    return None
+
+
+def owner_of(item: Object, view: View) -> tuple[Object | None, bool]:
+    """The controlling owner: (the object, None if it is absent; whether that is known)."""
+    for reference in items_of(dict(metadata_of(item)), "ownerReferences"):
+        if reference.get("controller") is not True:
+            continue
+        kind = kind_of(reference.get("apiVersion"), reference.get("kind"))
+        found = view.get(kind, text_of(metadata_of(item), "namespace"), text_of(reference, "name"))
+        if found is UNKNOWN:
+            return None, False
+        if found is not None and _other(reference.get("uid"), metadata_of(found).get("uid")):
+            return None, True
+        return found, True
+    return None, False
+
+
+def _other(one: Any, another: Any) -> bool:
+    return isinstance(one, str) and isinstance(another, str) and one != another
+
+
+def demanded(change: Change, view: View) -> frozenset[str]:
+    """The parts of the model in which the controlling owner already demands what this write sets.
+
+    They are no longer this write's doing: the owner's own change was judged.
+    """
+    if change.new is None or change.old is None:
+        return frozenset()
+    owner, known = owner_of(change.new.object, view)
+    if not known or owner is None:
+        return frozenset()
+    reference = kind_of(owner.get("apiVersion"), owner.get("kind"))
+    adapter = ADAPTERS.get(reference)
+    if adapter is None:
+        return frozenset()
+    wanted = Service(adapter, owner, view)
+    found = set()
+    new = change.new
+    if wanted.members is not None and wanted.members == new.members:
+        found.add("members")
+    if wanted.version.version is not None and new.version.version is not None:
+        if wanted.version.version.same_release(new.version.version):
+            found.update(("version", "pod"))
+    demanded_volumes = {
+        (volume.storage_class.value, volume.bytes) for group in wanted.groups for volume in group.volumes
+    }
+    if demanded_volumes and all(
+        (volume.storage_class.value, volume.bytes) in demanded_volumes
+        for group in new.groups
+        for volume in group.volumes
+    ):
+        found.add("volumes")
+    return frozenset(found)

@@ -1,0 +1,57 @@
+"""The one module that reads data files: adapters, engine profiles, the examples of rules."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_HERE = Path(__file__).parent
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, in C where there is one, that leaves times as text, as JSON would."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
+    for first, rows in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+class DataError(Exception):
+    """A data file that cannot be used: the message names file, place, reason and next step."""
+
+
+def read(path: Path) -> Any:
+    """One YAML file. Raises DataError with line and reason."""
+    try:
+        return yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+        raise DataError(f"{where}: {getattr(error, 'problem', None) or error}") from None
+
+
+def folder(name: str) -> list[tuple[str, Any]]:
+    """All YAML files of a folder below the package, by name: (file name, content)."""
+    return [(path.name, read(path)) for path in sorted((_HERE / name).glob("*.yaml"))]
+
+
+@cache
+def examples(rule_module: str) -> list[dict[str, Any]]:
+    """The examples beside a rule's module (`stateward.policies.rules.storage.x` → `rules/storage/x.yaml`)."""
+    relative = rule_module.removeprefix("stateward.policies.").replace(".", "/")
+    path = _HERE / f"{relative}.yaml"
+    if not path.exists():
+        raise DataError(
+            f"{path}: every rule has its examples beside it; write {path.name} with cases to deny and allow"
+        )
+    content = read(path)
+    if not isinstance(content, list):
+        raise DataError(f"{path}: a list of cases is wanted")
+    return content

@@ -1,0 +1,232 @@
+"""The engine: a request, what else exists, a policy and the time → a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from stateward.policies import consequence, waiver
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.change import Change
+from stateward.policies.finding import Action, Finding, Judged, Waived
+from stateward.policies.policy import DEFAULT, Policy, Unknowns
+from stateward.policies.request import Request
+from stateward.policies.resolve import resolve
+from stateward.policies.rule import Rule
+from stateward.policies.rules import RULES
+from stateward.policies.times import render
+from stateward.policies.view import UNKNOWN, Kind, Object, Sight, View, mapping_of, metadata_of
+
+SCALE: Final = "Scale.autoscaling"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the engine made of a request."""
+
+    request: Request
+    judged: list[Judged] = field(default_factory=list)
+    passed: str = ""
+    """Why nothing was judged: a consequence, a disposable namespace, an exempt account; "" where it was."""
+    unjudged: dict[str, tuple[Kind, ...]] = field(default_factory=dict)
+    """Rules that could not see what they accuse with → the kinds that were unknown."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """Rules that crashed → the exception's type. A fault of ours: nobody is refused for it."""
+    notes: list[str] = field(default_factory=list)
+    """What the author should know: a waiver that cannot be read or has ended."""
+    service: str = ""
+    """`Kafka prod/events`: whom the request is about."""
+    subject: Object = field(default_factory=dict)
+
+    @property
+    def denied(self) -> list[Judged]:
+        """The findings that refuse the request."""
+        return [one for one in self.judged if one.action == "deny"]
+
+    @property
+    def warned(self) -> list[Judged]:
+        """The findings that warn."""
+        return [one for one in self.judged if one.action == "warn"]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the request passes."""
+        return not self.denied
+
+
+def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], tuple[Rule, ...]]:
+    """(kind, operation, subresource) → the rules that are asked, in the order of their ids."""
+    found: dict[tuple[Kind, str, str], list[Rule]] = {}
+    for rule in sorted(rules, key=lambda one: one.id):
+        for operation in rule.judges.operations:
+            for subresource in rule.judges.subresources:
+                kinds = list(rule.judges.kinds)
+                if rule.judges.services:
+                    kinds += [SCALE] if subresource == "scale" else list(ADAPTERS)
+                for kind in kinds:
+                    found.setdefault((kind, operation, subresource), []).append(rule)
+    return {key: tuple(asked) for key, asked in found.items()}
+
+
+_DISPATCH: Final = dispatch(RULES)
+
+
+def evaluate(
+    request: Request,
+    view: View,
+    policy: Policy = DEFAULT,
+    *,
+    now: float,
+    unknown: Unknowns = "silent",
+    asked: Mapping[tuple[Kind, str, str], tuple[Rule, ...]] = _DISPATCH,
+) -> Verdict:
+    """Judges one request.
+
+    `now`: seconds since the epoch. `unknown`: what this caller does where a rule could not see what it needs; a policy
+    that says something else wins. Never raises for anything that a request or a view can hold: a rule that crashes is
+    isolated and reported in `faults`.
+    """
+    verdict = Verdict(request)
+    rules = asked.get((request.kind, request.operation, request.subresource), ())
+    if not rules:
+        return verdict
+    passed = consequence.of_request(request, view) or _exempt(request, policy)
+    if passed:
+        verdict.passed = passed
+        return verdict
+    changes = resolve(request, view)
+    for change in changes:
+        # A change of nothing but metadata touches no service: labels, annotations and finalizers always pass.
+        if request.operation == "UPDATE" and not change.spec_changed:
+            continue
+        _judge(change, rules, view, policy, now, unknown, verdict)
+    if verdict.judged and _disposable(request, view):
+        verdict.passed = "disposable namespace"
+        for one in verdict.judged:
+            one.action = "audit"
+        verdict.unjudged.clear()
+    return verdict
+
+
+def _exempt(request: Request, policy: Policy) -> str | None:
+    if request.user.name in policy.exempt_users or not set(policy.exempt_groups).isdisjoint(request.user.groups):
+        return f"account {request.user.name} is exempt by policy"
+    return None
+
+
+def _disposable(request: Request, view: View) -> bool:
+    """Whether the namespace holds nothing worth protecting. Its label is set by an edit of its own, before."""
+    namespace = request.old if request.kind == "Namespace" else view.get("Namespace", "", request.namespace)
+    if namespace is UNKNOWN or namespace is None:
+        return False
+    return mapping_of(metadata_of(namespace), "labels").get(waiver.DISPOSABLE) == "true"
+
+
+def _judge(
+    change: Change,
+    rules: tuple[Rule, ...],
+    view: View,
+    policy: Policy,
+    now: float,
+    unknown: Unknowns,
+    verdict: Verdict,
+) -> None:
+    namespace = change.request.namespace
+    subject = change.subject
+    demanded: frozenset[str] | None = None
+    for rule in rules:
+        if rule.about and not change.touches(rule.about):
+            continue
+        action = policy.action(rule, namespace, subject)
+        if action == "off":
+            continue
+        try:
+            found, accused_blind, excused_blind = _ask(rule, change, view, policy, now)
+        except Exception as fault:  # noqa: BLE001,RUF100 - whatever a rule does, the others still speak
+            verdict.faults[rule.id] = type(fault).__name__
+            continue
+        if accused_blind and not found:
+            verdict.unjudged[rule.id] = accused_blind
+            blind = policy.unknown or unknown
+            if blind == "deny" and action == "deny":
+                verdict.judged.append(_blind(rule, accused_blind))
+            continue
+        if not found:
+            continue
+        if demanded is None:
+            demanded = consequence.demanded(change, view)
+        if rule.about and rule.about <= demanded:
+            continue
+        for finding in found:
+            done: Action = "warn" if finding.weak and action == "deny" else action
+            verdict.judged.append(Judged(rule.id, rule.name, done, finding, excused_blind))
+    service = change.service
+    verdict.service = service.title if service is not None else verdict.service
+    verdict.subject = subject
+    _waive(change, view, policy, now, verdict)
+
+
+def _ask(
+    rule: Rule, change: Change, view: View, policy: Policy, now: float
+) -> tuple[list[Finding], tuple[Kind, ...], tuple[Kind, ...]]:
+    params = policy.params(rule, change.request.namespace, change.subject) if policy.overrides else rule.params
+    see = Sight(view, rule.looks_at, params, now)
+    found = list(rule.check(change, see))
+    if found and rule.nature == "state" and (change.old is not None or change.old_object is not None):
+        if change.request.operation == "UPDATE":
+            sins = {old.subject for old in rule.check(change.before(), Sight(view, rule.looks_at, params, now))}
+            found = [finding for finding in found if finding.subject not in sins]
+    if not see.unknown:
+        return found, (), ()
+    return found, tuple(see.accused_blind()), tuple(see.excused_blind())
+
+
+def _blind(rule: Rule, kinds: tuple[Kind, ...]) -> Judged:
+    finding = Finding(
+        (),
+        f"{rule.summary[0].lower()}{rule.summary[1:]} could not be judged: {', '.join(kinds)} is not known",
+        why="the policy refuses what cannot be judged (spec.unknown: deny)",
+        remedy="wait until Stateward has read the cluster, or see its metric stateward_view_age_seconds",
+    )
+    return Judged(rule.id, rule.name, "deny", finding)
+
+
+def _waive(change: Change, view: View, policy: Policy, now: float, verdict: Verdict) -> None:
+    if not verdict.judged:
+        return
+    for carrier in _carriers(change, view, policy):
+        waivers = waiver.read(carrier)
+        verdict.notes.extend(note for note in waivers.problems if note not in verdict.notes)
+        if not waivers.waivers:
+            continue
+        for one in verdict.judged:
+            if one.action not in ("deny", "warn"):
+                continue
+            held = waivers.find(one.rule, one.name, now)
+            if held is not None:
+                one.action = "audit"
+                one.waiver = Waived(render(held.until), held.reason)
+                continue
+            stale = waivers.stale(one.rule, one.name, now)
+            if stale:
+                verdict.notes.append(f"{waiver.WAIVE}: {one.rule} is not waived, {stale}; set a new end to waive it")
+
+
+def _carriers(change: Change, view: View, policy: Policy) -> list[Object | None]:
+    """The objects whose waivers count.
+
+    The subject as it was before; where it is new, its namespace (another object: set by an edit of its own). In
+    `baseline` also the subject as it will be.
+    """
+    old = change.old.object if change.old is not None else change.old_object
+    request = change.request
+    if change.via == "pool" and request.old is not None and not request.subresource:
+        old = request.old
+    found: list[Object | None] = [old]
+    if old is None and request.namespace:
+        namespace = view.get("Namespace", "", request.namespace)
+        found.append(namespace if namespace is not UNKNOWN else None)
+    if not policy.excuses_need_an_earlier_edit:
+        found.append(change.new.object if change.new is not None else change.new_object)
+    return found

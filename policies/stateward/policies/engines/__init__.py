@@ -1,0 +1,1 @@
+"""What is known of each engine, as data: `*.yaml` here, one file an engine."""

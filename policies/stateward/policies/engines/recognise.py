@@ -1,0 +1,355 @@
+"""Which engine a container runs, and which version: by its command, its image and, weaker, its labels.
+
+A command outranks the image: an image of Kafka whose command is `zookeeper-server-start.sh` runs ZooKeeper. Whatever
+JSON is given, nothing here raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from stateward.policies import data, images, version
+from stateward.policies.engines.profile import Profile, parse_profile
+from stateward.policies.version import Version
+
+PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
+    {profile.name: profile for profile in (parse_profile(*file) for file in data.folder("engines/data"))}
+)
+"""All engine profiles, by the engine's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """An engine that was recognised."""
+
+    profile: Profile
+    version: Version | None
+    state: Literal["known", "opaque", "unset"]
+    """Whether the version is known, written but unreadable (a digest, a word), or not written (`latest`)."""
+    text: str
+    """What is written: the tag, the digest, "" for nothing."""
+    strong: bool
+    """Whether image or command say so; labels alone are weak evidence."""
+
+
+_LONGEST_REFERENCE: Final = 1024
+_LONGEST_COMMAND: Final = 16_384
+_FLOATING: Final = re.compile(
+    r"(latest|stable|lts|innovation|current|rolling|mainline|edge|nightly|dev|main|master|"
+    r"alpine|management|trixie|bookworm|bullseye|buster|noble|jammy|focal)([-._].*)?"
+)
+_SIDECAR: Final = re.compile(
+    r"(?:^|.*[-_])(?:exporter|metrics|backups?|restore|proxy|pooler|pgbouncer|haproxy|agent|monitor|pmm|logs?|"
+    r"logcollector|init|sidecar|reloader|tunnel|client|console|ui|operator)(?:[-_].*|$)"
+)
+_SENTINEL: Final = re.compile(r"(?:^|.*[-_])sentinel(?:[-_].*|$)")
+_TEMPORARY: Final = ("emptyDir", "configMap", "secret", "projected", "downwardAPI")
+
+# --- images ------------------------------------------------------------------------------------------------------
+
+
+def _compiled_names() -> list[tuple[re.Pattern[str], Profile]]:
+    return [(re.compile("|".join(f"(?:{image})" for image in p.images)), p) for p in PROFILES.values() if p.images]
+
+
+_NAMES: Final = _compiled_names()
+_TAGS: Final = {profile.name: re.compile(profile.tag, re.VERBOSE) for profile in PROFILES.values() if profile.tag}
+
+
+def _profile_of_name(name: str) -> Profile | None:
+    for pattern, profile in _NAMES:
+        if pattern.fullmatch(name):
+            return profile
+    return None
+
+
+def recognise_image(reference: str) -> Recognised | None:
+    """The engine of an image by the last part of its repository, with the version of its tag; None where it is none."""
+    return _recognise_image(reference) if len(reference) <= _LONGEST_REFERENCE else None
+
+
+@lru_cache(maxsize=4096)
+def _recognise_image(reference: str) -> Recognised | None:
+    image = images.parse(reference.strip())
+    profile = _profile_of_name(image.name)
+    if profile is None:
+        return None
+    found, state, text = _read_version(profile, image)
+    return Recognised(profile, found, state, text, strong=True)
+
+
+def _read_version(
+    profile: Profile, image: images.Image
+) -> tuple[Version | None, Literal["known", "opaque", "unset"], str]:
+    if not image.tag and image.digest:
+        return None, "opaque", image.digest
+    pattern = _TAGS.get(profile.name)
+    match = pattern.search(f"{image.repository}:{image.tag}") if pattern is not None else None
+    written = image.tag if match is None else next((group for group in match.groups() if group is not None), "")
+    found = version.parse(written)
+    if found is not None:
+        return found, "known", image.tag
+    if not image.tag or (_FLOATING.fullmatch(image.tag) and not image.digest):
+        return None, "unset", image.tag
+    return None, "opaque", image.tag
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+def _compiled_programs() -> dict[str, tuple[Profile, ...]]:
+    """Program → the engines it may mean; first the one whose list has it earliest (`mysqld`: MySQL, then MariaDB)."""
+    owners: dict[str, list[tuple[int, Profile]]] = {}
+    for profile in PROFILES.values():
+        for place, program in enumerate(profile.commands):
+            owners.setdefault(program, []).append((place, profile))
+    return {
+        program: tuple(profile for _, profile in sorted(found, key=lambda entry: entry[0]))
+        for program, found in owners.items()
+    }
+
+
+_PROGRAMS: Final = _compiled_programs()
+_SHELLS: Final = frozenset({"sh", "bash", "ash", "dash", "zsh", "busybox"})
+_WRAPPERS: Final = {
+    "tini": 0, "dumb-init": 0, "catatonit": 0, "env": 0, "exec": 0, "nohup": 0, "nice": 0, "ionice": 0, "numactl": 0,
+    "setpriv": 0, "setsid": 0, "stdbuf": 0, "sudo": 0, "runuser": 0, "time": 0, "command": 0, "builtin": 0, "eval": 0,
+    "gosu": 1, "su-exec": 1, "chpst": 0, "timeout": 1, "chroot": 1, "docker-entrypoint.sh": 0, "entrypoint.sh": 0,
+    "if": 0, "then": 0, "else": 0, "elif": 0, "do": 0, "while": 0, "until": 0, "!": 0, "{": 0, "}": 0, "--": 0,
+}  # fmt: skip
+"""Programs and words of the shell that run the program after them → how many words stand before it."""
+_TAKES_VALUE: Final = frozenset({"-u", "-g", "-n", "-c", "--user", "--group", "--adjustment"})
+_CLIENTS: Final = re.compile(
+    r"pg_dump|pg_dumpall|pg_restore|pg_isready|pg_basebackup|pg_receivewal|psql|pgbackrest|wal-g|barman|pgbouncer|"
+    r"mysql|mysqldump|mysqladmin|mysqlsh|mysqlrouter|mariadb|mariadb-dump|mariadb-backup|mariadb-admin|xtrabackup|"
+    r"mongo|mongos|mongosh|mongodump|mongorestore|nodetool|cqlsh|sstableloader|redis-cli|valkey-cli|"
+    r"kafka-(?!server-start|run)[\w-]+(?:\.sh)?|connect-(?:distributed|standalone|mirror-maker)(?:\.sh)?|"
+    r"kafka_(?:connect|mirror)\w*\.sh|rabbitmqctl|rabbitmqadmin|rabbitmq-(?:diagnostics|queues|upgrade)|mc|"
+    r"etcdctl|etcdutl|zkCli\.sh|nats|curl|wget|kubectl|aws|gsutil|s3cmd|rclone|restic"
+)
+"""Programs beside an engine: a container that runs nothing else is a job with the engine's image, no member."""
+_NEUTRAL: Final = frozenset(
+    {
+        "sleep", "echo", "cat", "cp", "mv", "rm", "ln", "mkdir", "chmod", "chown", "set", "cd", "export", "unset",
+        "test", "[", "[[", "true", "false", "for", "done", "fi", "case", "esac", "exit", "trap", "wait", "date",
+        "printf", "find", "grep", "sed", "awk", "tr", "cut", "head", "tail", "hostname", "source", ".", "read",
+        "break", "continue", "tar", "gzip", "touch", "ls", "return", "local", "shift", "umask", "ulimit", ":",
+        "crond", "cron", "xargs", "tee", "in",
+    }
+)  # fmt: skip
+_TOKEN: Final = re.compile(
+    r"""(?P<comment>\#[^\n]*)|(?P<end>[\n;&|()`]+)|"""
+    r"""(?P<word>(?:[^\s;&|()`"'\\]|\\.|"(?:[^"\\]|\\.)*+"?|'[^']*+'?)++)""",
+    re.DOTALL,
+)
+_PROGRAM: Final = re.compile(r"[A-Za-z_./$\[:]")
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=")
+
+
+def _basename(word: str) -> str:
+    return word.rstrip("/").rpartition("/")[2]
+
+
+def _commands_of(script: str) -> Iterator[list[str]]:
+    """The simple commands of a shell script, as words without quotes. No shell, but good enough to find programs."""
+    words: list[str] = []
+    for token in _TOKEN.finditer(script.replace("\\\n", " ")):
+        if token.lastgroup == "word":
+            words.append(token.group().strip("\"'"))
+        elif token.lastgroup == "end" and words:
+            yield words
+            words = []
+    if words:
+        yield words
+
+
+def _programs(words: Sequence[str], depth: int = 0) -> list[str]:
+    """The programs that a command line starts, their paths cut off; scripts given with `-c` are looked into."""
+    index = 0
+    while index < len(words):
+        word = words[index]
+        if _ASSIGNMENT.match(word):
+            index += 1
+            continue
+        name = _basename(word)
+        if name in _SHELLS:
+            return _programs_of_shell(words[index + 1 :], depth)
+        skipped = _WRAPPERS.get(name)
+        if skipped is None:
+            return [name] if _PROGRAM.match(word) else []
+        index += 1
+        while index < len(words) and words[index].startswith("-") and words[index] != "--":
+            index += 2 if words[index] in _TAKES_VALUE else 1
+        index += skipped
+    return []
+
+
+def _programs_of_shell(words: Sequence[str], depth: int) -> list[str]:
+    script = False
+    for word in words:
+        if word.startswith(("-", "+")):
+            script = script or (not word.startswith("--") and "c" in word)
+            continue
+        if not script:
+            return [_basename(word)]
+        if depth > 1:
+            return []
+        return [program for command in _commands_of(word) for program in _programs(command, depth + 1)]
+    return []
+
+
+def _texts(value: object) -> list[str]:
+    return [word for word in value if type(word) is str] if type(value) is list else []
+
+
+_NO_ENGINE: Final = "no engine"
+
+
+@lru_cache(maxsize=2048)
+def _by_command(line: tuple[str, ...]) -> tuple[Profile, ...] | str | None:
+    """The engines that a command line may mean; _NO_ENGINE if it only runs other known programs; None: no evidence."""
+    return _by_command_uncached(line)
+
+
+def _by_command_uncached(line: tuple[str, ...]) -> tuple[Profile, ...] | str | None:
+    programs = _programs(line)
+    for program in programs:
+        found = _PROGRAMS.get(program)
+        if found is not None:
+            return found
+    telling = [program for program in programs if program not in _NEUTRAL]
+    if telling and all(_CLIENTS.fullmatch(program) for program in telling):
+        return _NO_ENGINE
+    return None
+
+
+def recognise_container(container: Mapping[str, Any]) -> Recognised | None:
+    """The engine that a container runs: by its command, then by its image; None where neither names one."""
+    if type(container) is not dict:
+        return None
+    reference = container.get("image")
+    by_image = recognise_image(reference) if type(reference) is str else None
+    command, args = container.get("command"), container.get("args")
+    if not command and not (args and type(args) is list and type(args[0]) is str and args[0][:1] != "-"):
+        return by_image
+    line = (*_texts(command), *_texts(args))
+    size = sum(map(len, line))
+    if not line or size > _LONGEST_COMMAND:
+        return by_image
+    if not command and by_image is None and type(reference) is str and _is_sidecar(reference):
+        return None
+    found = _by_command(line) if size <= 2048 else _by_command_uncached(line)
+    if found is None:
+        return by_image
+    if isinstance(found, str):
+        # Arguments without a command go to the image's own entrypoint, they may be words of it.
+        return None if command else by_image
+    if by_image is not None and by_image.profile in found:
+        return by_image
+    image = images.parse(reference) if type(reference) is str and len(reference) <= _LONGEST_REFERENCE else None
+    return Recognised(found[0], None, "opaque", (image.tag or image.digest) if image else "", strong=True)
+
+
+# --- pods --------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def _sidecar_name(name: str) -> bool:
+    return _SIDECAR.fullmatch(name) is not None
+
+
+def _is_sidecar(reference: str) -> bool:
+    return len(reference) <= _LONGEST_REFERENCE and _sidecar_name(images.parse(reference).name)
+
+
+def recognise_pod(spec: Mapping[str, Any]) -> tuple[int, Recognised] | None:
+    """The engine's container in a pod's specification: its index and what it is. Init containers do not count.
+
+    Of several the one wins that mounts a claim, then one that mounts anything, then the first; Sentinels come last and
+    containers that are named as sidecars (exporters, backups, proxies) never win.
+    """
+    containers = spec.get("containers") if type(spec) is dict else None
+    if type(containers) is not list:
+        return None
+    best: tuple[int, Recognised] | None = None
+    best_rank = (-1, -1)
+    alone = len(containers) == 1
+    for index, container in enumerate(containers):
+        found = recognise_container(container)
+        if found is None:
+            continue
+        if alone:
+            return index, found
+        name, reference = container.get("name"), container.get("image")
+        if type(name) is str and len(name) <= _LONGEST_REFERENCE and _sidecar_name(name):
+            continue
+        rank = (0 if _is_sentinel(name, reference) else 1, _mounts(container, spec))
+        if rank > best_rank:
+            best, best_rank = (index, found), rank
+    return best
+
+
+def _is_sentinel(name: object, reference: object) -> bool:
+    for text in (name, _basename(reference).partition(":")[0] if type(reference) is str else None):
+        if type(text) is str and len(text) <= _LONGEST_REFERENCE and _SENTINEL.fullmatch(text):
+            return True
+    return False
+
+
+def _mounts(container: Mapping[str, Any], spec: Mapping[str, Any]) -> int:
+    """2 where a claim is mounted (a volume that the pod does not define comes from a claim template), 1 for others."""
+    mounts = container.get("volumeMounts")
+    if type(mounts) is not list or not mounts:
+        return 0
+    volumes = spec.get("volumes")
+    temporary = {
+        volume["name"]
+        for volume in (volumes if type(volumes) is list else ())
+        if type(volume) is dict and type(volume.get("name")) is str and any(kind in volume for kind in _TEMPORARY)
+    }
+    for mount in mounts:
+        if type(mount) is dict and type(mount.get("name")) is str and mount["name"] not in temporary:
+            return 2
+    return 1
+
+
+# --- labels ------------------------------------------------------------------------------------------------------
+
+_LABELS: Final = ("app.kubernetes.io/name", "app")
+_TITLES: Final = {
+    text: profile for profile in PROFILES.values() for text in (profile.name, profile.title.lower().replace(" ", "-"))
+}
+
+
+def by_label(template: Mapping[str, Any]) -> Recognised | None:
+    """The engine that the labels of a pod template (or of any object) name: weak evidence, without a version."""
+    metadata = template.get("metadata") if type(template) is dict else None
+    labels = metadata.get("labels") if type(metadata) is dict else None
+    if type(labels) is not dict:
+        return None
+    for label in _LABELS:
+        value = labels.get(label)
+        if type(value) is not str or len(value) > 63:
+            continue
+        profile = _TITLES.get(value.lower()) or _profile_of_name(value.lower())
+        if profile is not None:
+            return Recognised(profile, None, "opaque", "", strong=False)
+    return None
+
+
+def recognise(template: Mapping[str, Any]) -> tuple[int | None, Recognised] | None:
+    """The engine of a pod template: by its containers, else by its labels (the index is that of an only container)."""
+    spec = template.get("spec") if type(template) is dict else None
+    found = recognise_pod(spec) if type(spec) is dict else None
+    if found is not None:
+        return found
+    weak = by_label(template)
+    if weak is None:
+        return None
+    containers = spec.get("containers") if type(spec) is dict else None
+    return (0 if type(containers) is list and len(containers) == 1 else None), weak

@@ -1,0 +1,175 @@
+"""Facts of native objects that several rules ask for: bound, ready, default class, fresh backup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from stateward.policies import times
+from stateward.policies.model import Service
+from stateward.policies.view import (
+    UNKNOWN,
+    Look,
+    Object,
+    Sight,
+    Unknown,
+    excuses,
+    items_of,
+    mapping_of,
+    metadata_of,
+    text_of,
+)
+
+CLAIM: Final = "PersistentVolumeClaim"
+CLASS: Final = "StorageClass.storage.k8s.io"
+SNAPSHOT: Final = "VolumeSnapshot.snapshot.storage.k8s.io"
+CNPG_BACKUP: Final = "Backup.postgresql.cnpg.io"
+DAY: Final = 86400.0
+
+BACKUP_LOOKS: Final[tuple[Look, ...]] = (
+    excuses(SNAPSHOT, "spec.source", "status"),
+    excuses(CNPG_BACKUP, "spec.cluster", "status"),
+    excuses(CLAIM, "spec", "status"),
+)
+"""What `fresh_backup` looks at."""
+
+_DEFAULT_CLASS: Final = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
+
+
+def name_of(item: Object) -> str:
+    """metadata.name."""
+    return text_of(metadata_of(item), "name")
+
+
+def labels_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """metadata.labels."""
+    return mapping_of(metadata_of(item), "labels")
+
+
+def annotations_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """metadata.annotations."""
+    return mapping_of(metadata_of(item), "annotations")
+
+
+def being_deleted(item: Object) -> bool:
+    """Whether its deletion has begun."""
+    return metadata_of(item).get("deletionTimestamp") is not None
+
+
+def is_bound(claim: Object) -> bool:
+    """Whether a claim has a volume: `spec.volumeName`, or the phase where an older record lacks it."""
+    return bool(text_of(mapping_of(claim, "spec"), "volumeName")) or (
+        text_of(mapping_of(claim, "status"), "phase") == "Bound"
+    )
+
+
+def class_of(claim: Object) -> str:
+    """A claim's class, "" where none is written."""
+    spec = mapping_of(claim, "spec")
+    legacy = annotations_of(claim).get("volume.beta.kubernetes.io/storage-class")
+    return text_of(spec, "storageClassName") or (legacy if isinstance(legacy, str) else "")
+
+
+def is_ready(pod: Object) -> bool:
+    """The pod's Ready condition."""
+    return any(
+        condition.get("type") == "Ready" and condition.get("status") == "True"
+        for condition in items_of(mapping_of(pod, "status"), "conditions")
+    )
+
+
+def is_live(pod: Object) -> bool:
+    """Whether a pod may still run: not finished and not being deleted."""
+    return text_of(mapping_of(pod, "status"), "phase") not in ("Succeeded", "Failed") and not being_deleted(pod)
+
+
+def claims_mounted(pod: Object) -> set[str]:
+    """The names of the claims that a pod uses."""
+    return {
+        text_of(mapping_of(volume, "persistentVolumeClaim"), "claimName")
+        for volume in items_of(mapping_of(pod, "spec"), "volumes")
+        if type(volume.get("persistentVolumeClaim")) is dict
+    }
+
+
+def owned_by(item: Object, owner: Object) -> bool:
+    """Whether an object's controlling owner is that object (by uid where both have one, else by kind and name)."""
+    for reference in items_of(dict(metadata_of(item)), "ownerReferences"):
+        if reference.get("kind") == owner.get("kind") and reference.get("name") == name_of(owner):
+            uid, other = reference.get("uid"), metadata_of(owner).get("uid")
+            return not (isinstance(uid, str) and isinstance(other, str) and uid != other)
+    return False
+
+
+def default_class(classes: Sequence[Object]) -> str | None:
+    """The name of the default class; the newest where there are several (Kubernetes, `storage-classes`)."""
+    defaults = [one for one in classes if any(annotations_of(one).get(key) == "true" for key in _DEFAULT_CLASS)]
+    if not defaults:
+        return None
+    return name_of(max(defaults, key=lambda one: str(metadata_of(one).get("creationTimestamp") or "")))
+
+
+def fresh_backup(service: Service, see: Sight, within: float) -> float | Unknown | None:
+    """The age in seconds of the newest backup of a service that is not older than `within`; None if there is none.
+
+    A backup is what the service's own operator records (CloudNativePG Backup, completed), or VolumeSnapshots that are
+    ready: of every claim that holds its data, the oldest of them counting.
+    """
+    blind = False
+    backups = see.select(CNPG_BACKUP, service.namespace) if service.adapter.name == "cloudnative-pg" else []
+    if backups is UNKNOWN:
+        blind, backups = True, []
+    ages = [
+        _age(mapping_of(backup, "status").get("stoppedAt"), see.now)
+        for backup in backups
+        if text_of(mapping_of(mapping_of(backup, "spec"), "cluster"), "name") == service.name
+        and text_of(mapping_of(backup, "status"), "phase") == "completed"
+    ]
+    best = _newest(ages, within)
+    if best is not None:
+        return best
+    snapshots = see.select(SNAPSHOT, service.namespace)
+    if snapshots is UNKNOWN:
+        return UNKNOWN
+    claims = see.select(CLAIM, service.namespace)
+    names = (
+        [name_of(claim) for claim in claims if is_bound(claim) and service.adapter.owns_claim(service, claim)]
+        if claims is not UNKNOWN
+        else []
+    )
+    if not names:
+        # Where the claims are not known, a snapshot of one that this service's names make still tells.
+        return UNKNOWN if blind else None
+    each = [snapshot_age(snapshots, name, see.now) for name in names]
+    if service.engine is not None and service.engine.quorum.model in ("majority", "standby"):
+        # Every member holds all data: one member's snapshot is a backup.
+        best = _newest(each, within)
+        return best if best is not None else (UNKNOWN if blind else None)
+    if all(age is not None and age <= within for age in each):
+        return max(age for age in each if age is not None)
+    return UNKNOWN if blind else None
+
+
+def snapshot_age(snapshots: Iterable[Object], claim: str, now: float) -> float | None:
+    """The age in seconds of the newest ready snapshot of a claim."""
+    ages = [
+        _age(mapping_of(snapshot, "status").get("creationTime"), now)
+        for snapshot in snapshots
+        if mapping_of(snapshot, "status").get("readyToUse") is True
+        and text_of(mapping_of(mapping_of(snapshot, "spec"), "source"), "persistentVolumeClaimName") == claim
+    ]
+    known = [age for age in ages if age is not None]
+    return min(known) if known else None
+
+
+def _age(moment: Any, now: float) -> float | None:
+    then = times.parse(moment)
+    return None if then is None or then > now + 300 else max(0.0, now - then)
+
+
+def _newest(ages: Iterable[float | None], within: float) -> float | None:
+    known = [age for age in ages if age is not None and age <= within]
+    return min(known) if known else None

@@ -1,0 +1,60 @@
+"""What a rule says is wrong: data, made text only at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stateward.policies.paths import Path, render
+from stateward.policies.view import Object
+
+Action = Literal["deny", "warn", "audit", "off"]
+
+
+@dataclass(slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    `field`, `text`, `why` and `remedy` make the message: field, what is wrong with its value, why it hurts this
+    engine, what to do instead. `subject` names what it is about (a volume, a group): a state rule's finding is new if
+    the old object has none with the same subject.
+    """
+
+    field: Path
+    text: str
+    why: str = ""
+    remedy: str = ""
+    subject: str = ""
+    weak: bool = False
+    """Resting on weaker evidence or a lesser harm: it warns where the rule would deny."""
+    on: Object | None = None
+    """The object that the field is in, where it is not the request's own (a joined node pool, the scaled parent)."""
+    waits: bool = False
+    """Waiting helps: an eviction that is refused now may pass later."""
+
+    @property
+    def headline(self) -> str:
+        """`spec.storage.class: "gp3" cannot replace "gp2" on bound volumes`."""
+        return f"{render(self.field)}: {self.text}" if self.field else self.text
+
+
+@dataclass(slots=True)
+class Judged:
+    """A finding with the rule that made it and what the policy made of it."""
+
+    rule: str
+    name: str
+    action: Action
+    finding: Finding
+    unknown: tuple[str, ...] = ()
+    """Kinds that might have excused it and were unknown."""
+    waiver: Waived | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """The waiver that a finding falls under."""
+
+    until: str
+    reason: str

@@ -1,0 +1,82 @@
+"""How a change of version is judged: the facts of the service, the row of the profile, the path in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stateward.policies.change import Change
+from stateward.policies.engines.profile import Hop, Profile, judge, path
+from stateward.policies.model import Service
+from stateward.policies.version import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A version change that is judged."""
+
+    profile: Profile
+    old: Version
+    new: Version
+    facts: dict[str, str]
+    hop: Hop
+
+    @property
+    def upwards(self) -> bool:
+        """Whether it is an upgrade."""
+        return self.old < self.new
+
+
+def step(change: Change) -> Step | None:
+    """The change of version of a service whose engine is known for certain; None where there is none to judge.
+
+    The old version is the one that runs where the object tells: going back to it is no downgrade.
+    """
+    old, new = change.old, change.new
+    if old is None or new is None or new.engine is None:
+        return None
+    before, after = old.version.version, new.version.version
+    if before is None or after is None or old.engine is not new.engine:
+        return None
+    if before.key() == after.key() or before.same_release(after):
+        return None
+    running = old.running
+    if running is not None and not running.same_release(before):
+        # A rollout that is not finished: what runs still decides, in both directions.
+        if running.same_release(after):
+            return None
+        before = running
+    known = facts(old, new, after)
+    return Step(new.engine, before, after, known, judge(new.engine, before, after, known))
+
+
+def facts(old: Service, new: Service, after: Version) -> dict[str, str]:
+    """What the rows of a profile may ask: by, mode, rolling, topology, finalised."""
+    found = {"by": new.adapter.carries_majors, "rolling": "no" if old.members == 0 else "yes"}
+    mode = old.mode or new.mode
+    if mode:
+        found["mode"] = mode
+    if new.engine is not None and new.engine.name == "mariadb":
+        found["topology"] = "galera" if mode == "galera" else "standalone"
+    level = old.finalised
+    if level is not None:
+        # Compared as far as the level is precise: 3.9 (of 3.9-IV0) is not above 3.9.1.
+        count = len(level.parts)
+        target = (after.parts + (0,) * count)[:count]
+        found["finalised"] = "raised" if level.parts > target else "unraised"
+    return found
+
+
+def path_text(done: Step) -> str:
+    """`3.6.2 → 3.9.2 → 4.1.0`, "" where no path is known."""
+    if done.hop.via and done.upwards:
+        stones = [
+            stone
+            for stone in done.profile.releases
+            if any(stone.text.startswith(f"{via}.") or stone.text == via for via in done.hop.via)
+        ]
+        if stones:
+            return " → ".join([done.old.text, *(stone.text for stone in stones), done.new.text])
+    known = path(done.profile, done.old, done.new, done.facts)
+    if known is None:
+        return ""
+    return " → ".join([done.old.text, *(stone.text for stone in known)])

@@ -1,0 +1,102 @@
+"""The words of a verdict: one text for kubectl, the command line and the audit trail."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stateward.policies import times, waiver
+from stateward.policies.engine import Verdict
+from stateward.policies.finding import Judged
+from stateward.policies.naming import kubectl_name
+
+HOUR: Final = 3600
+WARNING_LENGTH: Final = 120
+"""Characters. The API server's own advice (Kubernetes API, admission/v1 `warnings`)."""
+WARNING_COUNT: Final = 16
+
+
+def waive_command(verdict: Verdict, rule: str, now: float) -> str:
+    """The command that waives a rule here for an hour."""
+    until = times.render(now + HOUR)
+    what = f"{waiver.WAIVE}='{rule} until={until} reason=\"…\"'"
+    request = verdict.request
+    if request.operation == "CREATE" and request.subresource != "eviction" and request.namespace:
+        return f"kubectl annotate namespace/{request.namespace} {what}"
+    return f"kubectl annotate {kubectl_name(verdict.subject)} {what}"
+
+
+def denial(verdict: Verdict, now: float) -> str:
+    """The whole message of a refusal."""
+    request = verdict.request
+    denied = verdict.denied
+    about = verdict.service or f"{request.kind.partition('.')[0]} {_where(request.namespace, request.name)}"
+    verb = "eviction" if request.subresource == "eviction" else request.operation
+    lines = [f"Stateward refuses this {verb} of {about}:"]
+    for one in denied:
+        lines += ["", f"{one.rule} {one.name}", f"  {one.finding.headline}"]
+        lines += _indented("why", one.finding.why)
+        if one.unknown:
+            lines += _indented("note", f"{', '.join(one.unknown)} could not be seen; nothing there could excuse it")
+        lines += _indented("do", one.finding.remedy)
+        lines += _indented("or", f"{waive_command(verdict, one.rule, now)}   (waives this rule here, for an hour)")
+    lines += [f"note: {note}" for note in verdict.notes]
+    return "\n".join(lines)
+
+
+def _indented(label: str, text: str) -> list[str]:
+    if not text:
+        return []
+    first, *rest = text.split("\n")
+    return [f"  {label:<4} {first}", *(f"       {line}" for line in rest)]
+
+
+def _where(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
+
+
+def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:
+    """The warnings that a client shows, bounded and free of what the API server drops (newlines, control characters).
+
+    `unknown`: also those of rules that could not see what they need.
+    """
+    found = [f"{one.rule} {one.name}: {one.finding.headline}" for one in verdict.warned]
+    found += verdict.notes
+    found += [f"{rule} could not be judged: a fault in Stateward ({fault})" for rule, fault in verdict.faults.items()]
+    if unknown:
+        kinds = sorted({kind for unseen in verdict.unjudged.values() for kind in unseen})
+        if kinds:
+            found.append(f"{', '.join(verdict.unjudged)} not judged: {', '.join(kinds)} not known yet")
+    cleaned = [clean(text) for text in dict.fromkeys(found)]
+    if len(cleaned) > WARNING_COUNT:
+        left = len(cleaned) - WARNING_COUNT + 1
+        cleaned = [*cleaned[: WARNING_COUNT - 1], f"and {left} more; see the audit log"]
+    return cleaned
+
+
+def clean(text: str) -> str:
+    """One line of at most 120 characters without control characters."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= WARNING_LENGTH else f"{line[: WARNING_LENGTH - 1]}…"
+
+
+def audit(verdict: Verdict) -> dict[str, str]:
+    """Audit annotations: keys are qualified-name parts, values one line."""
+    found: dict[str, str] = {}
+    if verdict.judged:
+        found["findings"] = ", ".join(_audited(one) for one in verdict.judged)
+    waived = [one for one in verdict.judged if one.waiver is not None]
+    if waived:
+        found["waived"] = "; ".join(
+            clean(f"{one.rule} until {one.waiver.until}: {one.waiver.reason}") for one in waived if one.waiver
+        )
+    if verdict.passed:
+        found["passed"] = clean(verdict.passed)
+    if verdict.faults:
+        found["faults"] = ", ".join(sorted(verdict.faults))
+    if verdict.unjudged:
+        found["unknown"] = ", ".join(sorted(verdict.unjudged))
+    return found
+
+
+def _audited(one: Judged) -> str:
+    return f"{one.rule} {'waived' if one.waiver is not None else one.action}"

@@ -1,0 +1,331 @@
+"""The normalised model of a stateful service: what rules look at, whatever kind of object it came from.
+
+Everything is read from the object when a rule first asks for it, and kept. Every value knows the field it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
+
+from stateward.policies import quantity
+from stateward.policies.engines.profile import Profile
+from stateward.policies.paths import Path
+from stateward.policies.version import Version
+from stateward.policies.view import Kind, Object, Unknown, View, mapping_of, metadata_of, text_of
+
+if TYPE_CHECKING:
+    from stateward.policies.adapters.adapter import Adapter
+
+T = TypeVar("T")
+
+
+class lazy(Generic[T]):  # noqa: N801 - reads as a decorator, like property
+    """Computed when first asked for, then a plain attribute (cached_property holds a lock before Python 3.12)."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> lazy[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> T | lazy[T]:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
+
+
+class Field(NamedTuple):
+    """A value and where it stands. `value` is None where nothing is written, UNKNOWN where it is of a wrong type."""
+
+    value: Any
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVersion:
+    """What an object says of its engine's version: readable, written but unreadable, or not written."""
+
+    state: Literal["known", "opaque", "unset"]
+    version: Version | None
+    text: str
+    path: Path
+
+
+class Volume:
+    """One kind of volume of a member group: a claim template, a volume of the custom resource."""
+
+    def __init__(
+        self, name: str, item: Any, base: Path, fields: Mapping[str, Callable[[Any, Path], Field]], on: Object
+    ) -> None:
+        self.name = name
+        self.path = base
+        self.on = on
+        """The object that this volume is written in."""
+        self._item = item
+        self._fields = fields
+
+    @lazy
+    def storage_class(self) -> Field:
+        """The class's name (str); None means the default class."""
+        return self._fields["class"](self._item, self.path)
+
+    @lazy
+    def size(self) -> Field:
+        """The request as it is written."""
+        return self._fields["size"](self._item, self.path)
+
+    @lazy
+    def bytes(self) -> Fraction | None:
+        """The request in bytes; None where it is missing or unreadable."""
+        return quantity.parse(self.size.value) if self.size.value is not None else None
+
+    @lazy
+    def modes(self) -> Field:
+        """Access modes (list of str)."""
+        return self._fields["modes"](self._item, self.path)
+
+    @lazy
+    def ephemeral(self) -> Field:
+        """True where nothing of it survives the pod."""
+        return self._fields["ephemeral"](self._item, self.path)
+
+    @lazy
+    def labels(self) -> Field:
+        """Labels that every claim made of it will carry (mapping)."""
+        return self._fields["labels"](self._item, self.path)
+
+
+class MemberGroup:
+    """Members that are alike: a StatefulSet's pods, a node pool, the instances of a cluster."""
+
+    def __init__(self, name: str, item: Any, base: Path, fields: GroupFields, on: Object) -> None:
+        self.name = name
+        self.path = base
+        self.on = on
+        """The object that this group is written in: the service's own, or a joined one (a node pool)."""
+        self._item = item
+        self._fields = fields
+
+    @lazy
+    def members(self) -> Field:
+        """How many are wanted (int)."""
+        return self._fields.members(self._item, self.path)
+
+    @lazy
+    def ready(self) -> Field:
+        """How many are ready now (int), None where the object does not say."""
+        return self._fields.ready(self._item, self.path)
+
+    @lazy
+    def voters(self) -> bool | None:
+        """Whether its members vote in a quorum of their own; None where the engine decides."""
+        value = self._fields.voters(self._item, self.path).value
+        return value if isinstance(value, bool) else None
+
+    @lazy
+    def roles(self) -> Field:
+        """Roles (list of str) where members have some."""
+        return self._fields.roles(self._item, self.path)
+
+    @lazy
+    def volumes(self) -> tuple[Volume, ...]:
+        """Its kinds of volumes, by name."""
+        return tuple(self._fields.volumes(self._item, self.path, self.on))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFields:
+    """The compiled readers of a member group."""
+
+    members: Callable[[Any, Path], Field]
+    ready: Callable[[Any, Path], Field]
+    voters: Callable[[Any, Path], Field]
+    roles: Callable[[Any, Path], Field]
+    volumes: Callable[[Any, Path, Object], Sequence[Volume]]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Where a service's backups are written to or restored from."""
+
+    store: str
+    """Destination path, or the name of a store object."""
+    server: str
+    """The name below it that this service writes under."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where members may run."""
+
+    node_selector: Mapping[str, Any]
+    node_affinity: Mapping[str, Any]
+    required: tuple[str, ...]
+    """Topology keys over which members must not share a domain."""
+    preferred: tuple[str, ...]
+    tolerations: Sequence[Any]
+    path: Path
+    selector_path: Path
+
+
+class Service:
+    """One stateful service as one object (and those joined to it) describes it.
+
+    `view` answers the adapter's own look-ups (joined pools, image catalogues); an unknown answer leaves the value
+    unknown. Two Services of one change share it.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        item: Object,
+        view: View,
+        joined: Mapping[str, Sequence[Object] | Unknown] | None = None,
+    ) -> None:
+        self.adapter = adapter
+        self.object = item
+        self.view = view
+        self._joined = joined or {}
+        metadata = metadata_of(item)
+        self.name = text_of(metadata, "name") or text_of(metadata, "generateName")
+        self.namespace = text_of(metadata, "namespace")
+
+    def __repr__(self) -> str:
+        return f"<Service {self.adapter.kind} {self.namespace}/{self.name}>"
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its object."""
+        return self.adapter.kind
+
+    @property
+    def title(self) -> str:
+        """How a person calls it: `Kafka prod/events`."""
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.adapter.match_kind} {where}"
+
+    @property
+    def labels(self) -> Mapping[str, Any]:
+        """Its labels."""
+        return mapping_of(metadata_of(self.object), "labels")
+
+    @property
+    def annotations(self) -> Mapping[str, Any]:
+        """Its annotations."""
+        return mapping_of(metadata_of(self.object), "annotations")
+
+    def field(self, slot: str) -> Field:
+        """A value of the adapter by its slot's name; `Field(None, ...)` where the adapter has no such slot."""
+        cache: dict[str, Field] = self.__dict__.setdefault("_slots", {})
+        found = cache.get(slot)
+        if found is None:
+            found = cache[slot] = self.adapter.read(slot, self)
+        return found
+
+    def joined(self, name: str) -> Sequence[Object] | Unknown:
+        """The objects joined under a name (`pools`), unknown where nobody has looked."""
+        found = self._joined.get(name)
+        if found is None:
+            found = self.adapter.join(name, self)
+        return found
+
+    @lazy
+    def engine(self) -> Profile | None:
+        """The engine's profile; None where it is not recognised."""
+        return self.adapter.engine(self)
+
+    @lazy
+    def engine_certain(self) -> bool:
+        """Whether the engine is known from image, command or kind (not merely from a label): what a denial needs."""
+        return self.adapter.engine_certain(self)
+
+    @lazy
+    def version(self) -> EngineVersion:
+        """The version that this object asks for."""
+        return self.adapter.version(self)
+
+    @lazy
+    def running(self) -> Version | None:
+        """The version that runs now as the object's status says, None where it does not."""
+        return self.adapter.running(self)
+
+    @lazy
+    def finalised(self) -> Version | None:
+        """The level that the data is finalised at (metadata version, protocol version), None where unknown."""
+        return self.adapter.finalised(self)
+
+    @lazy
+    def mode(self) -> str:
+        """The engine's mode (`zookeeper`, `kraft`, `galera`), "" where it has none or none is known."""
+        return self.adapter.mode(self)
+
+    @lazy
+    def groups(self) -> tuple[MemberGroup, ...]:
+        """Its member groups, in the order of the object. Joined ones are missing where the join is unknown."""
+        return self.adapter.groups(self)
+
+    @lazy
+    def groups_by_name(self) -> dict[str, MemberGroup]:
+        """The same by name."""
+        return {group.name: group for group in self.groups}
+
+    @lazy
+    def pod(self) -> Mapping[str, Any]:
+        """The pod's specification where the object has one (a StatefulSet), an empty mapping elsewhere."""
+        value = self.field("pod").value
+        return value if type(value) is dict else {}
+
+    @lazy
+    def container_index(self) -> int | None:
+        """Which of the pod's containers runs the engine."""
+        return self.adapter.container_index(self)
+
+    @lazy
+    def container(self) -> Mapping[str, Any]:
+        """The engine's container, an empty mapping where there is none."""
+        containers = self.pod.get("containers")
+        if self.container_index is None or type(containers) is not list:
+            return {}
+        found = containers[self.container_index]
+        return found if type(found) is dict else {}
+
+    def container_path(self, *further: str | int) -> Path:
+        """The path of the engine's container, or of something inside it."""
+        return (*self.field("pod").path, "containers", self.container_index or 0, *further)
+
+    @lazy
+    def placement(self) -> Placement:
+        """Where members may run."""
+        return self.adapter.placement(self)
+
+    @lazy
+    def members(self) -> int | None:
+        """All members of all groups, None where one of them is unknown."""
+        counts = [group.members.value for group in self.groups]
+        return sum(counts) if counts and all(type(count) is int for count in counts) else None
+
+    @lazy
+    def deletes_claims(self) -> bool:
+        """Whether deleting the object deletes its data: the effective policy, defaults of the operator counted in."""
+        value = self.field("deletesClaims").value
+        return value is not False
+
+    @lazy
+    def archives(self) -> tuple[Archive, ...]:
+        """Where its backups go."""
+        return self.adapter.archives(self, "archives")
+
+    @lazy
+    def sources(self) -> tuple[Archive, ...]:
+        """Archives that it is restored from."""
+        return self.adapter.archives(self, "sources")

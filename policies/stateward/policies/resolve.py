@@ -1,0 +1,124 @@
+"""Who is a request about? Every request becomes Changes: of services, or of one object that is none."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.change import Change
+from stateward.policies.model import Service
+from stateward.policies.request import Request
+from stateward.policies.view import UNKNOWN, Object, View, kind_of_object, mapping_of, metadata_of
+
+_BY_RESOURCE: Final[dict[tuple[str, str], Adapter]] = {
+    (adapter.group, adapter.resource): adapter for adapter in ADAPTERS.values()
+}
+
+
+def resolve(request: Request, view: View) -> list[Change]:
+    """The Changes of a request; never empty."""
+    if request.subresource == "scale":
+        return [_scale(request, view)]
+    if request.subresource:
+        return [Change(request, old_object=request.old, new_object=request.object, via=request.subresource)]
+    adapter = ADAPTERS.get(request.kind)
+    if adapter is None:
+        return [Change(request, old_object=request.old, new_object=request.object)]
+    if adapter.hub is not None:
+        return [_joined(request, adapter, view)]
+    return [
+        Change(
+            request,
+            Service(adapter, request.old, view) if request.old is not None else None,
+            Service(adapter, request.object, view) if request.object is not None else None,
+        )
+    ]
+
+
+def parent_of_scale(request: Request, view: View) -> tuple[Adapter, Object] | None:
+    """The object that a Scale belongs to, as far as it is known.
+
+    A Scale carries no labels and no kind of its parent; the API server names the parent's resource. In a file that
+    names none, the only object of a scalable kind with that name is meant.
+    """
+    for adapter in ADAPTERS.values():
+        if adapter.scale_path is None or (request.resource and adapter.resource != request.resource):
+            continue
+        found = view.get(adapter.kind, request.namespace, request.name)
+        if found is not UNKNOWN and found is not None:
+            return adapter, found
+    return None
+
+
+def _scale(request: Request, view: View) -> Change:
+    found = parent_of_scale(request, view)
+    if found is None:
+        return Change(request, old_object=request.old, new_object=request.object, via="scale")
+    adapter, parent = found
+    path = adapter.scale_path or ()
+    old = _with(parent, path, _replicas(request.old)) if request.old is not None else parent
+    new = _with(parent, path, _replicas(request.object)) if request.object is not None else None
+    if adapter.hub is not None:
+        inner = Request(
+            kind=adapter.kind,
+            operation=request.operation,
+            name=request.name,
+            namespace=request.namespace,
+            object=new,
+            old=old,
+            user=request.user,
+            options=request.options,
+        )
+        change = _joined(inner, adapter, view)
+        return Change(request, change.old, change.new, "pool")
+    return Change(
+        request, Service(adapter, old, view), Service(adapter, new, view) if new is not None else None, "scale"
+    )
+
+
+def _replicas(scale: Object | None) -> Any:
+    # A Scale without replicas means none: the field is an int32 that is left out when it is 0.
+    return mapping_of(scale or {}, "spec").get("replicas", 0)
+
+
+def _with(item: Object, path: tuple[str | int, ...], value: Any) -> Object:
+    """A copy of an object in which one field is another; only the mappings on the way are copied."""
+    first, rest = path[0], path[1:]
+    copy = dict(item)
+    inner = item.get(str(first))
+    copy[str(first)] = _with(inner if type(inner) is dict else {}, rest, value) if rest else value
+    return copy
+
+
+def _joined(request: Request, adapter: Adapter, view: View) -> Change:
+    """A joined object (a node pool): the hub before and after, with this one of its joined objects replaced."""
+    hub_spec = adapter.hub or {}
+    subject = request.subject
+    hub_name = adapter.hub_name(subject)
+    hub_adapter = ADAPTERS.get(hub_spec["kind"])
+    hub = view.get(hub_spec["kind"], request.namespace, hub_name) if hub_name else None
+    if hub is UNKNOWN or hub is None or hub_adapter is None:
+        # Without its hub the pool still says how many members and which volumes it has.
+        return Change(
+            request,
+            Service(adapter, request.old, view) if request.old is not None else None,
+            Service(adapter, request.object, view) if request.object is not None else None,
+            "pool",
+        )
+    kind = kind_of_object(subject) or adapter.kind
+    known = view.select(kind, request.namespace)
+    siblings = [
+        item
+        for item in (known if known is not UNKNOWN else ())
+        if adapter.hub_name(item) == hub_name and metadata_of(item).get("name") != request.name
+    ]
+    join = hub_spec["name"]
+    before = [*siblings, request.old] if request.old is not None else siblings
+    after = [*siblings, request.object] if request.object is not None else siblings
+    return Change(
+        request,
+        Service(hub_adapter, hub, view, {join: before}),
+        Service(hub_adapter, hub, view, {join: after}),
+        "pool",
+    )

@@ -1,0 +1,131 @@
+"""Rules: their metadata, their declarations, their registration.
+
+A rule is one function in one file:
+
+    @rule(
+        id="SW102",
+        name="volume-shrink",
+        ...
+    )
+    def volume_shrink(change: Change, see: Sight) -> Iterator[Finding]: ...
+
+It is pure: everything that it looks at is an argument. A *transition* rule judges old against new; a *state* rule
+judges `change.new` alone and is asked about the old object too, so that only what is new counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+from stateward.policies.change import Change
+from stateward.policies.finding import Action, Finding
+from stateward.policies.view import Kind, Look, Sight
+
+Check = Callable[[Change, Sight], Iterator[Finding]]
+Nature: TypeAlias = Literal["state", "transition"]
+
+SERVICES: Final = "services"
+"""In `judges`: every kind with an adapter, and what resolves to one (scale, joined objects)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Which requests a rule is asked about."""
+
+    operations: frozenset[str]
+    kinds: tuple[Kind, ...] = ()
+    """Kinds judged as themselves; with `services` also every service."""
+    services: bool = False
+    subresources: frozenset[str] = frozenset({""})
+
+
+def services(*operations: str) -> Judges:
+    """Every stateful service, in these operations; an UPDATE also reaches it through `scale`."""
+    return Judges(frozenset(operations), services=True, subresources=frozenset({"", "scale"}))
+
+
+def objects(*kinds: Kind, on: tuple[str, ...], subresource: str = "") -> Judges:
+    """Objects of these kinds as they are."""
+    return Judges(frozenset(on), kinds=kinds, subresources=frozenset({subresource}))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule with everything that is said about it. A missing field fails at import."""
+
+    id: str
+    name: str
+    summary: str
+    why: str
+    remedy: str
+    source: str
+    since: str
+    nature: Nature
+    action: Action
+    judges: Judges
+    check: Check
+    module: str
+    about: frozenset[str] = frozenset()
+    """Parts of the model that it depends on: an update that leaves all of them equal is not judged. Empty: any."""
+    looks_at: Mapping[Kind, Look] = field(default_factory=dict)
+    loses_data: bool = False
+    """Whether what it stops loses data: such rules deny in every profile."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters with their defaults."""
+    waivable: bool = True
+
+
+_ID: Final = re.compile(r"SW[1-9]\d\d")
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+def rule(
+    *,
+    id: str,  # noqa: A002 - the field's own word
+    name: str,
+    summary: str,
+    why: str,
+    remedy: str,
+    source: str,
+    nature: Nature,
+    judges: Judges,
+    action: Action = "deny",
+    since: str = "0.1.0",
+    about: tuple[str, ...] = (),
+    looks_at: tuple[Look, ...] = (),
+    loses_data: bool = False,
+    params: Mapping[str, Any] | None = None,
+) -> Callable[[Check], Rule]:
+    """Turns a check into a Rule. Raises ValueError where the metadata is not complete."""
+    if not _ID.fullmatch(id):
+        raise ValueError(f'rule id "{id}": SW and three digits are wanted')
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'rule name "{name}": lower-case words joined by dashes are wanted')
+    for what, text in (("summary", summary), ("why", why), ("remedy", remedy), ("source", source)):
+        if not text.strip():
+            raise ValueError(f"rule {id}: {what} is empty")
+
+    def register(check: Check) -> Rule:
+        return Rule(
+            id=id,
+            name=name,
+            summary=summary,
+            why=why,
+            remedy=remedy,
+            source=source,
+            since=since,
+            nature=nature,
+            action=action,
+            judges=judges,
+            check=check,
+            module=check.__module__,
+            about=frozenset(about),
+            looks_at={look.kind: look for look in looks_at},
+            loses_data=loses_data,
+            params=dict(params or {}),
+        )
+
+    return register

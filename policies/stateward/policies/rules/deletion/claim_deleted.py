@@ -1,0 +1,120 @@
+"""SW402: a claim that holds data is deleted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.change import Change
+from stateward.policies.facts import (
+    annotations_of,
+    claims_mounted,
+    class_of,
+    is_bound,
+    is_live,
+    labels_of,
+    name_of,
+)
+from stateward.policies.finding import Finding
+from stateward.policies.model import Service
+from stateward.policies.naming import kubectl_name
+from stateward.policies.rule import objects, rule
+from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Object, Sight, accuses, excuses, mapping_of, text_of
+from stateward.policies.waiver import CONFIRM_DELETE
+
+_ORDINAL: Final = re.compile(r"-(\d{1,5})$")
+
+
+@rule(
+    id="SW402",
+    name="claim-deleted",
+    summary="A bound claim is deleted without confirmation",
+    why="With the claim goes the volume, unless its class or the volume itself says Retain. While a pod still mounts it "
+    "the claim only waits: the data is deleted with the next restart.",
+    remedy="Snapshot it, then confirm the deletion by name in an edit of its own.",
+    source="Kubernetes documentation, Persistent Volumes: reclaiming, storage object in use protection",
+    nature="transition",
+    judges=objects("PersistentVolumeClaim", on=("DELETE",)),
+    looks_at=(
+        accuses("Pod", "spec.volumes", "status.phase"),
+        excuses("StatefulSet.apps", "spec"),
+        excuses("StorageClass.storage.k8s.io", "reclaimPolicy"),
+        excuses("PersistentVolume", "spec.persistentVolumeReclaimPolicy"),
+    ),
+    loses_data=True,
+)
+def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
+    """Unbound claims may go. So may the claim of a member above the wanted count that no pod mounts: it only warns."""
+    claim = change.request.old
+    if claim is None or not is_bound(claim):
+        return
+    name = name_of(claim)
+    if annotations_of(claim).get(CONFIRM_DELETE) == name:
+        return
+    namespace = change.request.namespace
+    pods = see.select("Pod", namespace)
+    users = (
+        [name_of(pod) for pod in pods if is_live(pod) and name in claims_mounted(pod)] if pods is not UNKNOWN else None
+    )
+    owner, beyond = _set_of(claim, namespace, see)
+    retained = _retained(claim, see)
+    stored = text_of(mapping_of(mapping_of(claim, "status"), "capacity"), "storage")
+    left_over = not users and beyond and users is not None
+    if users:
+        use = f"pod {users[0]} uses it"
+    elif owner:
+        use = f"statefulset {owner} will mount it again"
+    else:
+        use = "no pod is known to use it now" if users is not None else "whether a pod uses it is not known"
+    yield Finding(
+        field=(),
+        text=f"deletes a bound claim{f' of {stored}' if stored else ''}; {use}",
+        why=(
+            "its volume is retained, but nothing finds it again by itself"
+            if retained
+            else "its volume is deleted with it"
+        )
+        + ("; while the pod runs the claim only waits, the data goes with the next restart" if users else ""),
+        remedy="take a VolumeSnapshot, then confirm it in an edit of its own: "
+        f"kubectl annotate {kubectl_name(claim)} {CONFIRM_DELETE}={name}, then delete again",
+        subject=name,
+        weak=left_over or (retained and not users),
+    )
+
+
+def _set_of(claim: Object, namespace: str, see: Sight) -> tuple[str, bool]:
+    """The StatefulSet that a claim's name belongs to, and whether its ordinal lies beyond the members wanted."""
+    sets = see.select("StatefulSet.apps", namespace)
+    if sets is UNKNOWN:
+        return "", False
+    name = name_of(claim)
+    for item in sets:
+        service = Service(ADAPTERS["StatefulSet.apps"], item, EMPTY_VIEW)
+        for group in service.groups:
+            for volume in group.volumes:
+                ordinal = service.adapter.ordinal(service, group.name, volume.name, claim)
+                if ordinal is not None:
+                    members = service.members
+                    return service.name, members is not None and ordinal >= members
+        # A set whose templates were not given still names its claims.
+        tail = _ORDINAL.search(name)
+        if tail is not None and name[: tail.start()].endswith(f"-{service.name}") and _same_labels(claim, item):
+            members = service.members
+            return service.name, members is not None and int(tail[1]) >= members
+    return "", False
+
+
+def _same_labels(claim: Object, item: Object) -> bool:
+    wanted = mapping_of(mapping_of(mapping_of(item, "spec"), "selector"), "matchLabels")
+    labels = labels_of(claim)
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _retained(claim: Object, see: Sight) -> bool:
+    volume = see.get("PersistentVolume", "", text_of(mapping_of(claim, "spec"), "volumeName"))
+    if volume is not UNKNOWN and volume is not None:
+        return mapping_of(volume, "spec").get("persistentVolumeReclaimPolicy") == "Retain"
+    one = see.get("StorageClass.storage.k8s.io", "", class_of(claim))
+    return one is not UNKNOWN and one is not None and one.get("reclaimPolicy") == "Retain"

@@ -1,0 +1,77 @@
+"""SW401: a service that holds data is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies import times
+from stateward.policies.change import Change
+from stateward.policies.facts import BACKUP_LOOKS, DAY, annotations_of, fresh_backup
+from stateward.policies.finding import Finding
+from stateward.policies.model import Service
+from stateward.policies.naming import kubectl_name
+from stateward.policies.rule import rule, services
+from stateward.policies.view import UNKNOWN, Sight, mapping_of
+from stateward.policies.waiver import CONFIRM_DELETE
+
+
+@rule(
+    id="SW401",
+    name="service-deleted",
+    summary="A stateful service is deleted without confirmation",
+    why="Deletion takes the service down at once; with most operators it takes the volumes too. One wrong context, one "
+    "pruned folder, one renamed release is enough.",
+    remedy="Take a backup, then confirm the deletion by name in an edit of its own.",
+    source="operators' defaults on deletion: claims are owned by the custom resource unless the operator is told otherwise",
+    nature="transition",
+    judges=services("DELETE"),
+    looks_at=BACKUP_LOOKS,
+    params={"backupMaxAgeHours": 24},
+    loses_data=True,
+)
+def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
+    """What has no members and no volumes may go; an orphaning deletion leaves pods and data as they are."""
+    request = change.request
+    old = change.old
+    if old is None or change.via == "scale":
+        return
+    subject = request.old or old.object
+    name = str(mapping_of(subject, "metadata").get("name") or "")
+    if annotations_of(subject).get(CONFIRM_DELETE) == name and name:
+        return
+    if request.options.get("propagationPolicy") == "Orphan" or request.options.get("orphanDependents") is True:
+        return
+    groups = (
+        old.groups
+        if change.via != "pool"
+        else tuple(group for group in old.groups if change.new is None or group.name not in change.new.groups_by_name)
+    )
+    stores = any(volume for group in groups for volume in group.volumes) or old.engine is not None
+    if not stores or (old.adapter.name == "statefulset" and old.members == 0 and not old.deletes_claims):
+        return
+    hours = see.params["backupMaxAgeHours"]
+    age = fresh_backup(old, see, hours * DAY / 24)
+    backed = age is not None and age is not UNKNOWN
+    deletes = old.adapter.read("deletesClaims", Service(old.adapter, subject, old.view)).value is True
+    data = "its volumes go with it" if deletes else "its claims stay, the service is down at once"
+    members = sum(group.members.value for group in groups if type(group.members.value) is int)
+    yield Finding(
+        field=(),
+        text=f"deletes {members} member{'s' if members != 1 else ''} of {_engine(old)}; {data}",
+        why=(
+            "no backup of the last " + times.ago(hours * 3600) + " is recorded"
+            if not backed
+            else f"a backup {times.ago(float(age or 0))} old exists, but nobody confirmed the deletion"
+        ),
+        remedy=(
+            f"take a backup first ({old.engine.backup}), then confirm: "
+            if not backed and old.engine is not None and old.engine.backup
+            else "confirm it in an edit of its own: "
+        )
+        + f"kubectl annotate {kubectl_name(subject)} {CONFIRM_DELETE}={name}, then delete again",
+        subject=name,
+    )
+
+
+def _engine(service: Service) -> str:
+    return service.engine.title if service.engine is not None else "a stateful set"

@@ -1,0 +1,99 @@
+"""SW804: settings that found a new cluster, on members of one that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.adapters.derive import environment
+from stateward.policies.change import Change
+from stateward.policies.facts import is_live, is_ready, labels_of, owned_by
+from stateward.policies.finding import Finding
+from stateward.policies.model import Service
+from stateward.policies.paths import dig
+from stateward.policies.rule import objects, rule
+from stateward.policies.settings import flag, words
+from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+
+
+@rule(
+    id="SW804",
+    name="bootstrap-over-cluster",
+    summary="Members of a running cluster restart with settings that found a new one, or with the founding state changed",
+    why="A member that restarts with a forced bootstrap founds a second cluster beside the running one; both accept "
+    "writes. A founding state that is switched for all at once is read by members whose data is gone.",
+    remedy="Take the bootstrap settings out; change the founding state on one member first (partition).",
+    source="MariaDB documentation, Galera: bootstrapping; etcd documentation, --initial-cluster-state",
+    nature="transition",
+    action="warn",
+    judges=objects("StatefulSet.apps", on=("UPDATE",)),
+    about=("pod", "template"),
+    looks_at=(accuses("Pod", "status.phase", "status.conditions"),),
+    loses_data=True,
+)
+def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
+    """Only while members run: after a full stop a bootstrap is the repair."""
+    old, new = change.old, change.new
+    if old is None or new is None or new.engine is None or not new.engine.bootstrap or not new.engine_certain:
+        return
+    if dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
+        return
+    members = new.members
+    if members is None or members < 2 or _running(old, see) == 0:
+        return
+    partition = dig(new.object, ("spec", "updateStrategy", "rollingUpdate", "partition"))
+    if type(partition) is int and partition >= members - 1:
+        return
+    for name, value, what in new.engine.bootstrap:
+        before, after = _given(old, name), _given(new, name)
+        forced = new.engine.quorum.model != "majority" or name not in (
+            "ETCD_INITIAL_CLUSTER_STATE",
+            "--initial-cluster-state",
+        )
+        if forced and after == value:
+            yield Finding(
+                field=new.container_path("env", name),
+                text=f"{name}={value} {what}, and {members} members run already",
+                why="the member that restarts with it founds a second cluster beside the running one",
+                remedy=f"remove {name} from the template before anything restarts",
+                subject=name,
+            )
+            return
+        if not forced and before is not None and after is not None and before != after:
+            yield Finding(
+                field=new.container_path("env", name),
+                text=f'"{before}" → "{after}" for all {members} members of a running cluster in one rollout',
+                why="members that keep their data ignore it, one that lost its data does not, and several images read more "
+                "into it; all of them restart at once to find out",
+                remedy=f"roll it out to one member first: updateStrategy.rollingUpdate.partition: {members - 1}",
+                subject=name,
+            )
+            return
+
+
+def _given(service: Service, name: str) -> str | None:
+    container = service.container
+    if name.startswith("--"):
+        found = flag(container, name)
+        return found if found is not None else ("" if name in words(container) else None)
+    found = environment(container).get(name)
+    if found is not None:
+        return found
+    for word in words(container):  # export NAME=value in a start script
+        if word.startswith(f"{name}="):
+            return word[len(name) + 1 :].strip("\"';")
+    return None
+
+
+def _running(service: Service, see: Sight) -> int | None:
+    pods = see.select("Pod", service.namespace, whole=True)
+    if pods is UNKNOWN:
+        ready = service.groups[0].ready.value if service.groups else None
+        return ready if type(ready) is int else None
+    selector = mapping_of(mapping_of(mapping_of(service.object, "spec"), "selector"), "matchLabels")
+    mine = [
+        pod
+        for pod in pods
+        if owned_by(pod, service.object)
+        or (selector and all(labels_of(pod).get(key) == value for key, value in selector.items()))
+    ]
+    return sum(1 for pod in mine if is_live(pod) and is_ready(pod))

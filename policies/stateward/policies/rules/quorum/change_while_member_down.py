@@ -1,0 +1,71 @@
+"""SW209: a disruptive change while a member is down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.change import Change
+from stateward.policies.facts import is_live, is_ready, owned_by
+from stateward.policies.finding import Finding
+from stateward.policies.model import Service
+from stateward.policies.rule import rule, services
+from stateward.policies.view import UNKNOWN, Sight, accuses
+
+
+@rule(
+    id="SW209",
+    name="change-while-member-down",
+    summary="Members are taken away or upgraded while one of them is down",
+    why="The change disrupts a member that is healthy while another is not: the last good copy, or the majority, goes. An "
+    "upgrade that starts then may heal in the wrong direction.",
+    remedy="Bring the member back first. Going back to the version that runs, and adding members, always pass.",
+    source="CloudNativePG, Strimzi and MinIO documentation: upgrade and scale only healthy clusters",
+    nature="transition",
+    judges=services("UPDATE"),
+    about=("members", "version"),
+    looks_at=(accuses("Pod", "status.phase", "status.conditions"),),
+)
+def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
+    """Fewer members, or another version, while fewer are ready than were wanted."""
+    old, new = change.old, change.new
+    if old is None or new is None or old.engine is None or not old.engine_certain or len(old.groups) != 1:
+        return
+    group = old.groups[0]
+    wanted = group.members.value
+    if type(wanted) is not int or wanted < 2 or not new.groups:
+        return
+    after = new.groups[0].members.value
+    fewer = type(after) is int and after < wanted
+    before_version, after_version = old.version.version, new.version.version
+    upgrade = before_version is not None and after_version is not None and before_version < after_version
+    if not fewer and not upgrade:
+        return
+    ready = _ready(old, see)
+    if ready is None or ready >= wanted or (fewer and type(after) is int and ready > after and after >= wanted - 1):
+        return
+    if fewer and ready == 0:
+        return  # nothing runs: scaling is part of a repair
+    yield Finding(
+        field=new.groups[0].members.path if fewer else new.version.path,
+        text=f"{ready} of {wanted} members are ready; "
+        + (f"{wanted} → {after} would take healthy ones" if fewer else "an upgrade now restarts the healthy ones"),
+        why="while a member is down every other one holds the last copies of something"
+        if old.engine.quorum.model == "replication"
+        else "the next member that stops takes redundancy or the majority with it",
+        remedy="bring the member that is down back first (kubectl describe its pod), wait until all are ready, then go on",
+        subject="members" if fewer else "version",
+        weak=upgrade and old.engine.quorum.model == "standby" and not fewer,
+    )
+
+
+def _ready(service: Service, see: Sight) -> int | None:
+    ready = service.groups[0].ready.value
+    if type(ready) is int:
+        return ready
+    if service.adapter.name != "statefulset":
+        return None
+    pods = see.select("Pod", service.namespace, whole=True)
+    if pods is UNKNOWN:
+        return None
+    mine = [pod for pod in pods if owned_by(pod, service.object)]
+    return sum(1 for pod in mine if is_live(pod) and is_ready(pod)) if mine else None

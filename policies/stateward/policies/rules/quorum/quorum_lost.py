@@ -1,0 +1,82 @@
+"""SW201: members leave a quorum that still counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.change import Change
+from stateward.policies.finding import Finding
+from stateward.policies.model import MemberGroup, Service
+from stateward.policies.rule import rule, services
+from stateward.policies.view import Sight
+
+
+@rule(
+    id="SW201",
+    name="quorum-lost",
+    summary="More voters leave at once than the quorum can lose",
+    why="A consensus engine counts the voters that it knows, not the pods that run: those that are scaled away stay in "
+    "the count, and what is left is no majority. No leader is elected and writes stop.",
+    remedy="Take members out of the engine first (member remove, rs.remove, forget_cluster_node), one at a time, then "
+    "scale by one.",
+    source="etcd: https://etcd.io/docs/v3.6/op-guide/runtime-configuration/; the same arithmetic holds for every majority "
+    "quorum: floor(n/2)+1",
+    nature="transition",
+    judges=services("UPDATE"),
+    about=("members",),
+)
+def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
+    """Voting groups that keep their name: to none, below the old majority, or several at once."""
+    old, new = change.old, change.new
+    if old is None or new is None:
+        return
+    for name, before in old.groups_by_name.items():
+        after = new.groups_by_name.get(name)
+        if after is None or not votes(old, before):
+            continue
+        was, wanted = before.members.value, after.members.value
+        if type(was) is not int or type(wanted) is not int or wanted >= was or was < 2:
+            continue
+        title = old.engine.title if old.engine is not None else "this engine"
+        leave = old.engine.quorum.leave if old.engine is not None and name != "zookeeper" else ""
+        majority = was // 2 + 1
+        first = f"run `{leave}` for each member that leaves, one at a time" if leave else "take the members out first"
+        if wanted == 0:
+            yield Finding(
+                field=after.members.path,
+                text=f"{was} → 0 stops all members of {title} at once",
+                why="the whole service is down, and members that are unregistered on the way find no cluster to rejoin",
+                remedy=f"keep {was}; for a planned full stop take a backup and waive this rule",
+                subject=name,
+                on=after.on,
+            )
+        elif wanted < majority:
+            yield Finding(
+                field=after.members.path,
+                text=f"{was} → {wanted} leaves less than the majority of {was} ({majority})",
+                why=f"{title} still counts {was} voters; {wanted} of them elect no leader and writes stop",
+                remedy=f"{first}, and scale by one each time: {was} → {was - 1}",
+                subject=name,
+                on=after.on,
+            )
+        else:
+            yield Finding(
+                field=after.members.path,
+                text=f"{was} → {wanted} takes {was - wanted} of {was} voters of {title}",
+                why=f"until they are removed from the engine they count as failed: {was - wanted} more may not fail"
+                + ("; an even number of voters tolerates no more failures than one less" if wanted % 2 == 0 else ""),
+                remedy=f"{first}, then scale",
+                subject=name,
+                weak=True,
+                on=after.on,
+            )
+
+
+def votes(service: Service, group: MemberGroup) -> bool:
+    """Whether a group's members vote in a majority quorum, as far as the object tells for certain."""
+    if group.voters is not None:
+        return group.voters
+    engine = service.engine
+    if engine is None or not service.engine_certain:
+        return False
+    return engine.quorum.model == "majority" or service.mode == "galera"

@@ -1,0 +1,53 @@
+"""SW202: the last standby goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.change import Change
+from stateward.policies.finding import Finding
+from stateward.policies.rule import rule, services
+from stateward.policies.rules.quorum.quorum_lost import votes
+from stateward.policies.view import Sight
+
+
+@rule(
+    id="SW202",
+    name="standby-lost",
+    summary="A service that can fail over is scaled to a single copy",
+    why="The copies that go take their volumes with them, or fall behind; from then on the next failure of a node or disk "
+    "is the loss of the service, or of its data.",
+    remedy="Keep at least two copies; to save resources make them smaller instead.",
+    source="CloudNativePG documentation: scaling down deletes the instance's volumes (EnsureInstancePVCGroupIsDeleted)",
+    nature="transition",
+    judges=services("UPDATE"),
+    about=("members",),
+    loses_data=True,
+)
+def standby_lost(change: Change, see: Sight) -> Iterator[Finding]:
+    """Primary and replicas: from several to one. A plain set keeps its claims, so there it warns."""
+    old, new = change.old, change.new
+    if old is None or new is None or old.engine is None or not old.engine_certain:
+        return
+    if old.engine.quorum.model != "standby" or len(new.groups) != 1 or len(old.groups) != 1:
+        return
+    before, after = old.groups[0], new.groups[0]
+    was, wanted = before.members.value, after.members.value
+    if type(was) is not int or type(wanted) is not int or wanted > 1 or was < 2 or votes(old, before):
+        return
+    deletes = new.adapter.name != "statefulset"
+    yield Finding(
+        field=after.members.path,
+        text=f"{was} → {wanted} leaves "
+        + ("no copy of" if wanted == 0 else "a single copy of")
+        + f" {old.engine.title} running",
+        why=(
+            f"the operator deletes the volumes of the {was - wanted} members that go"
+            if deletes
+            else f"the {was - wanted} copies that go fall behind"
+        )
+        + "; the next failure of a node or disk takes the service down",
+        remedy="keep two or more; to save resources make the members smaller",
+        subject=after.name,
+        weak=not deletes,
+    )

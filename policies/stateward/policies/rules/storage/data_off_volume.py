@@ -1,0 +1,128 @@
+"""SW105: the engine's data must lie on a volume that outlives the pod."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stateward.policies.adapters.derive import environment
+from stateward.policies.change import Change
+from stateward.policies.engines.profile import DataPath, Profile
+from stateward.policies.finding import Finding
+from stateward.policies.images import parse as parse_image
+from stateward.policies.model import Service
+from stateward.policies.rule import rule, services
+from stateward.policies.settings import flag, mounted_properties
+from stateward.policies.view import Sight, accuses, items_of, text_of
+
+
+@rule(
+    id="SW105",
+    name="data-off-volume",
+    summary="An engine writes its data where nothing survives the pod",
+    why="What is not on a persistent volume is deleted with the pod: every restart, upgrade or node loss starts empty, "
+    "and a consensus member that comes back without its identity cannot rejoin.",
+    remedy="Mount a claim (volumeClaimTemplates) at, or above, the directory that the engine writes to.",
+    source="Kubernetes documentation, Volumes: emptyDir is deleted when the pod is removed from its node",
+    nature="state",
+    judges=services("CREATE", "UPDATE"),
+    about=("pod", "volumes"),
+    looks_at=(accuses("ConfigMap", "data"),),
+    loses_data=True,
+)
+def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
+    """Where the data directory is known it must be covered; where it is not, some persistent mount must be there."""
+    new = change.new
+    if new is None or new.engine is None or not new.engine_certain or not new.pod or new.members == 0:
+        return
+    profile = new.engine
+    if _is_cache(profile, new.container):
+        return
+    persistent = persistent_mounts(new)
+    known = False
+    for data in profile.data:
+        where, source = _directory(data, new, see)
+        if where is None:
+            continue
+        known = True
+        if any(_covers(mount, where) for mount in persistent):
+            continue
+        temporary = next((mount for mount in _mounts(new) if mount not in persistent and _covers(mount, where)), None)
+        yield Finding(
+            field=new.container_path("volumeMounts"),
+            text=f"{where} ({data.what} of {profile.title}{source}) lies on no persistent volume"
+            + (f"; {temporary} is a temporary one" if temporary else ""),
+            why=f"{data.what} is deleted with the pod"
+            + (
+                "; a member that comes back without it has lost its identity and cannot rejoin"
+                if profile.quorum.model == "majority"
+                else ""
+            ),
+            remedy=f"add a volumeClaimTemplate and mount it at {where}",
+            subject=data.what,
+        )
+    if not known and not persistent:
+        yield Finding(
+            field=("spec", "volumeClaimTemplates"),
+            text=f"{profile.title} runs without a persistent volume",
+            why="everything that it stores is deleted with the pod",
+            remedy="add a volumeClaimTemplate and mount it where the engine keeps its data",
+            subject="any",
+        )
+
+
+def persistent_mounts(service: Service) -> list[str]:
+    """The mount paths of the engine's container that lie on claims (or volumes that are no scratch space)."""
+    names = {volume.name for group in service.groups for volume in group.volumes}
+    for volume in items_of(service.pod, "volumes"):
+        if any(
+            key in volume
+            for key in ("persistentVolumeClaim", "ephemeral", "csi", "nfs", "hostPath", "iscsi", "fc", "cephfs", "rbd")
+        ):
+            names.add(text_of(volume, "name"))
+    return [
+        text_of(mount, "mountPath")
+        for mount in items_of(service.container, "volumeMounts")
+        if text_of(mount, "name") in names
+    ]
+
+
+def _mounts(service: Service) -> list[str]:
+    return [text_of(mount, "mountPath") for mount in items_of(service.container, "volumeMounts")]
+
+
+def _covers(mount: str, directory: str) -> bool:
+    mount, directory = mount.rstrip("/"), directory.rstrip("/")
+    return bool(mount) and (directory == mount or directory.startswith(f"{mount}/"))
+
+
+def _directory(data: DataPath, service: Service, see: Sight) -> tuple[str | None, str]:
+    """Where this image writes, and how that is known."""
+    container = service.container
+    for name in data.flags:
+        found = flag(container, name)
+        if found and found.startswith("/"):
+            return found, f", {name}"
+    variables = environment(container)
+    for name in data.env:
+        found = variables.get(name, "")
+        if found.startswith("/"):
+            return found, f", {name}"
+    if data.properties:
+        found = mounted_properties(service, see, data.properties)
+        if found and found.startswith("/"):
+            return found, ", in its configuration"
+    image = parse_image(text_of(container, "image"))
+    runs_default = not container.get("command")
+    default = data.defaults.get(image.repository) or (
+        data.defaults.get(image.name) if "/" not in image.repository else None
+    )
+    return (default, "") if default and runs_default else (None, "")
+
+
+def _is_cache(profile: Profile, container: Mapping[str, Any]) -> bool:
+    """Whether the engine is told that nothing of it needs to survive."""
+    return bool(profile.cache_flags) and all(
+        (flag(container, name) or "") == value and flag(container, name) is not None
+        for name, value in profile.cache_flags
+    )

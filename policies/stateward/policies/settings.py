@@ -1,0 +1,72 @@
+"""Settings of an engine as its pod gives them: flags of the command line and mounted configuration files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from stateward.policies.model import Service
+from stateward.policies.view import UNKNOWN, Sight, items_of, mapping_of, text_of
+
+_PROPERTY: Final = re.compile(r"^\s*([A-Za-z0-9_.-]+)\s*[=:]\s*(.*?)\s*$")
+
+
+def words(container: Mapping[str, Any]) -> list[str]:
+    """The command line, scripts cut into words."""
+    found: list[str] = []
+    for key in ("command", "args"):
+        value = container.get(key)
+        for word in value if type(value) is list else ():
+            if isinstance(word, str):
+                found.extend(word.split() if " " in word or "\n" in word else [word])
+    return found
+
+
+def flag(container: Mapping[str, Any], name: str) -> str | None:
+    """The value of `--name=value` or `--name value`; None where the flag is not given."""
+    line = words(container)
+    for index, word in enumerate(line):
+        if word == name:
+            return line[index + 1] if index + 1 < len(line) else ""
+        if word.startswith(f"{name}="):
+            return word[len(name) + 1 :]
+    return None
+
+
+def config_files(service: Service, see: Sight) -> Iterator[tuple[str, str]]:
+    """The files that the engine's container mounts from ConfigMaps: (file name, text). Needs a look at ConfigMap."""
+    volumes = {text_of(volume, "name"): volume for volume in items_of(service.pod, "volumes")}
+    seen: set[str] = set()
+    for mount in items_of(service.container, "volumeMounts"):
+        volume = volumes.get(text_of(mount, "name"), {})
+        name = text_of(mapping_of(volume, "configMap"), "name")
+        if not name or name in seen:
+            continue
+        seen.add(name)
+        config = see.get("ConfigMap", service.namespace, name)
+        if config is UNKNOWN or config is None:
+            continue
+        for file, text in mapping_of(config, "data").items():
+            if isinstance(text, str) and len(text) <= 262_144:
+                yield file, text
+
+
+def properties(text: str) -> Iterator[tuple[str, str]]:
+    """`key = value` and `key: value` lines; comments and sections are passed over."""
+    for line in text.splitlines():
+        if line.lstrip().startswith(("#", ";", "[", "!")):
+            continue
+        match = _PROPERTY.match(line)
+        if match is not None:
+            yield match[1], match[2].strip("\"'")
+
+
+def mounted_properties(service: Service, see: Sight, names: Iterable[str]) -> str | None:
+    """The first of these settings that a mounted configuration file gives."""
+    wanted = set(names)
+    for _, text in config_files(service, see):
+        for key, value in properties(text):
+            if key in wanted:
+                return value
+    return None

@@ -1,0 +1,223 @@
+"""What else exists: the View that a caller brings, and the Sight through which a rule looks at it.
+
+A look-up has three answers: the object, `None` (known to be absent) and `UNKNOWN` (nobody has looked, or the last look
+is too old). Unknown is not no. Every look-up of a rule is declared with its role:
+
+- `accuses`: what it finds (or misses) is held against the change. Unknown accuses nobody: the rule stays silent there
+  and the engine reports it as not judged.
+- `excuses`: what it finds lets the change pass. Unknown excuses nobody: the finding stands and says what was unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, Literal, Protocol
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON gives it. Nothing about its inside is taken for granted."""
+
+Kind = str
+"""A kind as kubectl writes it: `Pod`, `StatefulSet.apps`, `Cluster.postgresql.cnpg.io`. The version does not matter."""
+
+
+class Unknown(Enum):
+    """The answer of a View that has not looked."""
+
+    UNKNOWN = "unknown"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
+class View(Protocol):
+    """The objects beside the one that is judged."""
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
+        """One object (`namespace` is "" for cluster-scoped kinds), None if it is absent."""
+        ...
+
+    def select(self, kind: Kind, namespace: str | None = None) -> Sequence[Object] | Unknown:
+        """The objects of a kind that are known, in one namespace or (None) in all; UNKNOWN where nobody has looked."""
+        ...
+
+    def complete(self, kind: Kind) -> bool:
+        """Whether all objects of a kind are known: what is not here does not exist."""
+        ...
+
+
+def kind_of(api_version: object, kind: object) -> Kind:
+    """`apps/v1`, `StatefulSet` → `StatefulSet.apps`; the core group has no suffix."""
+    if not isinstance(kind, str):
+        return ""
+    group = api_version.partition("/")[0] if isinstance(api_version, str) and "/" in api_version else ""
+    return f"{kind}.{group}" if group else kind
+
+
+def kind_of_object(item: Mapping[str, Any]) -> Kind:
+    """The kind that an object says it is."""
+    return kind_of(item.get("apiVersion"), item.get("kind"))
+
+
+def metadata_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object's metadata; an empty mapping where it has none."""
+    metadata = item.get("metadata")
+    return metadata if type(metadata) is dict else _EMPTY
+
+
+def text_of(mapping: Mapping[str, Any], key: str) -> str:
+    """A string of a mapping; "" where it is missing or something else."""
+    value = mapping.get(key)
+    return value if type(value) is str else ""
+
+
+def mapping_of(mapping: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A mapping inside a mapping; an empty one where it is missing or something else."""
+    value = mapping.get(key)
+    return value if type(value) is dict else _EMPTY
+
+
+def items_of(mapping: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The mappings in a list inside a mapping; whatever else is in the list is left out."""
+    value = mapping.get(key)
+    if type(value) is not list:
+        return []
+    return [item for item in value if type(item) is dict]
+
+
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+ALWAYS_COMPLETE: Final = frozenset(
+    {
+        "VolumeSnapshot.snapshot.storage.k8s.io",
+        "Backup.postgresql.cnpg.io",
+    }
+)
+"""Kinds whose absence is knowledge wherever objects are given by hand: no backup given means none was taken."""
+
+
+class MemoryView:
+    """A View over objects in memory.
+
+    `complete` says of a kind whether all its objects were given. By default a kind is complete if one object of it is
+    there; `ALWAYS_COMPLETE` kinds always are. `nothing_complete` is the linter's: files never show all of a cluster.
+    """
+
+    def __init__(self, objects: Iterable[Object], complete: Callable[[Kind], bool] | None = None) -> None:
+        self._objects: dict[Kind, dict[tuple[str, str], Object]] = {}
+        for item in objects:
+            metadata = metadata_of(item)
+            key = (text_of(metadata, "namespace"), text_of(metadata, "name"))
+            self._objects.setdefault(kind_of_object(item), {})[key] = item
+        self._complete = complete
+
+    def complete(self, kind: Kind) -> bool:
+        """Whether what is not here does not exist."""
+        if self._complete is not None:
+            return self._complete(kind)
+        return kind in self._objects or kind in ALWAYS_COMPLETE
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
+        """See `View.get`."""
+        found = self._objects.get(kind, {}).get((namespace, name))
+        if found is not None:
+            return found
+        return None if self.complete(kind) else UNKNOWN
+
+    def select(self, kind: Kind, namespace: str | None = None) -> Sequence[Object] | Unknown:
+        """See `View.select`."""
+        objects = self._objects.get(kind)
+        if objects is None:
+            return [] if self.complete(kind) else UNKNOWN
+        return [item for (where, _), item in objects.items() if namespace is None or where == namespace]
+
+    def kinds(self) -> Iterable[Kind]:
+        """The kinds of which at least one object is here."""
+        return self._objects.keys()
+
+
+def nothing_complete(_: Kind) -> bool:
+    """For `MemoryView(complete=...)`: the objects given are some of those that exist, never all."""
+    return False
+
+
+EMPTY_VIEW: Final = MemoryView((), nothing_complete)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One declared look-up: which kind, whether it accuses or excuses, and which fields the rule reads.
+
+    From these the reflectors, their RBAC and the trimming of cached objects are made. `fields` are dotted prefixes
+    below the object; metadata (without managedFields) is always kept.
+    """
+
+    kind: Kind
+    accuses: bool
+    fields: tuple[str, ...]
+
+
+def accuses(kind: Kind, *fields: str) -> Look:
+    """A look-up that is held against the change."""
+    return Look(kind, True, fields)
+
+
+def excuses(kind: Kind, *fields: str) -> Look:
+    """A look-up that can only let the change pass."""
+    return Look(kind, False, fields)
+
+
+class Sight:
+    """One rule's eyes: its View, its declared look-ups, its parameters, and what stayed unknown to it."""
+
+    __slots__ = ("_looks", "_view", "now", "params", "unknown")
+
+    def __init__(self, view: View, looks: Mapping[Kind, Look], params: Mapping[str, Any], now: float) -> None:
+        self._view = view
+        self._looks = looks
+        self.params = params
+        self.now = now
+        """Seconds since the epoch at which the request is judged."""
+        self.unknown: set[Kind] = set()
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
+        """One object, through a declared look-up (KeyError if the rule did not declare it: a fault of the rule)."""
+        self._looks[kind]
+        found = self._view.get(kind, namespace, name)
+        if found is UNKNOWN:
+            self.unknown.add(kind)
+        return found
+
+    def select(self, kind: Kind, namespace: str | None = None, whole: bool = False) -> Sequence[Object] | Unknown:
+        """All objects of a kind, through a declared look-up.
+
+        Where only some are known (files show a part of a cluster), those that are there may accuse, but they excuse
+        nothing: then, and for a rule that needs the `whole` because what is missing would accuse, the answer is unknown.
+        """
+        look = self._looks[kind]
+        found = self._view.select(kind, namespace)
+        if found is UNKNOWN or not self._view.complete(kind):
+            self.unknown.add(kind)
+            if found is UNKNOWN or whole or not look.accuses:
+                return UNKNOWN
+        return found
+
+    def select_declared(self, look: Look) -> Sequence[Object] | Unknown:
+        """All objects of a kind that only the request names (the kind of a CRD), with the look-up's role on the spot."""
+        found = self._view.select(look.kind)
+        if found is UNKNOWN or not self._view.complete(look.kind):
+            self._looks = {**self._looks, look.kind: look}
+            self.unknown.add(look.kind)
+        return found
+
+    def accused_blind(self) -> list[Kind]:
+        """The kinds that were unknown where they could have accused."""
+        return sorted(kind for kind in self.unknown if self._looks[kind].accuses)
+
+    def excused_blind(self) -> list[Kind]:
+        """The kinds that were unknown where they could have excused."""
+        return sorted(kind for kind in self.unknown if not self._looks[kind].accuses)
