@@ -96,9 +96,7 @@ def test_a_leaf_never_lives_outside_its_authority():
 @pytest.mark.parametrize("days", [-1, 31])
 def test_an_authority_out_of_its_time_issues_nothing(days):
     authority = Authority.create(SOME_DAY, lifetime=timedelta(days=30))
-    with pytest.raises(
-        CertificateError, match=r"CN=Stateward authority .*(expired at|not valid before).*new authority"
-    ):
+    with pytest.raises(CertificateError, match=r"CN=Stateward authority .*(expired at|not valid before).*new authority"):
         authority.issue(NAMES, SOME_DAY + timedelta(days=days))
 
 

@@ -129,9 +129,7 @@ def test_no_handshake_fails_while_another_thread_swaps(authority, hot, now, serv
 
 def test_swaps_from_many_threads_end_in_one_whole_pair(authority, hot, now, serving, trusting):
     leaves = [authority.issue(NAMES, now) for _ in range(16)]
-    threads = [
-        threading.Thread(target=hot.swap, args=leaf.to_pem(), kwargs={"names": NAMES, "now": now}) for leaf in leaves
-    ]
+    threads = [threading.Thread(target=hot.swap, args=leaf.to_pem(), kwargs={"names": NAMES, "now": now}) for leaf in leaves]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -145,9 +143,7 @@ def unusable_pairs(authority, now):
     """What a mounted Secret or a folder may hold for a while, with the file and the reason the error must name."""
     certificate, key = authority.issue(NAMES, now).to_pem()
     weak_key = rsa.generate_private_key(65537, 1024)  # noqa: S505
-    client_only = signed_by(
-        authority, now, ec.generate_private_key(ec.SECP256R1()), usage=ExtendedKeyUsageOID.CLIENT_AUTH
-    )
+    client_only = signed_by(authority, now, ec.generate_private_key(ec.SECP256R1()), usage=ExtendedKeyUsageOID.CLIENT_AUTH)
     expired = authority.issue(NAMES, now, lifetime=timedelta(seconds=-1))
     future = Authority.create(now + timedelta(days=1)).issue(NAMES, now + timedelta(days=1))
     elsewhere = authority.issue(["localhost"], now)
@@ -326,9 +322,7 @@ def test_a_load_that_fails_leaves_no_key_behind_and_the_old_pair_serving(
 def test_without_a_writable_temporary_folder_the_error_says_what_to_do(hot, leaf, now, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "file"))
-    with pytest.raises(
-        CertificateError, match=r"file/stateward-.*cannot be written \(Not a directory\).*TMPDIR.*emptyDir"
-    ):
+    with pytest.raises(CertificateError, match=r"file/stateward-.*cannot be written \(Not a directory\).*TMPDIR.*emptyDir"):
         hot.swap(*leaf.to_pem(), names=NAMES, now=now)
 
 

@@ -123,9 +123,7 @@ def test_the_authority_is_made_anew_in_the_last_tenth_of_its_life_or_when_the_cl
 
 def test_a_leaf_whose_clock_went_back_less_than_the_authority_is_issued_again(folder, path, now):
     authority = folder.ensure(NAMES, now).authority
-    for name, content in zip(
-        ("tls.crt", "tls.key"), authority.issue(NAMES, now + timedelta(days=2)).to_pem(), strict=True
-    ):
+    for name, content in zip(("tls.crt", "tls.key"), authority.issue(NAMES, now + timedelta(days=2)).to_pem(), strict=True):
         (path / name).write_bytes(content)
     served = folder.ensure(NAMES, now)
     assert served.bundle == authority.bundle
@@ -146,9 +144,7 @@ def test_a_leaf_of_another_authority_is_replaced(folder, path, now):
     for name, content in zip(("tls.crt", "tls.key"), Authority.create(now).issue(NAMES, now).to_pem(), strict=True):
         (path / name).write_bytes(content)
     served = folder.ensure(NAMES, now)
-    assert served.notes == (
-        f"{path}/tls.crt: was not issued by the authority in this folder; issued a new certificate",
-    )
+    assert served.notes == (f"{path}/tls.crt: was not issued by the authority in this folder; issued a new certificate",)
     assert_sound(path, served, now)
 
 
@@ -251,9 +247,7 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path, now, below):
 
 def test_a_folder_in_the_place_of_a_file_is_a_clear_error_and_is_left_alone(folder, path, now):
     (path / "tls.key" / "precious").mkdir(parents=True)
-    with pytest.raises(
-        CertificateError, match=r"tls\.key.*cannot be written \(Is a directory\).*remove what is in the way"
-    ):
+    with pytest.raises(CertificateError, match=r"tls\.key.*cannot be written \(Is a directory\).*remove what is in the way"):
         folder.ensure(NAMES, now)
     assert (path / "tls.key" / "precious").is_dir()
 
@@ -311,9 +305,7 @@ def cut_short(folder, now, monkeypatch, call, k, *, after):
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 @pytest.mark.parametrize(("call", "calls_a_write"), [("replace", 1), ("fsync", 2)])
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_cut_short_at_any_write_the_next_start_mends_it(
-    tmp_path, now, monkeypatch, situation, call, calls_a_write, after
-):
+def test_cut_short_at_any_write_the_next_start_mends_it(tmp_path, now, monkeypatch, situation, call, calls_a_write, after):
     age, writes = SITUATIONS[situation]
     for k in itertools.count(1):
         path = tmp_path / str(k)
@@ -355,9 +347,7 @@ def run(script, *arguments, **options):
 def test_a_process_killed_at_any_write_leaves_a_lock_that_opens_and_rests_that_are_swept(tmp_path, now):
     killed = [(tmp_path / str(k), run(KILLED, tmp_path / str(k), now.isoformat(), k)) for k in range(1, 6)]
     assert [process.wait(10) for _, process in killed] == [9, 9, 9, 9, 0]
-    for (path, _), left_behind in zip(
-        killed, [".ca.key.new", ".ca.crt.new", ".tls.key.new", ".tls.crt.new"], strict=False
-    ):
+    for (path, _), left_behind in zip(killed, [".ca.key.new", ".ca.crt.new", ".tls.key.new", ".tls.crt.new"], strict=False):
         assert [rest.name for rest in path.glob(".*.new")] == [left_behind]
         served = CertificateFolder(path).ensure(NAMES, now)
         assert served.notes[0] == f"{path}/{left_behind}: left by a write that was cut short; removed"

@@ -27,9 +27,7 @@ def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
         if profile is None:
             return policy.DEFAULT
         try:
-            return policy.parse(
-                {"apiVersion": policy.API_VERSION, "kind": policy.KIND, "spec": {"profile": profile}}, RULES
-            )
+            return policy.parse({"apiVersion": policy.API_VERSION, "kind": policy.KIND, "spec": {"profile": profile}}, RULES)
         except policy.PolicyError as error:
             stop(str(error))
     from pathlib import Path

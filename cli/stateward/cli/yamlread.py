@@ -163,9 +163,7 @@ def _too_deep(index: int) -> Fault:
 def _named(event: Event, anchors: dict[str, _Anchor]) -> _Anchor:
     anchor = anchors.get(event.anchor)
     if anchor is None:
-        raise Fault(
-            f"alias *{event.anchor} has no anchor before it. Define &{event.anchor} in this document.", at(event)
-        )
+        raise Fault(f"alias *{event.anchor} has no anchor before it. Define &{event.anchor} in this document.", at(event))
     if not anchor.closed:
         raise Fault(f"anchor &{event.anchor} contains itself; JSON cannot say that. Write the value out.", at(event))
     return anchor
@@ -196,8 +194,6 @@ def _merge(into: dict[str, Any], value: Json, event: Event) -> None:
     """Lay a merged mapping over what is there; of several the first wins, so it comes last."""
     parts = value if type(value) is list else [value]
     if not all(type(part) is dict for part in parts):
-        raise Fault(
-            "the merge key << has a value that is no mapping. Give it a mapping or a list of mappings.", at(event)
-        )
+        raise Fault("the merge key << has a value that is no mapping. Give it a mapping or a list of mappings.", at(event))
     for part in reversed(parts):
         into.update(part)

@@ -78,6 +78,8 @@ class Change:
     @lazy
     def spec_changed(self) -> bool:
         """Whether anything but metadata and status differs."""
+        if self.via == "pool":
+            return True  # the hub stays as it is, one of what is joined to it does not
         before, after = self.old_object, self.new_object
         if before is None or after is None:
             return True
@@ -88,6 +90,4 @@ class Change:
 
     def before(self) -> Change:
         """The old object as if it were asked about by itself: what a state rule is asked second."""
-        return Change(
-            self.request, None, self.old, self.via, None, self.old_object if self.old is None else self.old.object
-        )
+        return Change(self.request, None, self.old, self.via, None, self.old_object if self.old is None else self.old.object)

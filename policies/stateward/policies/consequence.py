@@ -81,16 +81,12 @@ def demanded(change: Change, view: View) -> frozenset[str]:
     new = change.new
     if wanted.members is not None and wanted.members == new.members:
         found.add("members")
-    if wanted.version.version is not None and new.version.version is not None:
-        if wanted.version.version.same_release(new.version.version):
-            found.update(("version", "pod"))
-    demanded_volumes = {
-        (volume.storage_class.value, volume.bytes) for group in wanted.groups for volume in group.volumes
-    }
+    asked, given = wanted.version.version, new.version.version
+    if asked is not None and given is not None and asked.same_release(given):
+        found.update(("version", "pod"))
+    demanded_volumes = {(volume.storage_class.value, volume.bytes) for group in wanted.groups for volume in group.volumes}
     if demanded_volumes and all(
-        (volume.storage_class.value, volume.bytes) in demanded_volumes
-        for group in new.groups
-        for volume in group.volumes
+        (volume.storage_class.value, volume.bytes) in demanded_volumes for group in new.groups for volume in group.volumes
     ):
         found.add("volumes")
     return frozenset(found)

@@ -48,9 +48,7 @@ def examples(rule_module: str) -> list[dict[str, Any]]:
     relative = rule_module.removeprefix("stateward.policies.").replace(".", "/")
     path = _HERE / f"{relative}.yaml"
     if not path.exists():
-        raise DataError(
-            f"{path}: every rule has its examples beside it; write {path.name} with cases to deny and allow"
-        )
+        raise DataError(f"{path}: every rule has its examples beside it; write {path.name} with cases to deny and allow")
     content = read(path)
     if not isinstance(content, list):
         raise DataError(f"{path}: a list of cases is wanted")

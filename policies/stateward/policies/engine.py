@@ -173,10 +173,9 @@ def _ask(
     params = policy.params(rule, change.request.namespace, change.subject) if policy.overrides else rule.params
     see = Sight(view, rule.looks_at, params, now)
     found = list(rule.check(change, see))
-    if found and rule.nature == "state" and (change.old is not None or change.old_object is not None):
-        if change.request.operation == "UPDATE":
-            sins = {old.subject for old in rule.check(change.before(), Sight(view, rule.looks_at, params, now))}
-            found = [finding for finding in found if finding.subject not in sins]
+    if found and rule.nature == "state" and change.request.operation == "UPDATE":
+        sins = {old.subject for old in rule.check(change.before(), Sight(view, rule.looks_at, params, now))}
+        found = [finding for finding in found if finding.subject not in sins]
     if not see.unknown:
         return found, (), ()
     return found, tuple(see.accused_blind()), tuple(see.excused_blind())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stateward.policies.change import Change
 from stateward.policies.engines.profile import Hop, Profile, judge, path
 from stateward.policies.model import Service
+from stateward.policies.paths import dig
 from stateward.policies.version import Version
 
 
@@ -50,8 +51,11 @@ def step(change: Change) -> Step | None:
 
 
 def facts(old: Service, new: Service, after: Version) -> dict[str, str]:
-    """What the rows of a profile may ask: by, mode, rolling, topology, finalised."""
+    """What the rows of a profile may ask: by, mode, rolling, strategy, topology, finalised."""
     found = {"by": new.adapter.carries_majors, "rolling": "no" if old.members == 0 else "yes"}
+    if new.pod:
+        strategy = dig(new.object, ("spec", "updateStrategy", "type"))
+        found["strategy"] = strategy if isinstance(strategy, str) else "RollingUpdate"
     mode = old.mode or new.mode
     if mode:
         found["mode"] = mode

@@ -92,9 +92,7 @@ DEFAULT: Final = Policy()
 def parse(content: Any, rules: Sequence[Rule]) -> Policy:
     """A policy from parsed YAML. Raises PolicyError."""
     if not isinstance(content, Mapping):
-        raise PolicyError(
-            f"the policy is a {type(content).__name__}; a mapping with apiVersion, kind and spec is wanted"
-        )
+        raise PolicyError(f"the policy is a {type(content).__name__}; a mapping with apiVersion, kind and spec is wanted")
     if content.get("kind") != KIND or content.get("apiVersion") != API_VERSION:
         raise PolicyError(
             f"apiVersion, kind: {content.get('apiVersion')!r}, {content.get('kind')!r} is no policy; "

@@ -14,7 +14,7 @@ Operation = Literal["CREATE", "UPDATE", "DELETE"]
 _OPERATIONS: Final = ("CREATE", "UPDATE", "DELETE", "CONNECT")
 
 
-class BadReview(Exception):
+class BadReview(Exception):  # noqa: N818 - the review is bad, not the program
     """The input is no AdmissionReview that can be judged. The message names field, value, reason, next step."""
 
     def __init__(self, message: str, uid: str = "") -> None:

@@ -72,9 +72,7 @@ def _scale(request: Request, view: View) -> Change:
         )
         change = _joined(inner, adapter, view)
         return Change(request, change.old, change.new, "pool")
-    return Change(
-        request, Service(adapter, old, view), Service(adapter, new, view) if new is not None else None, "scale"
-    )
+    return Change(request, Service(adapter, old, view), Service(adapter, new, view) if new is not None else None, "scale")
 
 
 def _replicas(scale: Object | None) -> Any:

@@ -18,9 +18,7 @@ def command(rule: str) -> None:
     found = find(rule)
     if found is None:
         near = [one.id for one in RULES if one.id.startswith(rule.upper()[:4])]
-        inputs.stop(
-            f'"{rule}" is no rule; ' + (f"near it: {', '.join(near)}" if near else "`stateward rules` lists them")
-        )
+        inputs.stop(f'"{rule}" is no rule; ' + (f"near it: {', '.join(near)}" if near else "`stateward rules` lists them"))
     click.echo(click.style(f"{found.id} {found.name}", bold=True) + f" ({found.action})")
     click.echo(f"{found.summary}.\n")
     for label, text in (("why", found.why), ("instead", found.remedy), ("source", found.source)):

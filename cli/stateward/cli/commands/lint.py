@@ -61,9 +61,7 @@ def command(
     problems = [*after.problems, *before.problems, *others.problems]
     # What is broken is not gone: without every new manifest a missing one means nothing.
     edits = list(pair(before.documents, after.documents, deletions=not after.problems) if old else created(after))
-    view = MemoryView(
-        (one.object for one in [*others.documents, *before.documents, *after.documents]), nothing_complete
-    )
+    view = MemoryView((one.object for one in [*others.documents, *before.documents, *after.documents]), nothing_complete)
     home = {id(one.object): one for one in [*before.documents, *after.documents]}
     counts = {"deny": 0, "warn": 0}
     for edit in edits:
@@ -76,9 +74,7 @@ def command(
         for note in verdict.notes:
             click.echo(f"{edit.document.source}: note: {note}\n")
         for rule, fault in verdict.faults.items():
-            click.echo(
-                f"error: {edit.document.source}: {rule} failed on this object ({fault}); please report it", err=True
-            )
+            click.echo(f"error: {edit.document.source}: {rule} failed on this object ({fault}); please report it", err=True)
     for problem in problems:
         click.echo(f"{click.style(inputs.where(problem), bold=True)}: error: {problem.message}", err=True)
     _summary(edits, counts, problems, [*after.skipped, *before.skipped])

@@ -28,6 +28,4 @@ def command() -> None:
             area = rule.id[2]
             click.echo(click.style(f"\n{AREAS[area]}" if area != "1" else AREAS[area], bold=True))
         colour = {"deny": "red", "warn": "yellow"}.get(rule.action, "blue")
-        click.echo(
-            f"  {rule.id}  {click.style(rule.action.ljust(4), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}"
-        )
+        click.echo(f"  {rule.id}  {click.style(rule.action.ljust(4), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}")

@@ -26,8 +26,8 @@ from stateward.policies.view import UNKNOWN, Kind, Look, Object, Unknown, accuse
 
 _KNOWN: Final = frozenset(
     {
-        "adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running", "finalised", "mode",
-        "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives", "sources", "looksAt",
+        "adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running",
+        "finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives", "sources", "looksAt",
         "grows", "changesClass", "bypass",
     }
 )  # fmt: skip
@@ -84,9 +84,7 @@ class Adapter:
             _GroupReader(spec, f"{source}: groups[{index}]") for index, spec in enumerate(content.get("groups") or ())
         ]
         self._archives = {
-            slot: [
-                _ArchiveReader(spec, f"{source}: {slot}[{index}]") for index, spec in enumerate(content.get(slot) or ())
-            ]
+            slot: [_ArchiveReader(spec, f"{source}: {slot}[{index}]") for index, spec in enumerate(content.get(slot) or ())]
             for slot in ("archives", "sources")
         }
         self.sections: dict[str, tuple[Path, ...]] = _sections(content)
@@ -200,9 +198,7 @@ class Adapter:
         label = self._claims.get("label")
         if label is not None:
             return _label(claim, label) == service.name
-        return any(
-            self.claim_is_of(service, group, volume, claim) for group in service.groups for volume in group.volumes
-        )
+        return any(self.claim_is_of(service, group, volume, claim) for group in service.groups for volume in group.volumes)
 
     def claim_is_of(self, service: Service, group: MemberGroup, volume: Volume, claim: Object) -> bool:
         """Whether a claim was made for this kind of volume."""
@@ -260,12 +256,13 @@ class Adapter:
 
 def _engine_version(form: str, value: Any, at: Path, service: Service) -> EngineVersion:
     if form == "catalog":
-        value = derive.catalog_image(value, service)
-        if value is UNKNOWN:
+        found = derive.catalog_image(value, service)
+        if found is UNKNOWN or found is None:
             return EngineVersion("opaque", None, "", at)
-        if value is None:
-            return EngineVersion("opaque", None, "", at)
+        value, readable = found
         form, at = "image", (*at, "major")
+        if not readable:
+            return EngineVersion("opaque", None, value, at)
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str):
         return EngineVersion("opaque", None, "", at)

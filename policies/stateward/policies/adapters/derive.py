@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from stateward.policies import images, version
 from stateward.policies.engines import recognise
 from stateward.policies.model import Placement
 from stateward.policies.paths import Path, dig
@@ -19,8 +20,11 @@ _HARD: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _SOFT: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
-def catalog_image(reference: Any, service: Service) -> str | Unknown | None:
-    """The image that a CloudNativePG `imageCatalogRef` names for its major (docs: image_catalog)."""
+def catalog_image(reference: Any, service: Service) -> tuple[str, bool] | Unknown | None:
+    """The image that a CloudNativePG `imageCatalogRef` names for its major, and whether its tag tells that major.
+
+    A tag that begins with something else (an extension's version) tells the operator nothing (docs: image_catalog).
+    """
     if type(reference) is not dict:
         return UNKNOWN
     kind = text_of(reference, "kind")
@@ -29,10 +33,12 @@ def catalog_image(reference: Any, service: Service) -> str | Unknown | None:
     if found is UNKNOWN or found is None:
         # Without the catalogue the major alone is still known, and it is what decides over a hop.
         major = reference.get("major")
-        return f"catalog:{major}" if isinstance(major, int) and not isinstance(major, bool) else UNKNOWN
+        return (f"catalog:{major}", True) if isinstance(major, int) and not isinstance(major, bool) else UNKNOWN
     for row in items_of(mapping_of(found, "spec"), "images"):
         if row.get("major") == reference.get("major"):
-            return text_of(row, "image")
+            image = text_of(row, "image")
+            tag = version.parse(images.parse(image).tag)
+            return image, tag is not None and tag.parts[0] == row.get("major")
     return None
 
 
@@ -86,13 +92,26 @@ def environment(container: Mapping[str, Any]) -> dict[str, str]:
 def mode_of_pod(service: Service) -> str:
     """The mode that the engine's environment shows (Kafka: zookeeper or kraft)."""
     profile = service.engine
-    if profile is None or not profile.modes:
+    if profile is None:
+        return ""
+    if profile.name == "mariadb" and _is_galera(service.container):
+        return "galera"
+    if not profile.modes:
         return ""
     names = {text_of(entry, "name"): entry.get("value") for entry in items_of(service.container, "env")}
     for mode, name, value in profile.modes:
         if name in names and (not value or names[name] == value):
             return mode
     return ""
+
+
+def _is_galera(container: Mapping[str, Any]) -> bool:
+    """A Galera image, or a Galera cluster named in the environment or on the command line."""
+    if "galera" in images.parse(text_of(container, "image")).name:
+        return True
+    if any("GALERA_CLUSTER" in text_of(entry, "name") for entry in items_of(container, "env")):
+        return True
+    return any("wsrep" in word for key in ("command", "args") for word in container.get(key) or () if type(word) is str)
 
 
 def mode_of_strimzi(service: Service) -> str:

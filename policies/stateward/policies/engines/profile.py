@@ -7,7 +7,8 @@ all hold decides. Conditions of a row:
 - `within`: how many leading parts both versions share;
 - `parts`: how many parts both versions name at least (a tag `8` does not say which series);
 - `most`: {part: N, steps: M}: all parts before N are shared and part N grows by at most M;
-- anything else compares a fact of the service (`mode`, `by`, `rolling`, `finalised`, `topology`) with the given text.
+- anything else compares a fact of the service (`mode`, `by`, `rolling`, `strategy`, `finalised`,
+  `topology`: `hops.facts`) with the given text.
 
 A row that denies holds only where the versions are written out far enough to tell: 3.11 is not less than 3.11.18.
 
@@ -120,7 +121,6 @@ class Profile:
     """(variable or flag, value, what it does): settings that found a new cluster."""
     modes: tuple[tuple[str, str, str], ...] = ()
     """(mode, variable, value or ""): how the mode shows in the environment."""
-    memory: tuple[tuple[str, str], ...] = ()
     identity: tuple[str, ...] = ()
     """Variables that name the cluster on disk and never change."""
     flags: tuple[Mapping[str, str], ...] = ()
@@ -195,7 +195,7 @@ def parse_profile(source: str, content: object) -> Profile:
         raise ValueError(f"{source}: a mapping is wanted")
     known = {
         "engine", "title", "images", "commands", "tag", "variants", "series", "releases", "upgrades", "downgrades",
-        "quorum", "data", "cache", "bootstrap", "modes", "memory", "identity", "flags", "backup", "sources",
+        "quorum", "data", "cache", "bootstrap", "modes", "identity", "flags", "backup", "sources",
     }  # fmt: skip
     stray = sorted(set(content) - known)
     if stray:
@@ -231,7 +231,6 @@ def parse_profile(source: str, content: object) -> Profile:
         cache_flags=tuple((row["flag"], str(row["value"])) for row in content.get("cache") or ()),
         bootstrap=tuple((row["name"], str(row["value"]), row["what"]) for row in content.get("bootstrap") or ()),
         modes=tuple((row["mode"], row["env"], str(row.get("value") or "")) for row in content.get("modes") or ()),
-        memory=tuple((row["what"], row["read"]) for row in content.get("memory") or ()),
         identity=tuple(content.get("identity") or ()),
         flags=tuple(content.get("flags") or ()),
         backup=content.get("backup") or "",

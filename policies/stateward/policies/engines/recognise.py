@@ -83,9 +83,7 @@ def _recognise_image(reference: str) -> Recognised | None:
     return Recognised(profile, found, state, text, strong=True)
 
 
-def _read_version(
-    profile: Profile, image: images.Image
-) -> tuple[Version | None, Literal["known", "opaque", "unset"], str]:
+def _read_version(profile: Profile, image: images.Image) -> tuple[Version | None, Literal["known", "opaque", "unset"], str]:
     if not image.tag and image.digest:
         return None, "opaque", image.digest
     pattern = _TAGS.get(profile.name)

@@ -55,9 +55,7 @@ def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         return
     namespace = change.request.namespace
     pods = see.select("Pod", namespace)
-    users = (
-        [name_of(pod) for pod in pods if is_live(pod) and name in claims_mounted(pod)] if pods is not UNKNOWN else None
-    )
+    users = [name_of(pod) for pod in pods if is_live(pod) and name in claims_mounted(pod)] if pods is not UNKNOWN else None
     owner, beyond = _set_of(claim, namespace, see)
     retained = _retained(claim, see)
     stored = text_of(mapping_of(mapping_of(claim, "status"), "capacity"), "storage")
@@ -71,11 +69,7 @@ def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     yield Finding(
         field=(),
         text=f"deletes a bound claim{f' of {stored}' if stored else ''}; {use}",
-        why=(
-            "its volume is retained, but nothing finds it again by itself"
-            if retained
-            else "its volume is deleted with it"
-        )
+        why=("its volume is retained, but nothing finds it again by itself" if retained else "its volume is deleted with it")
         + ("; while the pod runs the claim only waits, the data goes with the next restart" if users else ""),
         remedy="take a VolumeSnapshot, then confirm it in an edit of its own: "
         f"kubectl annotate {kubectl_name(claim)} {CONFIRM_DELETE}={name}, then delete again",

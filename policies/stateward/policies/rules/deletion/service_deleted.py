@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies import times
+from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
-from stateward.policies.facts import BACKUP_LOOKS, DAY, annotations_of, fresh_backup
+from stateward.policies.consequence import owner_of
+from stateward.policies.facts import BACKUP_LOOKS, DAY, annotations_of, being_deleted, fresh_backup
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import rule, services
-from stateward.policies.view import UNKNOWN, Sight, mapping_of
+from stateward.policies.view import UNKNOWN, Sight, kind_of_object, mapping_of
 from stateward.policies.waiver import CONFIRM_DELETE
 
 
@@ -49,6 +51,9 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     stores = any(volume for group in groups for volume in group.volumes) or old.engine is not None
     if not stores or (old.adapter.name == "statefulset" and old.members == 0 and not old.deletes_claims):
         return
+    recreated = _recreated_by_operator(change, old, see)
+    if recreated is None:
+        return
     hours = see.params["backupMaxAgeHours"]
     age = fresh_backup(old, see, hours * DAY / 24)
     backed = age is not None and age is not UNKNOWN
@@ -70,7 +75,33 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         )
         + f"kubectl annotate {kubectl_name(subject)} {CONFIRM_DELETE}={name}, then delete again",
         subject=name,
+        weak=recreated,
     )
+
+
+def _recreated_by_operator(change: Change, old: Service, see: Sight) -> bool | None:
+    """Whether a set's own operator deletes it to make it anew: its resource demands other volumes than the set has.
+
+    None: its resource is gone or going, and the set goes with it. A deletion that the resource gives no reason for (an
+    operator that acts on a stale read) is judged like anyone's.
+    """
+    if old.adapter.name != "statefulset" or "system:serviceaccounts" not in change.request.user.groups:
+        return False
+    owner, known = owner_of(old.object, old.view)
+    if not known:
+        return False
+    if owner is None or being_deleted(owner):
+        return None
+    adapter = ADAPTERS.get(kind_of_object(owner))
+    if adapter is None:
+        return False
+    wanted = {
+        (volume.storage_class.value, volume.bytes)
+        for group in Service(adapter, owner, old.view).groups
+        for volume in group.volumes
+    }
+    has = {(volume.storage_class.value, volume.bytes) for group in old.groups for volume in group.volumes}
+    return bool(wanted) and not has <= wanted
 
 
 def _engine(service: Service) -> str:

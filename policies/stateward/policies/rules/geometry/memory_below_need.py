@@ -15,6 +15,7 @@ from stateward.policies.rule import rule, services
 from stateward.policies.settings import config_files, properties
 from stateward.policies.view import Sight, accuses, mapping_of
 
+_ENGINES: Final = ("mysql", "mariadb", "rabbitmq")
 _SIZE: Final = re.compile(r"(\d+)\s*([kKmMgGtT])?[bB]?")
 _PER_CONNECTION: Final = {
     "sort_buffer_size": 2 * 2**20,
@@ -43,7 +44,7 @@ _PER_CONNECTION: Final = {
 def memory_below_need(change: Change, see: Sight) -> Iterator[Finding]:
     """MySQL and MariaDB buffers; RabbitMQ's relative watermark."""
     new = change.new
-    if new is None or new.engine is None or not new.engine.memory or not new.engine_certain:
+    if new is None or new.engine is None or new.engine.name not in _ENGINES or not new.engine_certain:
         return
     resources = mapping_of(new.container, "resources")
     limit = quantity.parse(mapping_of(resources, "limits").get("memory"))
@@ -59,9 +60,7 @@ def memory_below_need(change: Change, see: Sight) -> Iterator[Finding]:
         yield from _watermark(new, limit, settings, path)
 
 
-def _buffers(
-    new: Service, limit: Fraction, settings: Mapping[str, str], path: tuple[str | int, ...]
-) -> Iterator[Finding]:
+def _buffers(new: Service, limit: Fraction, settings: Mapping[str, str], path: tuple[str | int, ...]) -> Iterator[Finding]:
     pool = _bytes(settings.get("innodb_buffer_pool_size", ""))
     connections = settings.get("max_connections", "")
     if pool is None or not connections.isdigit():
@@ -83,9 +82,7 @@ def _buffers(
         )
 
 
-def _watermark(
-    new: Service, limit: Fraction, settings: Mapping[str, str], path: tuple[str | int, ...]
-) -> Iterator[Finding]:
+def _watermark(new: Service, limit: Fraction, settings: Mapping[str, str], path: tuple[str | int, ...]) -> Iterator[Finding]:
     relative = settings.get("vm_memory_high_watermark.relative")
     version = new.version.version
     if relative is None or "total_memory_available_override_value" in settings or version is None:

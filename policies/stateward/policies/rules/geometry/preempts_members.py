@@ -47,9 +47,7 @@ def preempts_members(change: Change, see: Sight) -> Iterator[Finding]:
     sets = see.select("StatefulSet.apps")
     for item in sets if sets is not UNKNOWN else ():
         other = Service(new.adapter, item, new.view)
-        if (other.namespace, other.name) == (new.namespace, new.name) or not any(
-            group.volumes for group in other.groups
-        ):
+        if (other.namespace, other.name) == (new.namespace, new.name) or not any(group.volumes for group in other.groups):
             continue
         if text_of(other.pod, "priorityClassName"):
             continue

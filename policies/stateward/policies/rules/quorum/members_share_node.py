@@ -21,7 +21,7 @@ from stateward.policies.view import UNKNOWN, Sight, excuses, mapping_of
     nature="state",
     action="warn",
     judges=services("CREATE", "UPDATE"),
-    about=("placement", "members"),
+    about=("placement",),
     looks_at=(excuses("Node", "metadata", "spec.taints", "spec.unschedulable"),),
 )
 def members_share_node(change: Change, see: Sight) -> Iterator[Finding]:

@@ -100,9 +100,7 @@ def _elasticsearch(new: Service, see: Sight) -> Iterator[Finding]:
     variables = environment(new.container)
     if variables.get("node.master") == "false":
         return
-    given = next((variables[key] for key in _MASTERS if key in variables), None) or mounted_properties(
-        new, see, _MASTERS
-    )
+    given = next((variables[key] for key in _MASTERS if key in variables), None) or mounted_properties(new, see, _MASTERS)
     majority = members // 2 + 1
     if given is not None and (not given.isdigit() or int(given) >= majority):
         return

@@ -39,7 +39,7 @@ def claims_left_behind(change: Change, see: Sight) -> Iterator[Finding]:
     labels = mapping_of(mapping_of(mapping_of(new.object, "spec"), "template"), "metadata")
     pod_labels = mapping_of(labels, "labels")
     for volume in (volume for group in new.groups for volume in group.volumes):
-        if any(name_of(claim).startswith(f"{volume.name}-{new.name}-") for claim in claims):
+        if any(new.adapter.ordinal(new, "", volume.name, claim) is not None for claim in claims):
             return
         for claim in claims:
             tail = _TAIL.search(name_of(claim))

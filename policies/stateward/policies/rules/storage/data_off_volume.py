@@ -114,15 +114,12 @@ def _directory(data: DataPath, service: Service, see: Sight) -> tuple[str | None
             return found, ", in its configuration"
     image = parse_image(text_of(container, "image"))
     runs_default = not container.get("command")
-    default = data.defaults.get(image.repository) or (
-        data.defaults.get(image.name) if "/" not in image.repository else None
-    )
+    default = data.defaults.get(image.repository) or (data.defaults.get(image.name) if "/" not in image.repository else None)
     return (default, "") if default and runs_default else (None, "")
 
 
 def _is_cache(profile: Profile, container: Mapping[str, Any]) -> bool:
     """Whether the engine is told that nothing of it needs to survive."""
     return bool(profile.cache_flags) and all(
-        (flag(container, name) or "") == value and flag(container, name) is not None
-        for name, value in profile.cache_flags
+        (flag(container, name) or "") == value and flag(container, name) is not None for name, value in profile.cache_flags
     )

@@ -52,9 +52,7 @@ def ephemeral_over_claims(change: Change, see: Sight) -> Iterator[Finding]:
                 claims = see.select(CLAIM, new.namespace)
                 if claims is UNKNOWN:
                     continue
-                left = [
-                    name_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)
-                ]
+                left = [name_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)]
                 if left:
                     yield Finding(
                         field=volume.ephemeral.path,

@@ -26,7 +26,7 @@ _ZONE: Final = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.i
     why="With Immediate binding the disk is made in some zone before the scheduler has chosen one for the pod: a pod with "
     "two disks, or with a zone it must run in, may never be schedulable.",
     remedy="Use a class with volumeBindingMode: WaitForFirstConsumer.",
-    source="Kubernetes documentation, Storage Classes: volume binding mode; api storage/v1 VolumeBindingWaitForFirstConsumer",
+    source="Kubernetes documentation, Storage Classes: volume binding mode",
     nature="state",
     judges=services("CREATE"),
     looks_at=(

@@ -47,8 +47,7 @@ def one_way_without_backup(change: Change, see: Sight) -> Iterator[Finding]:
         text=f"{done.old.text} → {done.new.text} cannot be undone, and no backup of the last "
         f"{times.ago(hours * 3600)} is recorded",
         why=done.hop.reason
-        or f"{profile.title} {done.new.text} changes the data when it starts; {done.old.text} does not "
-        "read it any more",
+        or f"{profile.title} {done.new.text} changes the data when it starts; {done.old.text} does not read it any more",
         remedy=f"{profile.backup or 'take a backup'}; or a VolumeSnapshot of every member's claim, ready before the upgrade",
         weak=not major or not new.engine_certain or age is UNKNOWN,
     )

@@ -36,12 +36,7 @@ def unreleased_image(change: Change, see: Sight) -> Iterator[Finding]:
     if change.old is not None and text_of(change.old.container, "image") == reference:
         return
     image = parse(reference)
-    if (
-        image.registry != "docker.io"
-        or "/" in image.repository
-        or image.digest
-        or _published(image, new.engine.variants)
-    ):
+    if image.registry != "docker.io" or "/" in image.repository or image.digest or _published(image, new.engine.variants):
         return
     yield Finding(
         field=new.container_path("image"),
@@ -56,7 +51,4 @@ def _published(image: Image, variants: str) -> bool:
     version = parse_version(image.tag)
     if version is None:
         return True  # no version at all: another rule's matter
-    rest = image.tag.removeprefix("v")
-    numbers = re.match(r"\d+(\.\d+)*(-?(alpha|beta|rc|m)[.-]?\d*)?", rest)
-    tail = rest[numbers.end() :] if numbers is not None else rest
-    return re.fullmatch(variants, tail) is not None
+    return re.fullmatch(variants, image.tag.removeprefix("v").removeprefix(version.text)) is not None
