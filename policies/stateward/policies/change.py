@@ -70,16 +70,13 @@ class Change:
                     break
         return frozenset(found)
 
-    def touches(self, parts: frozenset[str]) -> bool:
-        """Whether one of these parts may differ."""
-        touched = self.touched
-        return touched is None or not touched.isdisjoint(parts)
-
     @lazy
     def spec_changed(self) -> bool:
         """Whether anything but metadata and status differs."""
         if self.via == "pool":
             return True  # the hub stays as it is, one of what is joined to it does not
+        if self.touched:
+            return True
         before, after = self.old_object, self.new_object
         if before is None or after is None:
             return True

@@ -135,29 +135,37 @@ def _judge(
     namespace = change.request.namespace
     subject = change.subject
     demanded: frozenset[str] | None = None
+    touched = change.touched
+    plain = policy is DEFAULT
+    see = Sight(view, {}, {}, now)
     for rule in rules:
-        if rule.about and not change.touches(rule.about):
+        if touched is not None and rule.about and touched.isdisjoint(rule.about):
             continue
-        action = policy.action(rule, namespace, subject)
+        action = rule.action if plain else policy.action(rule, namespace, subject)
         if action == "off":
             continue
         try:
-            found, accused_blind, excused_blind = _ask(rule, change, view, policy, now)
+            see.turn(rule.looks_at, rule.params if plain else policy.params(rule, namespace, subject))
+            found = _ask(rule, change, see)
         except Exception as fault:  # noqa: BLE001,RUF100 - whatever a rule does, the others still speak
             verdict.faults[rule.id] = type(fault).__name__
             continue
-        if accused_blind and not found:
+        if not found:
+            if see.unknown is None:
+                continue
+            accused_blind = see.accused_blind()
+            if not accused_blind:
+                continue
             verdict.unjudged[rule.id] = accused_blind
             blind = policy.unknown or unknown
             if blind == "deny" and action == "deny":
                 verdict.judged.append(_blind(rule, accused_blind))
             continue
-        if not found:
-            continue
         if demanded is None:
             demanded = consequence.demanded(change, view)
         if rule.about and rule.about <= demanded:
             continue
+        excused_blind = see.excused_blind() if see.unknown else ()
         for finding in found:
             done: Action = "warn" if finding.weak and action == "deny" else action
             verdict.judged.append(Judged(rule.id, rule.name, done, finding, excused_blind))
@@ -167,18 +175,12 @@ def _judge(
     _waive(change, view, policy, now, verdict)
 
 
-def _ask(
-    rule: Rule, change: Change, view: View, policy: Policy, now: float
-) -> tuple[list[Finding], tuple[Kind, ...], tuple[Kind, ...]]:
-    params = policy.params(rule, change.request.namespace, change.subject) if policy.overrides else rule.params
-    see = Sight(view, rule.looks_at, params, now)
+def _ask(rule: Rule, change: Change, see: Sight) -> list[Finding]:
     found = list(rule.check(change, see))
     if found and rule.nature == "state" and change.request.operation == "UPDATE":
-        sins = {old.subject for old in rule.check(change.before(), Sight(view, rule.looks_at, params, now))}
+        sins = {old.subject for old in rule.check(change.before(), see)}
         found = [finding for finding in found if finding.subject not in sins]
-    if not see.unknown:
-        return found, (), ()
-    return found, tuple(see.accused_blind()), tuple(see.excused_blind())
+    return found
 
 
 def _blind(rule: Rule, kinds: tuple[Kind, ...]) -> Judged:

@@ -32,6 +32,13 @@ def step(change: Change) -> Step | None:
 
     The old version is the one that runs where the object tells: going back to it is no downgrade.
     """
+    cached = change.__dict__.get("_step", False)
+    if cached is False:
+        cached = change.__dict__["_step"] = _step(change)
+    return cached  # type: ignore[no-any-return]
+
+
+def _step(change: Change) -> Step | None:
     old, new = change.old, change.new
     if old is None or new is None or new.engine is None:
         return None
@@ -52,7 +59,8 @@ def step(change: Change) -> Step | None:
 
 def facts(old: Service, new: Service, after: Version) -> dict[str, str]:
     """What the rows of a profile may ask: by, mode, rolling, strategy, topology, finalised."""
-    found = {"by": new.adapter.carries_majors, "rolling": "no" if old.members == 0 else "yes"}
+    alone = new.engine is not None and new.engine.quorum.fixed and old.members == 1
+    found = {"by": new.adapter.carries_majors, "rolling": "no" if old.members == 0 or alone else "yes"}
     if new.pod:
         strategy = dig(new.object, ("spec", "updateStrategy", "type"))
         found["strategy"] = strategy if isinstance(strategy, str) else "RollingUpdate"
@@ -72,15 +80,15 @@ def facts(old: Service, new: Service, after: Version) -> dict[str, str]:
 
 def path_text(done: Step) -> str:
     """`3.6.2 → 3.9.2 → 4.1.0`, "" where no path is known."""
-    if done.hop.via and done.upwards:
-        stones = [
-            stone
-            for stone in done.profile.releases
-            if any(stone.text.startswith(f"{via}.") or stone.text == via for via in done.hop.via)
-        ]
-        if stones:
-            return " → ".join([done.old.text, *(stone.text for stone in stones), done.new.text])
     known = path(done.profile, done.old, done.new, done.facts)
-    if known is None:
+    if known is not None:
+        return " → ".join([done.old.text, *(stone.text for stone in known)])
+    stones = [stone for stone in done.profile.releases if any(_of(stone, via) for via in done.hop.via)]
+    # A path that leads through a change of mode is known by its stones alone.
+    if not done.upwards or len(stones) < len(done.hop.via) or not stones:
         return ""
-    return " → ".join([done.old.text, *(stone.text for stone in known)])
+    return " → ".join([done.old.text, *(stone.text for stone in stones), done.new.text])
+
+
+def _of(stone: Version, via: str) -> bool:
+    return stone.text == via or stone.text.startswith(f"{via}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 from stateward.policies import quantity
 from stateward.policies.engines.profile import Profile
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from stateward.policies.adapters.adapter import Adapter
 
 T = TypeVar("T")
+
+_TEXT: Final = frozenset((str,))
+_PERSISTENT: Final = frozenset(
+    ("persistentVolumeClaim", "ephemeral", "csi", "nfs", "hostPath", "iscsi", "fc", "cephfs", "rbd")
+)
 
 
 class lazy(Generic[T]):  # noqa: N801 - reads as a decorator, like property
@@ -298,6 +303,66 @@ class Service:
             return {}
         found = containers[self.container_index]
         return found if type(found) is dict else {}
+
+    @lazy
+    def environment(self) -> dict[str, str]:
+        """The literal environment of the engine's container: name → value. Values from elsewhere are left out."""
+        entries = self.container.get("env")
+        if type(entries) is not list:
+            return {}
+        try:
+            # The shape that the API server guarantees; anything else is read with care below.
+            found = {entry["name"]: entry["value"] for entry in entries if "value" in entry}
+        except (KeyError, TypeError):
+            found = {
+                text_of(entry, "name"): entry.get("value") for entry in entries if type(entry) is dict and "value" in entry
+            }
+        if {*map(type, found.values()), *map(type, found)} <= _TEXT:
+            return found
+        return {
+            name: value if type(value) is str else str(value)
+            for name, value in found.items()
+            if type(name) is str and type(value) in (str, int, float)
+        }
+
+    @lazy
+    def persistent_mounts(self) -> list[str]:
+        """The mount paths of the engine's container that outlive the pod: claims, and volumes that are no scratch space."""
+        mounts = self.container.get("volumeMounts")
+        if type(mounts) is not list:
+            return []
+        names: set[Any] = {volume.name for group in self.groups for volume in group.volumes}
+        volumes = self.pod.get("volumes")
+        for volume in volumes if type(volumes) is list else ():
+            if type(volume) is dict and not _PERSISTENT.isdisjoint(volume):
+                names.add(text_of(volume, "name"))
+        return [
+            mount["mountPath"]
+            for mount in mounts
+            if type(mount) is dict and type(mount.get("mountPath")) is str and text_of(mount, "name") in names
+        ]
+
+    @lazy
+    def words(self) -> list[str]:
+        """The command line of the engine's container, scripts cut into words."""
+        found: list[str] = []
+        for key in ("command", "args"):
+            value = self.container.get(key)
+            for word in value if type(value) is list else ():
+                if type(word) is str:
+                    found.extend(word.split() if " " in word or "\n" in word else [word])
+        return found
+
+    def flag(self, name: str) -> str | None:
+        """The value of `--name=value` or `--name value`; None where the flag is not given."""
+        line = self.words
+        for index, word in enumerate(line):
+            if word.startswith(name):
+                if len(word) == len(name):
+                    return line[index + 1] if index + 1 < len(line) else ""
+                if word[len(name)] == "=":
+                    return word[len(name) + 1 :]
+        return None
 
     def container_path(self, *further: str | int) -> Path:
         """The path of the engine's container, or of something inside it."""

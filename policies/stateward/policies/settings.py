@@ -1,37 +1,15 @@
-"""Settings of an engine as its pod gives them: flags of the command line and mounted configuration files."""
+"""Settings of an engine as its pod gives them: mounted configuration files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from stateward.policies.model import Service
 from stateward.policies.view import UNKNOWN, Sight, items_of, mapping_of, text_of
 
 _PROPERTY: Final = re.compile(r"^\s*([A-Za-z0-9_.-]+)\s*[=:]\s*(.*?)\s*$")
-
-
-def words(container: Mapping[str, Any]) -> list[str]:
-    """The command line, scripts cut into words."""
-    found: list[str] = []
-    for key in ("command", "args"):
-        value = container.get(key)
-        for word in value if type(value) is list else ():
-            if isinstance(word, str):
-                found.extend(word.split() if " " in word or "\n" in word else [word])
-    return found
-
-
-def flag(container: Mapping[str, Any], name: str) -> str | None:
-    """The value of `--name=value` or `--name value`; None where the flag is not given."""
-    line = words(container)
-    for index, word in enumerate(line):
-        if word == name:
-            return line[index + 1] if index + 1 < len(line) else ""
-        if word.startswith(f"{name}="):
-            return word[len(name) + 1 :]
-    return None
 
 
 def config_files(service: Service, see: Sight) -> Iterator[tuple[str, str]]:

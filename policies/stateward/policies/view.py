@@ -182,15 +182,27 @@ class Sight:
         self.params = params
         self.now = now
         """Seconds since the epoch at which the request is judged."""
-        self.unknown: set[Kind] = set()
+        self.unknown: set[Kind] | None = None
+        """The kinds that stayed unknown; None where none did."""
+
+    def turn(self, looks: Mapping[Kind, Look], params: Mapping[str, Any]) -> None:
+        """Lends these eyes to the next rule."""
+        self._looks = looks
+        self.params = params
+        self.unknown = None
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
         """One object, through a declared look-up (KeyError if the rule did not declare it: a fault of the rule)."""
         self._looks[kind]
         found = self._view.get(kind, namespace, name)
         if found is UNKNOWN:
-            self.unknown.add(kind)
+            self._blind(kind)
         return found
+
+    def _blind(self, kind: Kind) -> None:
+        if self.unknown is None:
+            self.unknown = set()
+        self.unknown.add(kind)
 
     def select(self, kind: Kind, namespace: str | None = None, whole: bool = False) -> Sequence[Object] | Unknown:
         """All objects of a kind, through a declared look-up.
@@ -201,7 +213,7 @@ class Sight:
         look = self._looks[kind]
         found = self._view.select(kind, namespace)
         if found is UNKNOWN or not self._view.complete(kind):
-            self.unknown.add(kind)
+            self._blind(kind)
             if found is UNKNOWN or whole or not look.accuses:
                 return UNKNOWN
         return found
@@ -211,13 +223,13 @@ class Sight:
         found = self._view.select(look.kind)
         if found is UNKNOWN or not self._view.complete(look.kind):
             self._looks = {**self._looks, look.kind: look}
-            self.unknown.add(look.kind)
+            self._blind(look.kind)
         return found
 
-    def accused_blind(self) -> list[Kind]:
+    def accused_blind(self) -> tuple[Kind, ...]:
         """The kinds that were unknown where they could have accused."""
-        return sorted(kind for kind in self.unknown if self._looks[kind].accuses)
+        return tuple(sorted(kind for kind in self.unknown or () if self._looks[kind].accuses))
 
-    def excused_blind(self) -> list[Kind]:
+    def excused_blind(self) -> tuple[Kind, ...]:
         """The kinds that were unknown where they could have excused."""
-        return sorted(kind for kind in self.unknown if not self._looks[kind].accuses)
+        return tuple(sorted(kind for kind in self.unknown or () if not self._looks[kind].accuses))

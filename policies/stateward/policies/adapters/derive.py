@@ -80,15 +80,6 @@ def placement_of_pod(pod: Mapping[str, Any], path: Path) -> Placement:
     )
 
 
-def environment(container: Mapping[str, Any]) -> dict[str, str]:
-    """The literal environment of a container: name → value. Values from elsewhere are left out."""
-    return {
-        text_of(entry, "name"): str(entry["value"])
-        for entry in items_of(container, "env")
-        if isinstance(entry.get("value"), str | int | float) and text_of(entry, "name")
-    }
-
-
 def mode_of_pod(service: Service) -> str:
     """The mode that the engine's environment shows (Kafka: zookeeper or kraft)."""
     profile = service.engine
@@ -127,7 +118,10 @@ def mode_of_strimzi(service: Service) -> str:
                 continue
             containers = dig(operator, ("spec", "template", "spec", "containers"))
             for container in containers if type(containers) is list else ():
-                if type(container) is dict and "+UseKRaft" in environment(container).get("STRIMZI_FEATURE_GATES", ""):
+                if type(container) is dict and any(
+                    entry.get("name") == "STRIMZI_FEATURE_GATES" and "+UseKRaft" in str(entry.get("value"))
+                    for entry in items_of(container, "env")
+                ):
                     return "kraft"
     return "zookeeper"
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from stateward.policies.adapters.derive import environment
 from stateward.policies.change import Change
 from stateward.policies.facts import is_live, is_ready, labels_of, owned_by
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
-from stateward.policies.settings import flag, words
 from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+
+_STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
+"""Settings that say whether a member founds a cluster or joins one; the others force it to found one."""
 
 
 @rule(
@@ -35,50 +37,53 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
     old, new = change.old, change.new
     if old is None or new is None or new.engine is None or not new.engine.bootstrap or not new.engine_certain:
         return
-    if dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
-        return
     members = new.members
-    if members is None or members < 2 or _running(old, see) == 0:
+    if members is None or members < 2:
+        return
+    finding = next(filter(None, (_found(old, new, members, *row) for row in new.engine.bootstrap)), None)
+    if finding is None or dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
         return
     partition = dig(new.object, ("spec", "updateStrategy", "rollingUpdate", "partition"))
-    if type(partition) is int and partition >= members - 1:
+    if (type(partition) is int and partition >= members - 1) or _running(old, see) == 0:
         return
-    for name, value, what in new.engine.bootstrap:
-        before, after = _given(old, name), _given(new, name)
-        forced = new.engine.quorum.model != "majority" or name not in (
-            "ETCD_INITIAL_CLUSTER_STATE",
-            "--initial-cluster-state",
+    yield finding
+
+
+def _found(old: Service, new: Service, members: int, name: str, value: str, what: str) -> Finding | None:
+    after = _given(new, name)
+    if after is None:
+        return None
+    if name not in _STATES:
+        if value and after != value:
+            return None
+        return Finding(
+            field=new.container_path("env", name),
+            text=f"{name}{'=' if value else ''}{value} {what}, and {members} members run already",
+            why="the member that restarts with it founds a second cluster beside the running one",
+            remedy=f"remove {name} from the template before anything restarts",
+            subject=name,
         )
-        if forced and after == value:
-            yield Finding(
-                field=new.container_path("env", name),
-                text=f"{name}={value} {what}, and {members} members run already",
-                why="the member that restarts with it founds a second cluster beside the running one",
-                remedy=f"remove {name} from the template before anything restarts",
-                subject=name,
-            )
-            return
-        if not forced and before is not None and after is not None and before != after:
-            yield Finding(
-                field=new.container_path("env", name),
-                text=f'"{before}" → "{after}" for all {members} members of a running cluster in one rollout',
-                why="members that keep their data ignore it, one that lost its data does not, and several images read more "
-                "into it; all of them restart at once to find out",
-                remedy=f"roll it out to one member first: updateStrategy.rollingUpdate.partition: {members - 1}",
-                subject=name,
-            )
-            return
+    before = _given(old, name)
+    if before is None or before == after:
+        return None
+    return Finding(
+        field=new.container_path("env", name),
+        text=f'"{before}" → "{after}" for all {members} members of a running cluster in one rollout',
+        why="members that keep their data ignore it, one that lost its data does not, and several images read more into it; "
+        "all of them restart at once to find out",
+        remedy=f"roll it out to one member first: updateStrategy.rollingUpdate.partition: {members - 1}",
+        subject=name,
+    )
 
 
 def _given(service: Service, name: str) -> str | None:
-    container = service.container
     if name.startswith("--"):
-        found = flag(container, name)
-        return found if found is not None else ("" if name in words(container) else None)
-    found = environment(container).get(name)
+        found = service.flag(name)
+        return found if found is not None else ("" if name in service.words else None)
+    found = service.environment.get(name)
     if found is not None:
         return found
-    for word in words(container):  # export NAME=value in a start script
+    for word in service.words:  # export NAME=value in a start script
         if word.startswith(f"{name}="):
             return word[len(name) + 1 :].strip("\"';")
     return None

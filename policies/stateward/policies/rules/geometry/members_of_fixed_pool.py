@@ -9,7 +9,6 @@ from typing import Final
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
-from stateward.policies.settings import words
 from stateward.policies.view import Sight
 
 _ELLIPSIS: Final = re.compile(r"\{(\d+)\.\.\.(\d+)\}")
@@ -36,7 +35,7 @@ def members_of_fixed_pool(change: Change, see: Sight) -> Iterator[Finding]:
     was, wanted = old.members, new.members
     if was is None or wanted is None or was == wanted or 0 in (was, wanted) or not new.groups:
         return
-    endpoints = [word for word in words(new.container) if "://" in word or _ELLIPSIS.search(word)]
+    endpoints = [word for word in new.words if "://" in word or _ELLIPSIS.search(word)]
     title = new.engine.title
     yield Finding(
         field=new.groups[0].members.path,

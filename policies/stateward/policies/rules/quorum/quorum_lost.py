@@ -40,7 +40,7 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
         title = old.engine.title if old.engine is not None else "this engine"
         leave = old.engine.quorum.leave if old.engine is not None and name != "zookeeper" else ""
         majority = was // 2 + 1
-        first = f"run `{leave}` for each member that leaves, one at a time" if leave else "take the members out first"
+        first = f"take each member out first ({leave})" if leave else "take each member out first"
         if wanted == 0:
             yield Finding(
                 field=after.members.path,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from stateward.policies.adapters.derive import environment
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
@@ -97,7 +96,7 @@ def _elasticsearch(new: Service, see: Sight) -> Iterator[Finding]:
     version, members = new.version.version, new.members
     if version is None or version.parts[0] >= 7 or members is None or members < 2:
         return
-    variables = environment(new.container)
+    variables = new.environment
     if variables.get("node.master") == "false":
         return
     given = next((variables[key] for key in _MASTERS if key in variables), None) or mounted_properties(new, see, _MASTERS)

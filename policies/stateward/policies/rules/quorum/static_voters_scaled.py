@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from stateward.policies.adapters.derive import environment
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
-from stateward.policies.settings import flag
 from stateward.policies.view import Sight
 
 _MEMBER: Final = re.compile(r"[^,=\s]+=https?://")
@@ -73,9 +71,9 @@ def _etcd(old: Service, new: Service) -> Iterator[Finding]:
     was, wanted = old.members, new.members
     if was is None or wanted is None or wanted <= was or was == 0:
         return
-    variables = environment(new.container)
-    listed = variables.get("ETCD_INITIAL_CLUSTER") or flag(new.container, "--initial-cluster") or ""
-    state = variables.get("ETCD_INITIAL_CLUSTER_STATE") or flag(new.container, "--initial-cluster-state") or "new"
+    variables = new.environment
+    listed = variables.get("ETCD_INITIAL_CLUSTER") or new.flag("--initial-cluster") or ""
+    state = variables.get("ETCD_INITIAL_CLUSTER_STATE") or new.flag("--initial-cluster-state") or "new"
     members = len(_MEMBER.findall(listed))
     if not members or (state == "existing" and members >= wanted):
         if wanted - was > 1 and members:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import re
+from collections.abc import Iterator
 
-from stateward.policies.adapters.derive import environment
 from stateward.policies.change import Change
 from stateward.policies.engines.profile import DataPath, Profile
 from stateward.policies.finding import Finding
 from stateward.policies.images import parse as parse_image
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
-from stateward.policies.settings import flag, mounted_properties
+from stateward.policies.settings import mounted_properties
 from stateward.policies.view import Sight, accuses, items_of, text_of
 
 
@@ -36,11 +35,14 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
     if new is None or new.engine is None or not new.engine_certain or not new.pod or new.members == 0:
         return
     profile = new.engine
-    if _is_cache(profile, new.container):
+    if _is_cache(profile, new):
         return
-    persistent = persistent_mounts(new)
+    persistent = new.persistent_mounts
     known = False
+    version = new.version.version
     for data in profile.data:
+        if data.versions is not None and (version is None or not data.versions.holds(version)):
+            continue
         where, source = _directory(data, new, see)
         if where is None:
             continue
@@ -71,22 +73,6 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
         )
 
 
-def persistent_mounts(service: Service) -> list[str]:
-    """The mount paths of the engine's container that lie on claims (or volumes that are no scratch space)."""
-    names = {volume.name for group in service.groups for volume in group.volumes}
-    for volume in items_of(service.pod, "volumes"):
-        if any(
-            key in volume
-            for key in ("persistentVolumeClaim", "ephemeral", "csi", "nfs", "hostPath", "iscsi", "fc", "cephfs", "rbd")
-        ):
-            names.add(text_of(volume, "name"))
-    return [
-        text_of(mount, "mountPath")
-        for mount in items_of(service.container, "volumeMounts")
-        if text_of(mount, "name") in names
-    ]
-
-
 def _mounts(service: Service) -> list[str]:
     return [text_of(mount, "mountPath") for mount in items_of(service.container, "volumeMounts")]
 
@@ -98,12 +84,15 @@ def _covers(mount: str, directory: str) -> bool:
 
 def _directory(data: DataPath, service: Service, see: Sight) -> tuple[str | None, str]:
     """Where this image writes, and how that is known."""
-    container = service.container
+    image = parse_image(text_of(service.container, "image"))
+    for pattern, path in data.fixed.items():
+        if re.fullmatch(pattern, image.name):
+            return path, ", fixed by the image"
     for name in data.flags:
-        found = flag(container, name)
+        found = service.flag(name)
         if found and found.startswith("/"):
             return found, f", {name}"
-    variables = environment(container)
+    variables = service.environment
     for name in data.env:
         found = variables.get(name, "")
         if found.startswith("/"):
@@ -112,14 +101,11 @@ def _directory(data: DataPath, service: Service, see: Sight) -> tuple[str | None
         found = mounted_properties(service, see, data.properties)
         if found and found.startswith("/"):
             return found, ", in its configuration"
-    image = parse_image(text_of(container, "image"))
-    runs_default = not container.get("command")
+    runs_default = not service.container.get("command")
     default = data.defaults.get(image.repository) or (data.defaults.get(image.name) if "/" not in image.repository else None)
     return (default, "") if default and runs_default else (None, "")
 
 
-def _is_cache(profile: Profile, container: Mapping[str, Any]) -> bool:
+def _is_cache(profile: Profile, service: Service) -> bool:
     """Whether the engine is told that nothing of it needs to survive."""
-    return bool(profile.cache_flags) and all(
-        (flag(container, name) or "") == value and flag(container, name) is not None for name, value in profile.cache_flags
-    )
+    return bool(profile.cache_flags) and all(service.flag(name) == value for name, value in profile.cache_flags)

@@ -8,7 +8,6 @@ from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
-from stateward.policies.rules.storage.data_off_volume import persistent_mounts
 from stateward.policies.view import Sight, items_of, text_of
 
 
@@ -30,9 +29,9 @@ def rollout_over_ephemeral(change: Change, see: Sight) -> Iterator[Finding]:
     old, new = change.old, change.new
     if old is None or new is None or new.engine is None or not new.engine_certain:
         return
-    if dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")) or new.members == 0:
+    if new.persistent_mounts or old.persistent_mounts or new.members == 0:
         return
-    if persistent_mounts(old) or persistent_mounts(new):
+    if dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
         return
     empty = {text_of(volume, "name") for volume in items_of(new.pod, "volumes") if "emptyDir" in volume}
     mounts = [mount for mount in items_of(new.container, "volumeMounts") if text_of(mount, "name") in empty]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stateward.policies.adapters.derive import environment
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
@@ -31,7 +30,7 @@ def one_way_flag(change: Change, see: Sight) -> Iterator[Finding]:
     version = new.version.version
     if version is None:
         return
-    variables = environment(new.container)
+    variables = new.environment
     for flag in new.engine.flags:
         if flag["holds"] not in variables.get(flag["name"], ""):
             continue

@@ -1,0 +1,57 @@
+# Two commands are all that a machine with Python 3.11 or later needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+CASES  ?= ../shared/incidents
+
+.PHONY: help demo test check unit cluster door bench docs clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: $(VENV)/.serve  ## an old and a new version of real manifests, then the service and a review sent to it
+	@$(BIN)/python demo/run.py
+
+test: check unit cluster  ## everything that continuous integration runs
+
+check: $(VENV)/.dev  ## formatting, lint, types, layers, generated documents
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy policies certs kube webhook cli
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+unit: $(VENV)/.dev  ## the tests that need no cluster
+	$(BIN)/pytest -q --ignore tests/cluster
+
+cluster: $(VENV)/.dev  ## the tests on a real API server
+	$(BIN)/pytest -q tests/cluster
+
+door: $(VENV)/.dev  ## put a folder of cases through a real API server: make door CASES=FOLDER
+	$(BIN)/python tests/cluster/door.py $(CASES) $(ARGS)
+
+bench: $(VENV)/.dev  ## how fast the engine and the door are
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/door.py
+
+docs: $(VENV)/.dev  ## write the generated documents
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove the environment
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; $$($(PYTHON) --version) is here. Try: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "venv is missing; on Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.serve: $(VENV)/bin/python pyproject.toml
+	@echo "installing Stateward into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --editable '.[serve]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	@echo "installing Stateward and its tests into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --editable '.[serve,dev]'
+	@touch $@ $(VENV)/.serve
