@@ -25,13 +25,9 @@ from stateward.policies.version import Version
 from stateward.policies.view import UNKNOWN, Kind, Look, Object, Unknown, accuses, kind_of, metadata_of, text_of
 
 _KNOWN: Final = frozenset(
-    {
-        "adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running",
-        "finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives", "sources", "looksAt",
-        "grows", "changesClass", "bypass",
-    }
-)  # fmt: skip
-_HOST: Final = "kubernetes.io/hostname"
+    "adapter match resource scale engine upgrades pod template version running finalised mode groups join joins claims "
+    "deletesClaims placement values archives sources looksAt bypass".split()
+)
 
 
 class Adapter:
