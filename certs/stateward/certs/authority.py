@@ -35,9 +35,7 @@ class Leaf:
         return certificate_pem(self.certificate), key_pem(self.key)
 
     @classmethod
-    def from_pem(
-        cls, certificate: bytes, key: bytes, *, certificate_at: str = "tls.crt", key_at: str = "tls.key"
-    ) -> Self:
+    def from_pem(cls, certificate: bytes, key: bytes, *, certificate_at: str = "tls.crt", key_at: str = "tls.key") -> Self:
         """The leaf of a PEM pair; the `_at` names stand in errors. CertificateError if unreadable or not a pair."""
         chain, private_key = read_pair(certificate, key, certificate_at, key_at)
         return cls(private_key, chain[0])
@@ -108,9 +106,7 @@ class Authority:
         return self.bundle, key_pem(self.key)
 
     @classmethod
-    def from_pem(
-        cls, certificate: bytes, key: bytes, *, certificate_at: str = "ca.crt", key_at: str = "ca.key"
-    ) -> Self:
+    def from_pem(cls, certificate: bytes, key: bytes, *, certificate_at: str = "ca.crt", key_at: str = "ca.key") -> Self:
         """The authority of a PEM pair; the `_at` names stand in errors. Its dates are not judged here.
 
         Raises CertificateError if unreadable, not a pair, not a self-signed root, or not able to sign.

@@ -60,9 +60,7 @@ def _san(certificate: x509.Certificate) -> frozenset[x509.GeneralName]:
         entries = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
-    return frozenset(
-        x509.DNSName(entry.value.lower()) if isinstance(entry, x509.DNSName) else entry for entry in entries
-    )
+    return frozenset(x509.DNSName(entry.value.lower()) if isinstance(entry, x509.DNSName) else entry for entry in entries)
 
 
 def _spellings(name: str) -> frozenset[x509.GeneralName]:

@@ -73,10 +73,8 @@ def _integer(text: str) -> int | None:
     limit = 2**63
     if match := _INT.fullmatch(text):
         sign, hexadecimal, binary, octal, decimal = match.groups()
-        if decimal:
-            number = int(decimal)
-        else:
-            number = int(hexadecimal or binary or octal, 16 if hexadecimal else 2 if binary else 8)
+        base = 10 if decimal else 16 if hexadecimal else 2 if binary else 8
+        number = int(decimal or hexadecimal or binary or octal, base)
         number = -number if sign == "-" else number
         limit = 2**63 if sign else 2**64
     elif match := _SIGN_INSIDE.fullmatch(text):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from stateward.policies.model import Service, lazy
 from stateward.policies.paths import dig
 from stateward.policies.request import Request
-from stateward.policies.view import Object
+from stateward.policies.view import Object, items_of
 
 
 class Change:
@@ -58,16 +59,14 @@ class Change:
         if old is None or new is None or self.via not in ("", "scale"):
             return None
         before, after = old.object, new.object
-        compared: dict[Any, bool] = {}
         found: set[str] = set()
-        for section, steps in new.adapter.sections.items():
-            for path in steps:
-                differs = compared.get(path)
-                if differs is None:
-                    differs = compared[path] = dig(before, path) != dig(after, path)
-                if differs:
-                    found.add(section)
-                    break
+        for path, sections in new.adapter.compared:
+            one, other = dig(before, path), dig(after, path)
+            if one != other:
+                found.update(sections)
+                if "pod" in sections and type(one) is dict and type(other) is dict:
+                    found |= _touched_in_pod(one, other)
+                    found.add("template")
         return frozenset(found)
 
     @lazy
@@ -88,3 +87,41 @@ class Change:
     def before(self) -> Change:
         """The old object as if it were asked about by itself: what a state rule is asked second."""
         return Change(self.request, None, self.old, self.via, None, self.old_object if self.old is None else self.old.object)
+
+
+_PARTS_OF_POD: Final = {
+    "affinity": "placement",
+    "nodeSelector": "placement",
+    "tolerations": "placement",
+    "topologySpreadConstraints": "placement",
+    "volumes": "mounts",
+}
+_PARTS_OF_CONTAINER: Final = {
+    "image": "version",
+    "command": "settings",
+    "args": "settings",
+    "env": "settings",
+    "envFrom": "settings",
+    "volumeMounts": "mounts",
+    "resources": "resources",
+}
+
+
+def _touched_in_pod(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    """The parts of two pods' specifications that differ, in any container: the engine's own is not known yet."""
+    found: set[str] = set()
+    for key, part in _PARTS_OF_POD.items():
+        if old.get(key) != new.get(key):
+            found.add(part)
+    before, after = items_of(old, "containers"), items_of(new, "containers")
+    if len(before) != len(after):
+        return found.union(_PARTS_OF_CONTAINER.values())
+    for one, other in zip(before, after, strict=True):
+        if one == other:
+            continue
+        if one.get("name") != other.get("name"):
+            return found.union(_PARTS_OF_CONTAINER.values())
+        for key, part in _PARTS_OF_CONTAINER.items():
+            if one.get(key) != other.get(key):
+                found.add(part)
+    return found

@@ -55,7 +55,28 @@ class Verdict:
         return not self.denied
 
 
-def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], tuple[Rule, ...]]:
+class Rota:
+    """The rules that are asked about one kind of request, in the order of their ids."""
+
+    __slots__ = ("_concerned", "rules")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._concerned: dict[frozenset[str], tuple[Rule, ...]] = {}
+
+    def concerned(self, touched: frozenset[str] | None) -> tuple[Rule, ...]:
+        """The rules that a change of these parts of the model concerns (None: of all)."""
+        if touched is None:
+            return self.rules
+        found = self._concerned.get(touched)
+        if found is None:
+            found = self._concerned[touched] = tuple(
+                rule for rule in self.rules if not rule.about or not touched.isdisjoint(rule.about)
+            )
+        return found
+
+
+def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
     """(kind, operation, subresource) → the rules that are asked, in the order of their ids."""
     found: dict[tuple[Kind, str, str], list[Rule]] = {}
     for rule in sorted(rules, key=lambda one: one.id):
@@ -66,7 +87,7 @@ def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], tuple[Rule, .
                     kinds += [SCALE] if subresource == "scale" else list(ADAPTERS)
                 for kind in kinds:
                     found.setdefault((kind, operation, subresource), []).append(rule)
-    return {key: tuple(asked) for key, asked in found.items()}
+    return {key: Rota(asked) for key, asked in found.items()}
 
 
 _DISPATCH: Final = dispatch(RULES)
@@ -79,7 +100,7 @@ def evaluate(
     *,
     now: float,
     unknown: Unknowns = "silent",
-    asked: Mapping[tuple[Kind, str, str], tuple[Rule, ...]] = _DISPATCH,
+    asked: Mapping[tuple[Kind, str, str], Rota] = _DISPATCH,
 ) -> Verdict:
     """Judges one request.
 
@@ -88,8 +109,8 @@ def evaluate(
     isolated and reported in `faults`.
     """
     verdict = Verdict(request)
-    rules = asked.get((request.kind, request.operation, request.subresource), ())
-    if not rules:
+    rota = asked.get((request.kind, request.operation, request.subresource))
+    if rota is None:
         return verdict
     passed = consequence.of_request(request, view) or _exempt(request, policy)
     if passed:
@@ -100,7 +121,7 @@ def evaluate(
         # A change of nothing but metadata touches no service: labels, annotations and finalizers always pass.
         if request.operation == "UPDATE" and not change.spec_changed:
             continue
-        _judge(change, rules, view, policy, now, unknown, verdict)
+        _judge(change, rota, view, policy, now, unknown, verdict)
     if verdict.judged and _disposable(request, view):
         verdict.passed = "disposable namespace"
         for one in verdict.judged:
@@ -125,7 +146,7 @@ def _disposable(request: Request, view: View) -> bool:
 
 def _judge(
     change: Change,
-    rules: tuple[Rule, ...],
+    rota: Rota,
     view: View,
     policy: Policy,
     now: float,
@@ -135,18 +156,17 @@ def _judge(
     namespace = change.request.namespace
     subject = change.subject
     demanded: frozenset[str] | None = None
-    touched = change.touched
     plain = policy is DEFAULT
     see = Sight(view, {}, {}, now)
-    for rule in rules:
-        if touched is not None and rule.about and touched.isdisjoint(rule.about):
-            continue
+    for rule in rota.concerned(change.touched):
         action = rule.action if plain else policy.action(rule, namespace, subject)
         if action == "off":
             continue
         try:
             see.turn(rule.looks_at, rule.params if plain else policy.params(rule, namespace, subject))
-            found = _ask(rule, change, see)
+            found = list(rule.check(change, see))
+            if found and rule.nature == "state" and change.request.operation == "UPDATE":
+                found = _ratchet(rule, change, see, found)
         except Exception as fault:  # noqa: BLE001,RUF100 - whatever a rule does, the others still speak
             verdict.faults[rule.id] = type(fault).__name__
             continue
@@ -169,18 +189,18 @@ def _judge(
         for finding in found:
             done: Action = "warn" if finding.weak and action == "deny" else action
             verdict.judged.append(Judged(rule.id, rule.name, done, finding, excused_blind))
+    if not verdict.judged:
+        return
     service = change.service
     verdict.service = service.title if service is not None else verdict.service
     verdict.subject = subject
     _waive(change, view, policy, now, verdict)
 
 
-def _ask(rule: Rule, change: Change, see: Sight) -> list[Finding]:
-    found = list(rule.check(change, see))
-    if found and rule.nature == "state" and change.request.operation == "UPDATE":
-        sins = {old.subject for old in rule.check(change.before(), see)}
-        found = [finding for finding in found if finding.subject not in sins]
-    return found
+def _ratchet(rule: Rule, change: Change, see: Sight, found: list[Finding]) -> list[Finding]:
+    """What a state rule finds now and did not find before."""
+    sins = {old.subject for old in rule.check(change.before(), see)}
+    return [finding for finding in found if finding.subject not in sins]
 
 
 def _blind(rule: Rule, kinds: tuple[Kind, ...]) -> Judged:
@@ -194,8 +214,6 @@ def _blind(rule: Rule, kinds: tuple[Kind, ...]) -> Judged:
 
 
 def _waive(change: Change, view: View, policy: Policy, now: float, verdict: Verdict) -> None:
-    if not verdict.judged:
-        return
     for carrier in _carriers(change, view, policy):
         waivers = waiver.read(carrier)
         verdict.notes.extend(note for note in waivers.problems if note not in verdict.notes)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from stateward.policies.change import Change
 from stateward.policies.engines.profile import Hop, Profile, judge, path
+from stateward.policies.engines.recognise import PROFILES
 from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.version import Version
@@ -54,7 +56,13 @@ def _step(change: Change) -> Step | None:
             return None
         before = running
     known = facts(old, new, after)
-    return Step(new.engine, before, after, known, judge(new.engine, before, after, known))
+    return Step(new.engine, before, after, known, _row(new.engine.name, before, after, tuple(known.items())))
+
+
+@lru_cache(maxsize=1024)
+def _row(engine: str, old: Version, new: Version, known: tuple[tuple[str, str], ...]) -> Hop:
+    """The deciding row: the same hop is asked again for every member of a fleet, and on every retry."""
+    return judge(PROFILES[engine], old, new, dict(known))
 
 
 def facts(old: Service, new: Service, after: Version) -> dict[str, str]:

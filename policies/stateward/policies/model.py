@@ -317,7 +317,7 @@ class Service:
             found = {
                 text_of(entry, "name"): entry.get("value") for entry in entries if type(entry) is dict and "value" in entry
             }
-        if {*map(type, found.values()), *map(type, found)} <= _TEXT:
+        if {*map(type, found.values())} <= _TEXT:
             return found
         return {
             name: value if type(value) is str else str(value)

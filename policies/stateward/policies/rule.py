@@ -52,7 +52,7 @@ def objects(*kinds: Kind, on: tuple[str, ...], subresource: str = "") -> Judges:
     return Judges(frozenset(on), kinds=kinds, subresources=frozenset({subresource}))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A rule with everything that is said about it. A missing field fails at import."""
 

@@ -25,8 +25,11 @@ from stateward.policies.version import Version
 from stateward.policies.view import UNKNOWN, Kind, Look, Object, Unknown, accuses, kind_of, metadata_of, text_of
 
 _KNOWN: Final = frozenset(
-    "adapter match resource scale engine upgrades pod template version running finalised mode groups join joins claims "
-    "deletesClaims placement values archives sources looksAt bypass".split()
+    (
+        *("adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running"),
+        *("finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives"),
+        *("sources", "looksAt", "bypass"),
+    )
 )
 
 
@@ -83,7 +86,8 @@ class Adapter:
             slot: [_ArchiveReader(spec, f"{source}: {slot}[{index}]") for index, spec in enumerate(content.get(slot) or ())]
             for slot in ("archives", "sources")
         }
-        self.sections: dict[str, tuple[Path, ...]] = _sections(content)
+        self.compared: tuple[tuple[Path, tuple[str, ...]], ...] = _compared(content)
+        """Paths, and the parts of the model that are read from each: where no path of a part differs, nor does the part."""
 
     def __repr__(self) -> str:
         return f"<Adapter {self.name}>"
@@ -202,7 +206,9 @@ class Adapter:
         if role is not None:
             label = _label(claim, role["label"])
             wanted = role["of"].get(volume.name, role["of"].get("*"))
-            return label == wanted or (label is None and volume.name == role.get("missing"))
+            named = label == wanted or (label is None and volume.name == role.get("missing"))
+            owner = self.claim_label
+            return named and (owner is None or _label(claim, owner) == service.name)
         return self.ordinal(service, group.name, volume.name, claim) is not None
 
     def ordinal(self, service: Service, group: str, volume: str, claim: Object) -> int | None:
@@ -379,8 +385,7 @@ class _ArchiveReader:
         return found
 
 
-def _sections(content: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
-    """For each part of the model the paths it is read from: where all of them are equal, so is the part."""
+def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]], ...]:
     found: dict[str, set[Path]] = {}
 
     def walk(section: str, spec: Any) -> None:
@@ -416,8 +421,8 @@ def _sections(content: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
                 continue
             for slot in ("when", "class", "size", "modes", "ephemeral"):
                 walk("volumes", volume.get(slot))
-    if "pod" in content and "placement" not in content:
-        found.setdefault("placement", set()).update(found["pod"])
-    if "pod" in content and "version" not in content:
-        found.setdefault("version", set()).update(found["pod"])
-    return {section: tuple(sorted(steps, key=str)) for section, steps in found.items()}
+    parts: dict[Path, list[str]] = {}
+    for section, steps in sorted(found.items()):
+        for path in steps:
+            parts.setdefault(path, []).append(section)
+    return tuple((path, tuple(sections)) for path, sections in parts.items())

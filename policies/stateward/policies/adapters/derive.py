@@ -47,7 +47,9 @@ def running_of_set(service: Service) -> Version | None:
 
     `status.currentRevision` names a ControllerRevision with the whole template (Kubernetes API, apps/v1).
     """
-    status = mapping_of(service.object, "status")
+    status = service.object.get("status")
+    if type(status) is not dict:
+        return None
     current, update = text_of(status, "currentRevision"), text_of(status, "updateRevision")
     if not current or current == update:
         return None

@@ -235,6 +235,9 @@ def recognise_container(container: Mapping[str, Any]) -> Recognised | None:
     command, args = container.get("command"), container.get("args")
     if not command and not (args and type(args) is list and type(args[0]) is str and args[0][:1] != "-"):
         return by_image
+    first = command[0] if command and type(command) is list else None
+    if by_image is not None and type(first) is str and _basename(first) in by_image.profile.commands:
+        return by_image  # the usual case, and the fast one: the image's own engine is started by its own name
     line = (*_texts(command), *_texts(args))
     size = sum(map(len, line))
     if not line or size > _LONGEST_COMMAND:

@@ -7,7 +7,13 @@ from typing import Final
 from stateward.policies.rule import Rule
 from stateward.policies.rules.backup import archive_shared
 from stateward.policies.rules.control import crd_prunes_fields, webhook_backend_deleted
-from stateward.policies.rules.deletion import claim_deleted, crd_deleted, namespace_deleted, service_deleted
+from stateward.policies.rules.deletion import (
+    claim_deleted,
+    crd_deleted,
+    namespace_deleted,
+    scale_down_deletes_claims,
+    service_deleted,
+)
 from stateward.policies.rules.geometry import (
     autoscaler_overridden,
     bootstrap_over_cluster,
@@ -38,10 +44,12 @@ from stateward.policies.rules.storage import (
     rollout_over_ephemeral,
     storage_class_change,
     tracked_claim_template,
+    volume_cannot_grow,
     volume_shrink,
     zonal_volume_bound_early,
 )
 from stateward.policies.rules.upgrades import (
+    changes_at_once,
     downgrade,
     one_way_flag,
     one_way_without_backup,
@@ -60,6 +68,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rollout_over_ephemeral.rollout_over_ephemeral,
     zonal_volume_bound_early.zonal_volume_bound_early,
     tracked_claim_template.tracked_claim_template,
+    volume_cannot_grow.volume_cannot_grow,
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,
@@ -75,10 +84,12 @@ RULES: Final[tuple[Rule, ...]] = (
     unreadable_version.unreadable_version,
     one_way_flag.one_way_flag,
     unreleased_image.unreleased_image,
+    changes_at_once.changes_at_once,
     service_deleted.service_deleted,
     claim_deleted.claim_deleted,
     namespace_deleted.namespace_deleted,
     crd_deleted.crd_deleted,
+    scale_down_deletes_claims.scale_down_deletes_claims,
     archive_shared.archive_shared,
     crd_prunes_fields.crd_prunes_fields,
     webhook_backend_deleted.webhook_backend_deleted,

@@ -28,7 +28,7 @@ _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
     nature="transition",
     action="warn",
     judges=objects("StatefulSet.apps", on=("UPDATE",)),
-    about=("pod", "template"),
+    about=("template",),
     looks_at=(accuses("Pod", "status.phase", "status.conditions"),),
     loses_data=True,
 )
@@ -40,7 +40,10 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
     members = new.members
     if members is None or members < 2:
         return
-    finding = next(filter(None, (_found(old, new, members, *row) for row in new.engine.bootstrap)), None)
+    # A founding state that stays is no news; one that forces a new cluster is, at every restart.
+    changed = change.touched is None or "settings" in change.touched
+    rows = (row for row in new.engine.bootstrap if changed or row[0] not in _STATES)
+    finding = next(filter(None, (_found(old, new, members, *row) for row in rows)), None)
     if finding is None or dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
         return
     partition = dig(new.object, ("spec", "updateStrategy", "rollingUpdate", "partition"))

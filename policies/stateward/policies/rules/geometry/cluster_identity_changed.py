@@ -21,7 +21,7 @@ from stateward.policies.view import Sight, items_of, text_of
     source="Apache Kafka documentation, kafka-storage format (meta.properties); Apache Cassandra, cluster_name",
     nature="transition",
     judges=services("UPDATE"),
-    about=("pod",),
+    about=("settings",),
 )
 def cluster_identity_changed(change: Change, see: Sight) -> Iterator[Finding]:
     """Names and references alone: values are never shown, they may come from a Secret."""

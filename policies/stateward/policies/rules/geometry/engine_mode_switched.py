@@ -20,7 +20,7 @@ from stateward.policies.view import Sight
     source="Apache Kafka 3.9 documentation, ZooKeeper to KRaft Migration",
     nature="transition",
     judges=services("UPDATE"),
-    about=("pod",),
+    about=("settings",),
 )
 def engine_mode_switched(change: Change, see: Sight) -> Iterator[Finding]:
     """From what the environment of the engine's container shows, before and after."""

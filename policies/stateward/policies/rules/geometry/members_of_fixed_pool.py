@@ -24,7 +24,7 @@ _ELLIPSIS: Final = re.compile(r"\{(\d+)\.\.\.(\d+)\}")
     source="MinIO documentation, expand and decommission a distributed deployment",
     nature="transition",
     judges=services("UPDATE"),
-    about=("members", "pod"),
+    about=("members",),
     loses_data=True,
 )
 def members_of_fixed_pool(change: Change, see: Sight) -> Iterator[Finding]:

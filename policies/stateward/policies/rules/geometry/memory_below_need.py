@@ -15,7 +15,14 @@ from stateward.policies.rule import rule, services
 from stateward.policies.settings import config_files, properties
 from stateward.policies.view import Sight, accuses, mapping_of
 
-_ENGINES: Final = ("mysql", "mariadb", "rabbitmq")
+_ENGINES: Final = frozenset(
+    ("mysql", "mariadb", "rabbitmq", "elasticsearch", "opensearch", "kafka", "cassandra", "zookeeper", "redis", "valkey")
+)
+_HEAP: Final = re.compile(r"-Xmx(\d+[kKmMgG]?)")
+_HEAP_VARIABLES: Final = (
+    "ES_JAVA_OPTS", "OPENSEARCH_JAVA_OPTS", "KAFKA_HEAP_OPTS", "JVM_OPTS", "JVMFLAGS", "JAVA_OPTS", "SERVER_JVMFLAGS",
+    "JAVA_TOOL_OPTIONS",
+)  # fmt: skip
 _SIZE: Final = re.compile(r"(\d+)\s*([kKmMgGtT])?[bB]?")
 _PER_CONNECTION: Final = {
     "sort_buffer_size": 2 * 2**20,
@@ -38,7 +45,7 @@ _PER_CONNECTION: Final = {
     nature="state",
     action="warn",
     judges=services("CREATE", "UPDATE"),
-    about=("pod",),
+    about=("settings", "mounts", "resources"),
     looks_at=(accuses("ConfigMap", "data"),),
 )
 def memory_below_need(change: Change, see: Sight) -> Iterator[Finding]:
@@ -50,14 +57,37 @@ def memory_below_need(change: Change, see: Sight) -> Iterator[Finding]:
     limit = quantity.parse(mapping_of(resources, "limits").get("memory"))
     if limit is None:
         return
+    path = new.container_path("resources", "limits", "memory")
+    heap = _heap(new)
+    if heap is not None and heap >= limit:
+        yield Finding(
+            field=path,
+            text=f"{quantity.bytes_text(limit)} does not hold the {quantity.bytes_text(heap)} that {new.engine.title} is "
+            "told to use",
+            why="the kernel kills the engine as soon as it has filled what its settings allow, and again after each restart",
+            remedy="raise the limit well above it (a Java heap needs about as much again), or lower the setting",
+            subject="heap",
+        )
+        return
     settings = {key: value for _, text in config_files(new, see) for key, value in properties(text)}
     if not settings:
         return
-    path = new.container_path("resources", "limits", "memory")
     if new.engine.name in ("mysql", "mariadb"):
         yield from _buffers(new, limit, settings, path)
     elif new.engine.name == "rabbitmq":
         yield from _watermark(new, limit, settings, path)
+
+
+def _heap(new: Service) -> Fraction | None:
+    """What the engine is told to use, as far as its environment and command line say so in plain numbers."""
+    if new.engine is not None and new.engine.name in ("redis", "valkey"):
+        size = _bytes(new.flag("--maxmemory") or "")
+        return Fraction(size) if size else None
+    texts = [new.environment[name] for name in _HEAP_VARIABLES if name in new.environment]
+    found = [match[1] for text in (*texts, *new.words) for match in _HEAP.finditer(text)]
+    given = new.environment.get("MAX_HEAP_SIZE", "") if new.engine is not None and new.engine.name == "cassandra" else ""
+    sizes = [size for size in (_bytes(text) for text in (*found, given)) if size]
+    return Fraction(max(sizes)) if sizes else None
 
 
 def _buffers(new: Service, limit: Fraction, settings: Mapping[str, str], path: tuple[str | int, ...]) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ _MASTERS: Final = ("discovery.zen.minimum_master_nodes", "minimum_master_nodes")
     "Elasticsearch 6.8 documentation, minimum_master_nodes",
     nature="state",
     judges=services("CREATE", "UPDATE"),
-    about=("members", "values.replicationFactor", "values.minInsync", "values.syncStandbys", "pod"),
+    about=("members", "values.replicationFactor", "values.minInsync", "values.syncStandbys", "settings", "version"),
     looks_at=(accuses("ConfigMap", "data"),),
 )
 def replication_over_members(change: Change, see: Sight) -> Iterator[Finding]:

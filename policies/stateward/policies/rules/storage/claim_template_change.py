@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -148,5 +149,6 @@ def _shown(value: object) -> str:
     if value is None or value == "":
         return "nothing"
     if isinstance(value, dict | list):
-        return "the new value"
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) <= 80 else f"{text[:79]}…"
     return f'"{value}"'

@@ -25,7 +25,7 @@ from stateward.policies.view import Sight, accuses, items_of, text_of
     source="Kubernetes documentation, Volumes: emptyDir is deleted when the pod is removed from its node",
     nature="state",
     judges=services("CREATE", "UPDATE"),
-    about=("pod", "volumes"),
+    about=("settings", "mounts", "volumes", "version"),
     looks_at=(accuses("ConfigMap", "data"),),
     loses_data=True,
 )
@@ -35,6 +35,8 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
     if new is None or new.engine is None or not new.engine_certain or not new.pod or new.members == 0:
         return
     profile = new.engine
+    if _same_place(change, profile):
+        return
     if _is_cache(profile, new):
         return
     persistent = new.persistent_mounts
@@ -54,7 +56,7 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
             field=new.container_path("volumeMounts"),
             text=f"{where} ({data.what} of {profile.title}{source}) lies on no persistent volume"
             + (f"; {temporary} is a temporary one" if temporary else ""),
-            why=f"{data.what} is deleted with the pod"
+            why="the directory is deleted with the pod"
             + (
                 "; a member that comes back without it has lost its identity and cannot rejoin"
                 if profile.quorum.model == "majority"
@@ -71,6 +73,17 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
             remedy="add a volumeClaimTemplate and mount it where the engine keeps its data",
             subject="any",
         )
+
+
+def _same_place(change: Change, profile: Profile) -> bool:
+    """Whether only the version changes, and all versions of this image write to the same place."""
+    touched, old, new = change.touched, change.old, change.new
+    if touched is None or old is None or new is None or not touched.isdisjoint(("settings", "mounts", "volumes")):
+        return False
+    if any(row.versions is not None for row in profile.data):
+        return False
+    before, after = text_of(old.container, "image"), text_of(new.container, "image")
+    return parse_image(before).repository == parse_image(after).repository
 
 
 def _mounts(service: Service) -> list[str]:

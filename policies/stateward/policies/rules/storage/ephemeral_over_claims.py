@@ -56,7 +56,8 @@ def ephemeral_over_claims(change: Change, see: Sight) -> Iterator[Finding]:
                 if left:
                     yield Finding(
                         field=volume.ephemeral.path,
-                        text=f"ephemeral storage, while {len(left)} claims of this name hold data ({left[0]}, …)",
+                        text="ephemeral storage, while claims of this name hold data "
+                        f"({left[0]}{', …' if len(left) > 1 else ''})",
                         why="the claims of a former cluster of this name are still bound; its data would be lost sight of "
                         "and the new members get entangled with them",
                         remedy="use persistent storage to take the data over, another name to start anew, or delete the "

@@ -21,7 +21,7 @@ from stateward.policies.view import Sight, items_of, text_of
     nature="transition",
     action="warn",
     judges=objects("StatefulSet.apps", on=("UPDATE",)),
-    about=("pod", "volumes", "template"),
+    about=("template",),
     loses_data=True,
 )
 def rollout_over_ephemeral(change: Change, see: Sight) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
             yield Finding(
                 field=volume.storage_class.path,
                 text=f"{_shown(after_class)} cannot replace {_shown(before_class)} on bound volumes",
-                why=f"{'the live' if not bound else len(bound)} volumes keep their class; only a member that is "
+                why=f"the live volumes{f' ({len(bound)})' if bound else ''} keep their class; only a member that is "
                 f"recreated would get the new one, so {new.title} would drift apart",
                 remedy=_remedy(change),
                 subject=f"{name}/{volume.name}",

@@ -20,7 +20,7 @@ from stateward.policies.view import Sight
     source="RabbitMQ documentation, Feature Flags",
     nature="state",
     judges=services("CREATE", "UPDATE"),
-    about=("pod",),
+    about=("settings", "version"),
 )
 def one_way_flag(change: Change, see: Sight) -> Iterator[Finding]:
     """The flags that the engine's profile lists, in the environment of its container."""

@@ -1,0 +1,188 @@
+"""`stateward serve`: the admission webhook, on a laptop as it is, on a cluster where one is named."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from urllib.parse import urlsplit
+
+import click
+
+from stateward.cli import inputs
+from stateward.policies.policy import Policy
+from stateward.policies.view import EMPTY_VIEW
+
+if TYPE_CHECKING:
+    from stateward.kube.client import Cluster
+    from stateward.kube.watcher import ClusterWatch
+    from stateward.webhook.app import App
+    from stateward.webhook.certificates import Certificates
+
+_DRAIN_REGISTERED: Final = 2.0
+"""Seconds that an API server may go on asking once its configuration is gone: it watches, a second is plenty."""
+_EXTRA: Final = ("cryptography", "fastapi", "httptools", "kubernetes", "prometheus_client", "starlette", "uvicorn")
+_REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - whoever listens everywhere
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
+@click.option("--certs", type=click.Path(path_type=Path), metavar="DIR", help="Certificates, made where missing.")
+@click.option("--name", "names", multiple=True, metavar="DNS", help="One more name in the certificate.")
+@click.option("--kubeconfig", metavar="FILE", help="Look into this cluster for what else exists.")
+@click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
+@click.option("--register", is_flag=True, help="Have that cluster ask here, until the end.")
+@click.option("--url", metavar="URL", help="Where it asks, if not at https://127.0.0.1:PORT/validate.")
+@click.option("--fail-policy", type=click.Choice(["Ignore", "Fail"]), default="Ignore", show_default=True)
+@click.option("--drain", type=click.FloatRange(0, 600), metavar="SECONDS", help="Answer on for so long at the end.")
+def command(
+    host: str,
+    port: int,
+    policy_file: str | None,
+    certs: Path | None,
+    names: tuple[str, ...],
+    kubeconfig: str | None,
+    context: str | None,
+    register: bool,
+    url: str | None,
+    fail_policy: Literal["Ignore", "Fail"],
+    drain: float | None,
+) -> None:
+    """Serve the admission webhook.
+
+    Needs nothing: certificates are made, and nothing but the request is looked at. With --kubeconfig it sees what else
+    exists in a cluster; with --register that cluster asks it, and Ctrl+C ends both. Exit code 2 if it cannot start.
+    """
+    if kubeconfig is None and (register or context is not None):
+        inputs.stop(f"{'--register' if register else '--context'} is about a cluster; name it with --kubeconfig")
+    policy = inputs.read_policy(policy_file)
+    folder = certs if certs is not None else _default_folder()
+    try:
+        from stateward.certs.errors import CertificateError
+        from stateward.webhook import logs, server
+        from stateward.webhook.certificates import Certificates
+
+        if kubeconfig is not None:
+            import kubernetes  # noqa: F401,RUF100 - its use is deep inside
+
+            from stateward.webhook import cluster as clusters
+    except ImportError as error:
+        _missing(error)
+    # What is entered last ends first: the registration, then the server with its drain, then what that looks at.
+    with ExitStack() as stack:
+        ending = stack.enter_context(server.ending())
+        stack.enter_context(logs.written())
+        try:
+            cluster = stack.enter_context(clusters.connected(kubeconfig, context)) if kubeconfig is not None else None
+            certificates = stack.enter_context(Certificates(folder, [*_own_names(host), *names, *_host_of(url)]))
+            listening = stack.enter_context(server.listen(host, port))
+            watch = stack.enter_context(clusters.watching(cluster)) if cluster is not None else None
+            door = server.Server(
+                _app(policy, watch), listening, context=certificates.hot.context, drain=_drain(drain, register)
+            )
+            stack.enter_context(door)
+            base = f"https://{_bracketed(_REACHED_AT.get(host, host))}:{door.port}"
+            _say(base, certificates, policy, policy_file, cluster, watch)
+            if register and cluster is not None and watch is not None:
+                registration = clusters.registered(
+                    cluster,
+                    watch,
+                    base=base,
+                    url=url or f"{base}/validate",
+                    bundle=certificates.bundle,
+                    failure_policy=fail_policy,
+                    given_up=ending.asked.is_set,
+                    say=click.echo,
+                    warn=lambda text: click.echo(text, err=True),
+                )
+                stack.enter_context(registration)
+        except (CertificateError, server.ServeError) as error:
+            inputs.stop(str(error))
+        server.settle()
+        click.echo("  stop          Ctrl+C")
+        ending.wait(door)
+        if not ending.asked.is_set():
+            inputs.stop("the server has ended by itself; its log above says why")
+
+
+def _missing(error: ImportError) -> NoReturn:
+    """Ends for want of a package; anything else is a fault and stays one."""
+    if (error.name or "").partition(".")[0] not in _EXTRA:
+        raise error
+    inputs.stop(f"{error.name} is missing; install it with: pip install 'stateward[serve]'")
+
+
+def _app(policy: Policy, watch: ClusterWatch | None) -> App:
+    from stateward.webhook.app import build
+    from stateward.webhook.readiness import Readiness
+
+    if watch is None:
+        return build(EMPTY_VIEW, policy)
+    return build(watch.view, policy, ready=Readiness(watch), ages=watch.view.ages)
+
+
+def _drain(given: float | None, register: bool) -> float:
+    """Seconds. On a laptop nobody else takes over, so that there is nothing to wait for."""
+    from stateward.webhook.server import DRAIN_IN_CLUSTER
+
+    if given is not None:
+        return given
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return DRAIN_IN_CLUSTER
+    return _DRAIN_REGISTERED if register else 0.0
+
+
+def _say(
+    base: str,
+    certificates: Certificates,
+    policy: Policy,
+    policy_file: str | None,
+    cluster: Cluster | None,
+    watch: ClusterWatch | None,
+) -> None:
+    """What a person wants to know when it has started."""
+    authority = shlex.quote(str(certificates.folder / "ca.crt"))
+    for note in certificates.served.notes:
+        click.echo(f"note: {note}")
+    if cluster is None or watch is None:
+        sees = "the request alone: rules that look further warn; --kubeconfig FILE shows it a cluster"
+    else:
+        sees = f"{len(watch.needed)} kinds of {cluster.host}"
+    click.echo(f"Stateward answers at {base}/validate")
+    click.echo(f"  policy        {policy.profile}@1, {policy_file or 'built in'}")
+    click.echo(f"  sees          {sees}")
+    click.echo(f"  certificates  {certificates.folder}, authority {authority}")
+    click.echo(f"  try           curl --cacert {authority} {base}/readyz")
+    click.echo(
+        f"                curl --cacert {authority} -H 'Content-Type: application/json' -d @review.json {base}/validate"
+    )
+
+
+def _default_folder() -> Path:
+    state = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        # The XDG specification: a relative path there is to be ignored.
+        home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+    except RuntimeError:
+        inputs.stop("this user has no home folder; name one for certificates with --certs")
+    return home / "stateward" / "certs"
+
+
+def _own_names(host: str) -> list[str]:
+    return [*([host] if host not in _REACHED_AT else []), "localhost", "127.0.0.1", "::1"]
+
+
+def _host_of(url: str | None) -> list[str]:
+    try:
+        name = urlsplit(url or "").hostname
+    except ValueError:
+        return []  # said when it is registered
+    return [name] if name else []
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

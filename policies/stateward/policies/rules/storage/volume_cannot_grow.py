@@ -1,0 +1,60 @@
+"""SW110: growth that the storage class does not offer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.change import Change
+from stateward.policies.facts import CLAIM, CLASS, class_of, default_class, is_bound, name_of
+from stateward.policies.finding import Finding
+from stateward.policies.rule import rule, services
+from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
+
+
+@rule(
+    id="SW110",
+    name="volume-cannot-grow",
+    summary="A volume is asked to grow on a class that cannot expand",
+    why="The API server refuses the larger claim; the operator retries for ever, and every other change waits behind it.",
+    remedy="Set allowVolumeExpansion: true on the class if its driver can, or move to volumes of a larger size.",
+    source="Kubernetes documentation, Persistent Volumes: expanding claims needs allowVolumeExpansion",
+    nature="transition",
+    judges=services("UPDATE"),
+    about=("volumes",),
+    looks_at=(accuses(CLASS, "metadata", "allowVolumeExpansion"), excuses(CLAIM, "spec", "status.phase")),
+)
+def volume_cannot_grow(change: Change, see: Sight) -> Iterator[Finding]:
+    """The class that the live claims have counts, else the one that is written; a StatefulSet cannot ask at all."""
+    old, new = change.old, change.new
+    if old is None or new is None or new.kind == "StatefulSet.apps":
+        return
+    for name, group in new.groups_by_name.items():
+        before = old.groups_by_name.get(name)
+        volumes = {volume.name: volume for volume in before.volumes} if before is not None else {}
+        for volume in group.volumes:
+            was = volumes.get(volume.name)
+            if was is None or was.bytes is None or volume.bytes is None or volume.bytes <= was.bytes:
+                continue
+            classes = see.select(CLASS)
+            if classes is UNKNOWN:
+                return
+            claims = see.select(CLAIM, new.namespace)
+            live = (
+                {class_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)}
+                if claims is not UNKNOWN
+                else set()
+            )
+            asked = live or {was.storage_class.value or default_class(classes) or ""}
+            for one in classes:
+                if name_of(one) in asked and one.get("allowVolumeExpansion") is not True:
+                    yield Finding(
+                        field=volume.size.path,
+                        text=f'"{was.size.value}" cannot grow to "{volume.size.value}": class "{name_of(one)}" does not '
+                        "expand",
+                        why="the API server refuses the larger claims, and the operator fails on them for ever",
+                        remedy=f'keep "{was.size.value}"; set allowVolumeExpansion: true on the class if its driver can, or '
+                        "replace members one by one with larger volumes on another class",
+                        subject=f"{name}/{volume.name}",
+                        on=group.on,
+                    )
+                    break
