@@ -26,17 +26,25 @@ def finding(one: Judged, verdict: Verdict, document: Document, now: float) -> st
     colour = _COLOURS[one.action]
     head = f"{document.source}:{span.line}:{span.column}: "
     action = "waived" if one.waiver is not None else one.action
+    # A line as long as one-line JSON is cut around the place; marks never outgrow what is shown of it.
+    shown, column = _window(span.text, span.column)
+    marks = "^" * max(1, min(span.end_column - span.column, len(shown) - column + 1))
+    indent = " " * (column - 1)
+    bar = click.style("│", dim=True)
     lines = [
         f"{click.style(head, bold=True)}{one.rule} {click.style(action, fg=colour, bold=True)} {one.name} · {about}",
-        f"   {click.style(number, dim=True)} {click.style('│', dim=True)} {span.text}",
+        f"   {click.style(number, dim=True)} {bar} {shown}",
     ]
-    marks = "^" * max(1, span.end_column - span.column)
-    indent = " " * (span.column - 1)
-    room = max(40, WIDTH - len(gutter) - 3 - len(indent) - len(marks))
-    first, *more = textwrap.wrap(one.finding.headline, room) or [""]
-    bar = click.style("│", dim=True)
-    lines.append(f"{gutter} {bar} {indent}{click.style(marks, fg=colour, bold=True)} {click.style(first, fg=colour)}")
-    further = f"{gutter} {bar} {indent}{' ' * len(marks)} "
+    pointer = f"{gutter} {bar} {indent}{click.style(marks, fg=colour, bold=True)}"
+    beside = WIDTH - len(gutter) - 3 - len(indent) - len(marks)
+    if beside >= max(60, min(len(one.finding.headline), WIDTH // 2)) or len(one.finding.headline) <= beside:
+        first, *more = textwrap.wrap(one.finding.headline, beside) or [""]
+        lines.append(f"{pointer} {click.style(first, fg=colour)}")
+        further = f"{gutter} {bar} {indent}{' ' * len(marks)} "
+    else:
+        more = textwrap.wrap(one.finding.headline, WIDTH - len(gutter) - 6)
+        lines.append(pointer)
+        further = f"{gutter} {bar}    "
     lines += [f"{further}{click.style(line, fg=colour)}" for line in more]
     lines += _labelled("why", one.finding.why)
     if one.unknown:
@@ -49,6 +57,20 @@ def finding(one: Judged, verdict: Verdict, document: Document, now: float) -> st
         command = waive_command(verdict, one.rule, now)
         lines.append(f"   {click.style('or  ', dim=True)} {command}   (waives this rule here, for an hour)")
     return "\n".join(lines)
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """A line, cut to what fits around a column: (text, where the column is in it)."""
+    room = WIDTH - 10
+    if len(line) <= room:
+        return line, column
+    start = max(0, min(column - 1 - room // 3, len(line) - room))
+    text = line[start : start + room]
+    if start:
+        text = f"…{text[1:]}"
+    if start + room < len(line):
+        text = f"{text[:-1]}…"
+    return text, column - start
 
 
 def _labelled(label: str, text: str) -> list[str]:

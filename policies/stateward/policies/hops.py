@@ -93,9 +93,20 @@ def path_text(done: Step) -> str:
         return " → ".join([done.old.text, *(stone.text for stone in known)])
     stones = [stone for stone in done.profile.releases if any(_of(stone, via) for via in done.hop.via)]
     # A path that leads through a change of mode is known by its stones alone.
-    if not done.upwards or len(stones) < len(done.hop.via) or not stones:
+    if not done.upwards or len(stones) < len(done.hop.via) or not (stones or done.hop.between):
         return ""
-    return " → ".join([done.old.text, *(stone.text for stone in stones), done.new.text])
+    way = " → ".join([done.old.text, *(stone.text for stone in stones)])
+    return f"{way}, {done.hop.between}, then {done.new.text}" if done.hop.between else f"{way} → {done.new.text}"
+
+
+def path_command(done: Step) -> str:
+    """The command that shows the path again, with what it needs to know of the service."""
+    words = ["stateward path", done.profile.name, done.old.text, done.new.text]
+    if done.facts.get("mode"):
+        words.append(f"--mode {done.facts['mode']}")
+    if done.facts.get("by") == "operator":
+        words.append("--operator")
+    return " ".join(words)
 
 
 def _of(stone: Version, via: str) -> bool:

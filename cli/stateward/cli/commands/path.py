@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from stateward.cli import inputs
+from stateward.policies import hops
 from stateward.policies.engines import profile as profiles
 from stateward.policies.engines.recognise import PROFILES
 from stateward.policies.version import parse
@@ -34,15 +35,16 @@ def command(engine: str, old: str, new: str, mode: str | None, operator: bool) -
     if mode:
         facts["mode"] = mode
         facts["topology"] = mode
+    hop = profiles.judge(profile, before, after, facts)
     found = profiles.path(profile, before, after, facts)
     if found is None:
-        hop = profiles.judge(profile, before, after, facts)
-        click.echo(f"{profile.title}: no supported path from {before.text} to {after.text} is known")
+        text = hops.path_text(hops.Step(profile, before, after, facts, hop))
+        click.echo(text or f"{profile.title}: no supported path from {before.text} to {after.text} is known")
         if hop.reason:
             click.echo(f"  why  {hop.reason}")
-        if hop.via:
-            click.echo(f"  via  {', '.join(hop.via)}")
-        raise SystemExit(1)
+        if profile.backup and not text:
+            click.echo(f"  or   make a new service on {after.text} and move the data: {profile.backup}")
+        raise SystemExit(0 if text else 1)
     here = before
     for step in found:
         hop = profiles.judge(profile, here, step, facts)

@@ -36,6 +36,8 @@ class Hop:
     via: tuple[str, ...] = ()
     one_way: bool = False
     finalise: str = ""
+    between: str = ""
+    """What has to be done on the last stone before the hop to the target (a migration)."""
     source: str = ""
     before: Range | None = None
     after: Range | None = None
@@ -246,7 +248,7 @@ def _version(source: str, text: object) -> Version:
 
 
 _ROW_FIELDS: Final = frozenset(
-    {"from", "to", "within", "most", "parts", "verdict", "reason", "via", "one_way", "finalise", "source", "when"}
+    {"from", "to", "within", "most", "parts", "verdict", "reason", "via", "one_way", "finalise", "between", "source", "when"}
 )
 
 
@@ -266,6 +268,7 @@ def _hop(source: str, row: Mapping[str, Any]) -> Hop:
         via=tuple(str(stone) for stone in row.get("via") or ()),
         one_way=bool(row.get("one_way")),
         finalise=row.get("finalise") or "",
+        between=row.get("between") or "",
         source=row.get("source") or "",
         before=parse_range(str(row["from"])) if "from" in row else None,
         after=parse_range(str(row["to"])) if "to" in row else None,

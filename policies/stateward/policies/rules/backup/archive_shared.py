@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CNPG_BACKUP, name_of
+from stateward.policies.facts import CNPG_BACKUP
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
@@ -65,9 +65,9 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
                     return
         clusters = see.select("Cluster.postgresql.cnpg.io")
         for other in clusters if clusters is not UNKNOWN else ():
-            if name_of(other) == new.name and mapping_of(other, "metadata").get("namespace") == new.namespace:
-                continue
             twin = Service(new.adapter, other, new.view)
+            if (twin.namespace, twin.name) == (new.namespace, new.name):
+                continue
             if any((one.store, one.server) == (archive.store, archive.server) for one in twin.archives):
                 if new.namespace != twin.namespace and not archive.store.startswith(("s3://", "gs://", "https://")):
                     continue  # a store object of the same name in another namespace is another store

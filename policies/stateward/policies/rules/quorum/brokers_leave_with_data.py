@@ -45,7 +45,8 @@ def brokers_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
         skip = "strimzi.io/skip-broker-scaledown-check"
         yield Finding(
             field=after.members.path if after is not None else before.members.path,
-            text=f"{was} → {wanted} takes {going} brokers away; partitions have {factor} replicas",
+            text=f"{was} → {wanted} takes {going} broker{'s' if going != 1 else ''} away; partitions have {factor} "
+            f"replica{'s' if factor != 1 else ''}",
             why="all replicas of a partition may lie on the brokers that go"
             if going >= factor
             else "their replicas are lost unless every partition was moved off them before",

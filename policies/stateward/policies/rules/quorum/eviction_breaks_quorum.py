@@ -64,9 +64,10 @@ def _verdict(service: Service, owner: Object, pod: Object, pods: object, wanted:
         field=(),
         text=f"pod {name_of(pod)} is one of {len(ready)} ready members of {wanted}; without it {title} has no majority "
         f"({majority})",
-        why=f"{down} member{'s are' if down != 1 else ' is'} not ready already, so this eviction stops all writes",
+        why=(f"{down} member{'s are' if down != 1 else ' is'} not ready already" if down else "the majority needs every one")
+        + ", so this eviction stops all writes",
         remedy="wait until the others are ready (a drain tries again by itself)"
         if down
-        else f"a {title} of {wanted} members cannot lose one: add a member first",
+        else f"{title} with {wanted} members cannot lose one: add a member first",
         waits=down > 0,
     )

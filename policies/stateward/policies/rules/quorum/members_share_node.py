@@ -49,7 +49,7 @@ def members_share_node(change: Change, see: Sight) -> Iterator[Finding]:
         yield Finding(
             field=new.placement.path,
             text=f"{members} members on {len(usable)} nodes: one node holds {shared} of them",
-            why=f"when that node dies {members - shared} are left, less than the majority of {members}",
+            why=f"when that node dies {members - shared} of them stay, less than the majority of {members}",
             remedy=f"add nodes until there are {members}, and require the spread",
             subject="nodes",
         )

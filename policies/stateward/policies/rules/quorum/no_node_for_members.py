@@ -49,7 +49,8 @@ def no_node_for_members(change: Change, see: Sight) -> Iterator[Finding]:
     shown = ", ".join(f"{key}={value}" for key, value in placement.node_selector.items()) or "the required affinity"
     yield Finding(
         field=placement.selector_path,
-        text=f"{len(fitting)} of {len(nodes)} nodes match {shown}; {members} members need {needed}",
+        text=f"{len(fitting)} of {len(nodes)} nodes match {shown}; "
+        f"{members} member{'s need' if members != 1 else ' needs'} {needed}",
         why="the next member that is replaced stays Pending, and the rollout with it",
         remedy="label enough nodes first (kubectl label node …), or select what they already carry",
         subject="nodes",

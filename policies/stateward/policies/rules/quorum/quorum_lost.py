@@ -37,7 +37,7 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
         was, wanted = before.members.value, after.members.value
         if type(was) is not int or type(wanted) is not int or wanted >= was or was < 2:
             continue
-        title = old.engine.title if old.engine is not None else "this engine"
+        title = "ZooKeeper" if name == "zookeeper" else old.engine.title if old.engine is not None else "this engine"
         leave = old.engine.quorum.leave if old.engine is not None and name != "zookeeper" else ""
         majority = was // 2 + 1
         first = f"take each member out first ({leave})" if leave else "take each member out first"
@@ -54,7 +54,8 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
             yield Finding(
                 field=after.members.path,
                 text=f"{was} → {wanted} leaves less than the majority of {was} ({majority})",
-                why=f"{title} still counts {was} voters; {wanted} of them elect no leader and writes stop",
+                why=f"{title} still counts {was} voters; {wanted} of them elect{'s' if wanted == 1 else ''} no leader and "
+                "writes stop",
                 remedy=f"{first}, and scale by one each time: {was} → {was - 1}",
                 subject=name,
                 on=after.on,

@@ -70,7 +70,7 @@ def _kafka(new: Service) -> Iterator[Finding]:
             text=f"{value} is more than the {brokers} broker{'s' if brokers != 1 else ''} of {new.title}",
             why="producers with acks=all stop at once"
             if "min" in setting
-            else f"{brokers} brokers cannot hold {value} replicas; topics stay under-replicated and no broker can be "
+            else f"so few brokers cannot hold {value} replicas; topics stay under-replicated and no broker can be "
             "restarted without stopping writers",
             remedy=f"keep at least {value} brokers, or lower {setting} first and let the topics follow",
             subject=setting,
@@ -86,7 +86,7 @@ def _postgresql(new: Service) -> Iterator[Finding]:
         field=path,
         text=f"{value} synchronous standby{'s are' if value != 1 else ' is'} demanded of {members} "
         f"instance{'s' if members != 1 else ''}",
-        why=f"beside the primary only {max(0, members - 1)} can exist, so every COMMIT waits for ever",
+        why=f"beside the primary {max(0, members - 1) or 'none'} can exist, so every COMMIT waits for ever",
         remedy=f"keep at least {value + 1} instances (better {value + 2}), or lower the number first",
         subject="synchronous",
     )

@@ -41,12 +41,8 @@ def standby_lost(change: Change, see: Sight) -> Iterator[Finding]:
         text=f"{was} → {wanted} leaves "
         + ("no copy of" if wanted == 0 else "a single copy of")
         + f" {old.engine.title} running",
-        why=(
-            f"the operator deletes the volumes of the {was - wanted} members that go"
-            if deletes
-            else f"the {was - wanted} copies that go fall behind"
-        )
-        + "; the next failure of a node or disk takes the service down",
+        why=("the operator deletes the volumes of the members that go" if deletes else "the copies that go fall behind")
+        + ("; nobody serves" if wanted == 0 else "; the next failure of a node or disk takes the service down"),
         remedy="keep two or more; to save resources make the members smaller",
         subject=after.name,
         weak=not deletes,

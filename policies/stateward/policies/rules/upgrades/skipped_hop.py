@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
-from stateward.policies.hops import path_text, step
+from stateward.policies.hops import path_command, path_text, step
 from stateward.policies.rule import rule, services
 from stateward.policies.view import Sight, accuses
 
@@ -31,7 +31,7 @@ def skipped_hop(change: Change, see: Sight) -> Iterator[Finding]:
         return
     path = path_text(done)
     remedy = (
-        f"{path} (`stateward path {done.profile.name} {done.old.text} {done.new.text}`)"
+        f"{path} (`{path_command(done)}`)"
         if path
         else (
             f"make a new service on {done.new.text} and move the data"
