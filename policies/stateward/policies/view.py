@@ -89,6 +89,14 @@ def items_of(mapping: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     return [item for item in value if type(item) is dict]
 
 
+def texts_of(mapping: Mapping[str, Any], key: str) -> list[str]:
+    """The strings in a list inside a mapping; whatever else is in the list is left out."""
+    value = mapping.get(key)
+    if type(value) is not list:
+        return []
+    return [item for item in value if type(item) is str]
+
+
 _EMPTY: Final[Mapping[str, Any]] = {}
 
 ALWAYS_COMPLETE: Final = frozenset(

@@ -10,7 +10,7 @@ from stateward.policies.engines import recognise
 from stateward.policies.model import Placement
 from stateward.policies.paths import Path, dig
 from stateward.policies.version import Version
-from stateward.policies.view import UNKNOWN, Unknown, items_of, mapping_of, metadata_of, text_of
+from stateward.policies.view import UNKNOWN, Unknown, items_of, mapping_of, metadata_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from stateward.policies.model import Service
@@ -104,7 +104,7 @@ def _is_galera(container: Mapping[str, Any]) -> bool:
         return True
     if any("GALERA_CLUSTER" in text_of(entry, "name") for entry in items_of(container, "env")):
         return True
-    return any("wsrep" in word for key in ("command", "args") for word in container.get(key) or () if type(word) is str)
+    return any("wsrep" in word for key in ("command", "args") for word in texts_of(container, key))
 
 
 def mode_of_strimzi(service: Service) -> str:

@@ -63,7 +63,7 @@ def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     if users:
         use = f"pod {users[0]} uses it"
     elif owner:
-        use = f"statefulset {owner} will mount it again"
+        use = f"statefulset {owner} will mount it again{' once it is scaled up' if beyond else ''}"
     else:
         use = "no pod is known to use it now" if users is not None else "whether a pod uses it is not known"
     yield Finding(

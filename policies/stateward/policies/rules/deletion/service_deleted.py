@@ -57,19 +57,20 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     hours = see.params["backupMaxAgeHours"]
     age = fresh_backup(old, see, hours * DAY / 24)
     backed = age is not None and age is not UNKNOWN
-    deletes = old.adapter.read("deletesClaims", Service(old.adapter, subject, old.view)).value is True
+    own = ADAPTERS.get(kind_of_object(subject), old.adapter)  # a node pool says it itself
+    deletes = own.read("deletesClaims", Service(own, subject, old.view)).value is True
     data = "its volumes go with it" if deletes else "its claims stay, the service is down at once"
     members = sum(group.members.value for group in groups if type(group.members.value) is int)
     yield Finding(
         field=(),
         text=f"deletes {members} member{'s' if members != 1 else ''} of {_engine(old)}; {data}",
         why=(
-            "no backup of the last " + times.ago(hours * 3600) + " is recorded"
+            f"no backup of the last {hours} hours is recorded"
             if not backed
             else f"a backup {times.ago(float(age or 0))} old exists, but nobody confirmed the deletion"
         ),
         remedy=(
-            f"take a backup first ({old.engine.backup}), then confirm: "
+            f"take a backup first ({old.engine.backup.rstrip('.')}), then confirm: "
             if not backed and old.engine is not None and old.engine.backup
             else "confirm it in an edit of its own: "
         )

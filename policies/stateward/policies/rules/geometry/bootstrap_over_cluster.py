@@ -11,7 +11,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
-from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_of, texts_of
 
 _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
 """Settings that say whether a member founds a cluster or joins one; the others force it to found one."""
@@ -80,15 +80,18 @@ def _found(old: Service, new: Service, members: int, name: str, value: str, what
 
 
 def _given(service: Service, name: str) -> str | None:
+    """A flag's value, a variable's, or what a start script exports; None where it is not given."""
     if name.startswith("--"):
         found = service.flag(name)
         return found if found is not None else ("" if name in service.words else None)
-    found = service.environment.get(name)
-    if found is not None:
-        return found
-    for word in service.words:  # export NAME=value in a start script
-        if word.startswith(f"{name}="):
-            return word[len(name) + 1 :].strip("\"';")
+    for entry in items_of(service.container, "env"):
+        if entry.get("name") == name:
+            value = entry.get("value")
+            return value if type(value) is str else None
+    if any(" " in word or "\n" in word for key in ("command", "args") for word in texts_of(service.container, key)):
+        for word in service.words:
+            if word.startswith(f"{name}="):
+                return word[len(name) + 1 :].strip("\"';")
     return None
 
 

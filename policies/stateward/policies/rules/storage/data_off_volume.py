@@ -32,10 +32,10 @@ from stateward.policies.view import Sight, accuses, items_of, text_of
 def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
     """Where the data directory is known it must be covered; where it is not, some persistent mount must be there."""
     new = change.new
-    if new is None or new.engine is None or not new.engine_certain or not new.pod or new.members == 0:
+    if new is None or new.engine is None or not new.engine_certain or not new.pod:
         return
     profile = new.engine
-    if _same_place(change, profile):
+    if _same_place(change, profile) or new.members == 0:
         return
     if _is_cache(profile, new):
         return

@@ -27,13 +27,15 @@ from stateward.policies.view import Sight, items_of, text_of
 def rollout_over_ephemeral(change: Change, see: Sight) -> Iterator[Finding]:
     """The pod template changes, the engine keeps state, and what it mounts is emptyDir before and after."""
     old, new = change.old, change.new
-    if old is None or new is None or new.engine is None or not new.engine_certain:
+    if old is None or new is None:
         return
-    if new.persistent_mounts or old.persistent_mounts or new.members == 0:
+    empty = {text_of(volume, "name") for volume in items_of(new.pod, "volumes") if "emptyDir" in volume}
+    if not empty or new.engine is None or not new.engine_certain or new.members == 0:
+        return
+    if new.persistent_mounts or old.persistent_mounts:
         return
     if dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
         return
-    empty = {text_of(volume, "name") for volume in items_of(new.pod, "volumes") if "emptyDir" in volume}
     mounts = [mount for mount in items_of(new.container, "volumeMounts") if text_of(mount, "name") in empty]
     if mounts:
         yield Finding(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stateward.policies import times
 from stateward.policies.change import Change
 from stateward.policies.facts import BACKUP_LOOKS, DAY, fresh_backup
 from stateward.policies.finding import Finding
@@ -44,10 +43,10 @@ def one_way_without_backup(change: Change, see: Sight) -> Iterator[Finding]:
     major = profile.series_of(done.old) != profile.series_of(done.new)
     yield Finding(
         field=new.version.path,
-        text=f"{done.old.text} → {done.new.text} cannot be undone, and no backup of the last "
-        f"{times.ago(hours * 3600)} is recorded",
+        text=f"{done.old.text} → {done.new.text} cannot be undone, and no backup of the last {hours} hours is recorded",
         why=done.hop.reason
         or f"{profile.title} {done.new.text} changes the data when it starts; {done.old.text} does not read it any more",
-        remedy=f"{profile.backup or 'take a backup'}; or a VolumeSnapshot of every member's claim, ready before the upgrade",
+        remedy=f"{profile.backup.rstrip('.') or 'take a backup'}; or a VolumeSnapshot of every member's claim, ready before "
+        "the upgrade",
         weak=not major or not new.engine_certain or age is UNKNOWN,
     )

@@ -35,14 +35,16 @@ def skipped_hop(change: Change, see: Sight) -> Iterator[Finding]:
         if path
         else (
             f"make a new service on {done.new.text} and move the data"
-            + (f": {done.profile.backup}" if done.profile.backup else "")
+            + (f": {done.profile.backup.rstrip('.')}" if done.profile.backup else "")
         )
     )
     if done.hop.finalise:
         remedy += f"; finalise each step: {done.hop.finalise}"
     yield Finding(
         field=change.new.version.path,
-        text=f"{done.old.text} → {done.new.text} is not a hop that {done.profile.title} supports",
+        text=f"{done.old.text} → {done.new.text} is "
+        + ("not a hop" if done.hop.verdict == "deny" else "no certain hop")
+        + f" that {done.profile.title} supports",
         why=done.hop.reason,
         remedy=remedy,
         weak=done.hop.verdict == "warn" or not change.new.engine_certain,

@@ -51,7 +51,8 @@ def unreadable_version(change: Change, see: Sight) -> Iterator[Finding]:
     operator = new.adapter.carries_majors == "operator"
     yield Finding(
         field=after.path,
-        text=f'"{after.text or "no tag"}" cannot replace {was}: no version of {title} can be read from it',
+        text=(f'"{after.text}" cannot replace {was}' if after.text else f"nothing replaces {was}")
+        + f": no version of {title} can be read from it",
         why=f"it may be any version of {title}; an unplanned major upgrade or a downgrade would start without a word",
         remedy=f"name the version in the tag, for example {was}",
         weak=not operator and after.state == "unset",

@@ -1,0 +1,45 @@
+"""Which kinds are read from the cluster, and what of them: from what rules and adapters declare, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from stateward.kube.trim import normalised
+from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.rule import Rule
+from stateward.policies.view import Kind, Look
+
+CRD: Final = "CustomResourceDefinition.apiextensions.k8s.io"
+
+Needed = dict[Kind, frozenset[str] | None]
+"""Kind → the fields that are kept beside metadata (none: metadata alone); None: the whole object."""
+
+_OWN: Final[Mapping[Kind, tuple[str, ...]]] = {
+    # The engine asks whether a namespace is disposable or terminating, whatever the rule.
+    "Namespace": (),
+    # The watcher asks which kinds there are. Schemas are most of a CRD and are left out.
+    CRD: (
+        "spec.group",
+        "spec.names.kind",
+        "spec.names.plural",
+        "spec.scope",
+        "spec.versions.name",
+        "spec.versions.served",
+        "spec.versions.storage",
+        "status.conditions.type",
+        "status.conditions.status",
+    ),
+}
+
+
+def needed(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Needed:
+    """The kinds that reflectors must read. Kinds with an adapter are kept whole: they are resolved into services."""
+    looks: list[Look] = [look for rule in rules for look in rule.looks_at.values()]
+    looks += [look for adapter in adapters.values() for look in adapter.looks_at]
+    fields: dict[Kind, set[str]] = {kind: set(own) for kind, own in _OWN.items()}
+    for look in looks:
+        fields.setdefault(look.kind, set()).update(look.fields)
+    found: Needed = {kind: normalised(kind, prefixes) for kind, prefixes in fields.items()}
+    found.update(dict.fromkeys(adapters))
+    return dict(sorted(found.items()))

@@ -1,0 +1,216 @@
+"""The ValidatingWebhookConfiguration: what the API server asks Stateward about, generated from what rules judge."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from stateward.kube.client import Cluster, path_of
+from stateward.kube.errors import ClusterError
+from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.rule import Judges, Rule
+from stateward.policies.view import Kind, mapping_of, metadata_of
+
+WEBHOOK: Final = "validate.stateward.dev"
+BREAK_GLASS: Final = "stateward:break-glass"
+"""Members of this group pass without being judged: for the hour in which Stateward itself is what is wrong."""
+MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGER: Final = "stateward"
+
+FailurePolicy = Literal["Fail", "Ignore"]
+Scope = Literal["Namespaced", "Cluster"]
+
+_API_VERSION: Final = "admissionregistration.k8s.io/v1"
+_COLLECTION: Final = ("apis", "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")
+
+# The resource that a request about the kind names, and its scope (Kubernetes API reference).
+_NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
+    "ConfigMap": ("", "configmaps", "Namespaced"),
+    "CronJob.batch": ("batch", "cronjobs", "Namespaced"),
+    "CustomResourceDefinition.apiextensions.k8s.io": ("apiextensions.k8s.io", "customresourcedefinitions", "Cluster"),
+    "DaemonSet.apps": ("apps", "daemonsets", "Namespaced"),
+    "Deployment.apps": ("apps", "deployments", "Namespaced"),
+    # An Eviction is created as a subresource of its pod: the rule names the pod's group, not policy.
+    "Eviction.policy": ("", "pods", "Namespaced"),
+    "HorizontalPodAutoscaler.autoscaling": ("autoscaling", "horizontalpodautoscalers", "Namespaced"),
+    "Job.batch": ("batch", "jobs", "Namespaced"),
+    "Namespace": ("", "namespaces", "Cluster"),
+    "Node": ("", "nodes", "Cluster"),
+    "PersistentVolume": ("", "persistentvolumes", "Cluster"),
+    "PersistentVolumeClaim": ("", "persistentvolumeclaims", "Namespaced"),
+    "Pod": ("", "pods", "Namespaced"),
+    "PodDisruptionBudget.policy": ("policy", "poddisruptionbudgets", "Namespaced"),
+    "Secret": ("", "secrets", "Namespaced"),
+    "Service": ("", "services", "Namespaced"),
+    "StatefulSet.apps": ("apps", "statefulsets", "Namespaced"),
+    "StorageClass.storage.k8s.io": ("storage.k8s.io", "storageclasses", "Cluster"),
+    "VolumeSnapshot.snapshot.storage.k8s.io": ("snapshot.storage.k8s.io", "volumesnapshots", "Namespaced"),
+}
+
+# Operations that exist of a subresource: a scale is only ever updated, an eviction only ever created.
+_EXISTING: Final[Mapping[str, frozenset[str]]] = {
+    "scale": frozenset({"UPDATE"}),
+    "eviction": frozenset({"CREATE"}),
+    "status": frozenset({"UPDATE"}),
+    "resize": frozenset({"UPDATE"}),
+    "ephemeralcontainers": frozenset({"UPDATE"}),
+}
+_ORDER: Final = ("CREATE", "UPDATE", "DELETE", "CONNECT")
+_SEGMENT: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+def configuration(
+    rules: Iterable[Rule],
+    adapters: Mapping[Kind, Adapter],
+    *,
+    name: str = "stateward",
+    url: str | None = None,
+    service: Mapping[str, Any] | None = None,
+    ca_bundle: bytes = b"",
+    timeout_seconds: int = 3,
+    failure_policy: FailurePolicy = "Fail",
+) -> dict[str, Any]:
+    """The configuration object, without a status or a resourceVersion.
+
+    Either `url` (`https://host:port/path`) or `service` ({namespace, name, path, port}); `ca_bundle` is PEM, none for
+    a url that the system's roots vouch for. Raises ValueError for what the API server would refuse, and for a rule
+    that judges a kind whose resource is not known here.
+    """
+    if not 1 <= timeout_seconds <= 30:
+        raise ValueError(f"timeout_seconds {timeout_seconds}: the API server takes 1 to 30")
+    if failure_policy not in ("Fail", "Ignore"):
+        raise ValueError(f'failure_policy "{failure_policy}": Fail or Ignore')
+    client = _client(url, service)
+    if ca_bundle:
+        if b"-----BEGIN CERTIFICATE-----" not in ca_bundle:
+            raise ValueError("ca_bundle: no PEM certificate in it; give the authority's certificate, not its key")
+        client["caBundle"] = base64.b64encode(ca_bundle).decode("ascii")
+    return {
+        "apiVersion": _API_VERSION,
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name, "labels": {MANAGED_BY: MANAGER, "app.kubernetes.io/name": "stateward"}},
+        "webhooks": [
+            {
+                "name": WEBHOOK,
+                "clientConfig": client,
+                "rules": webhook_rules(rules, adapters),
+                "matchPolicy": "Equivalent",
+                # An objectSelector would skip every Scale and Eviction: they carry no labels.
+                "matchConditions": [
+                    {
+                        "name": "not-break-glass",
+                        # groups may be absent, and an expression that fails counts against the request.
+                        "expression": f"!(has(request.userInfo.groups) && '{BREAK_GLASS}' in request.userInfo.groups)",
+                    }
+                ],
+                "failurePolicy": failure_policy,
+                "sideEffects": "None",
+                "timeoutSeconds": timeout_seconds,
+                "admissionReviewVersions": ["v1"],
+            }
+        ],
+    }
+
+
+def webhook_rules(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> list[dict[str, Any]]:
+    """The `rules` of the webhook: exact resources, one entry for each group, scope and set of operations."""
+    wanted: dict[tuple[str, Scope, str], set[str]] = {}
+    for rule in rules:
+        for subresource in rule.judges.subresources:
+            operations = rule.judges.operations & _EXISTING.get(subresource, rule.judges.operations)
+            for group, plural, scope in _resources(rule, rule.judges, subresource, adapters):
+                resource = f"{plural}/{subresource}" if subresource else plural
+                if operations:
+                    wanted.setdefault((group, scope, resource), set()).update(operations)
+    entries: dict[tuple[str, Scope, tuple[str, ...]], list[str]] = {}
+    for (group, scope, resource), asked in wanted.items():
+        ordered = tuple(operation for operation in _ORDER if operation in asked)
+        entries.setdefault((group, scope, ordered), []).append(resource)
+    return [
+        {
+            "apiGroups": [group],
+            "apiVersions": ["*"],
+            "operations": list(asked_for),
+            "resources": sorted(resources),
+            "scope": scope,
+        }
+        for (group, scope, asked_for), resources in sorted(entries.items())
+    ]
+
+
+def _resources(
+    rule: Rule, judges: Judges, subresource: str, adapters: Mapping[Kind, Adapter]
+) -> Iterable[tuple[str, str, Scope]]:
+    for kind in judges.kinds:
+        adapter = adapters.get(kind)
+        if adapter is not None:
+            yield adapter.group, adapter.resource, "Namespaced"
+        elif kind in _NATIVE:
+            yield _NATIVE[kind]
+        else:
+            raise ValueError(
+                f'rule {rule.id} judges "{kind}", but which resource that is, is not known: '
+                "give it an adapter or a line in stateward.kube.registration"
+            )
+    if judges.services:
+        for adapter in adapters.values():
+            # A service has claims and pods in its namespace: there are no cluster-scoped ones.
+            if subresource != "scale" or adapter.scale_path is not None:
+                yield adapter.group, adapter.resource, "Namespaced"
+
+
+def _client(url: str | None, service: Mapping[str, Any] | None) -> dict[str, Any]:
+    if (url is None) == (service is None):
+        raise ValueError("clientConfig: either url or service is wanted")
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname or parts.username or "?" in url or "#" in url:
+            raise ValueError(f'url "{url}": https://host[:port]/path is wanted, without user, query and fragment')
+        return {"url": url}
+    found = dict(service or {})
+    for key in ("namespace", "name"):
+        if not isinstance(found.get(key), str) or not found[key]:
+            raise ValueError(f"service.{key}: it is missing")
+    path = found.setdefault("path", "/validate")
+    if not path.startswith("/") or not all(_SEGMENT.fullmatch(part) for part in path[1:].split("/") if part):
+        # The API server takes path segments for DNS names: no capitals, no underscores.
+        raise ValueError(f'service.path "{path}": lower-case letters, digits, dashes and dots between slashes')
+    found.setdefault("port", 443)
+    return {"service": found}
+
+
+def register(cluster: Cluster, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Creates the configuration or makes it what is wanted, by server-side apply; the object as it is now.
+
+    Raises ClusterError; status 403 says which right is missing.
+    """
+    return cluster.apply(path_of(*_COLLECTION, metadata_of(wanted)["name"]), wanted)
+
+
+def unregister(cluster: Cluster, name: str = "stateward") -> bool:
+    """Deletes the configuration if it is ours (its managed-by label says so); whether there was one to delete.
+
+    Raises ClusterError, with reason `NotOurs` where somebody else's has that name.
+    """
+    path = path_of(*_COLLECTION, name)
+    try:
+        found = cluster.get(path)
+        metadata = metadata_of(found)
+        manager = mapping_of(metadata, "labels").get(MANAGED_BY)
+        if manager != MANAGER:
+            raise ClusterError(
+                0,
+                "NotOurs",
+                f"validatingwebhookconfiguration {name}: {MANAGED_BY} is {manager or 'absent'}, not {MANAGER}; "
+                "it is left as it is; delete it by hand if it is meant",
+            )
+        # What was looked at is what is deleted, not what somebody puts there meanwhile.
+        cluster.delete(path, {"preconditions": {"uid": metadata.get("uid")}})
+    except ClusterError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True

@@ -1,0 +1,217 @@
+"""`stateward serve` as a process: its start, its words, its end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+JSON = {"content-type": "application/json"}
+PROGRAM = [sys.executable, "-c", "from stateward.cli.main import main; main()", "serve"]
+
+
+class Process:
+    """A running `stateward serve` on a free port."""
+
+    def __init__(self, folder, *options, environment=None):
+        self.running = subprocess.Popen(
+            [*PROGRAM, "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "XDG_STATE_HOME": str(folder), **(environment or {})},
+        )
+        self.said = []
+        for line in self.running.stdout:
+            self.said.append(line.rstrip("\n"))
+            if "stop" in line.split():
+                break
+        found = re.search(r"https://127\.0\.0\.1:(\d+)/validate", "\n".join(self.said))
+        assert found, self.running.communicate()
+        self.base = f"https://127.0.0.1:{found[1]}"
+        self.authority = folder / "stateward" / "certs" / "ca.crt"
+        self.trust = ssl.create_default_context(cafile=str(self.authority))
+
+    def client(self):
+        return httpx.Client(base_url=self.base, verify=self.trust, trust_env=False, timeout=10)
+
+    def end(self, number=signal.SIGTERM):
+        """(exit code, standard output, standard error)."""
+        self.running.send_signal(number)
+        out, err = self.running.communicate(timeout=15)
+        return self.running.returncode, out, err
+
+
+@contextmanager
+def process(folder, *options, **more):
+    started = Process(folder, *options, **more)
+    try:
+        yield started
+    finally:
+        if started.running.poll() is None:
+            started.running.kill()
+        started.running.communicate()
+
+
+def run(*options, code="from stateward.cli.main import main; main()", **environment):
+    """A start that fails."""
+    return subprocess.run(
+        [sys.executable, "-c", code, "serve", *options],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_without_any_option_judges_and_ends_cleanly(reviews, tmp_path, number):
+    with process(tmp_path) as serve:
+        said = "\n".join(serve.said)
+        assert f"authority {serve.authority}" in said
+        assert "production@1, built in" in said
+        assert f"curl --cacert {serve.authority} {serve.base}/readyz" in said
+        with serve.client() as client:
+            assert client.get("/readyz").json() == {"ready": True}
+            answer = client.post("/validate?timeout=5s", content=reviews.harmful("uid-5"), headers=JSON).json()
+        assert answer["response"]["uid"] == "uid-5"
+        assert answer["response"]["allowed"] is False
+        code, _, log = serve.end(number)
+    assert code == 0
+    assert "Traceback" not in log
+    [line] = log.splitlines()
+    assert line.endswith(
+        "INFO stateward.webhook denied uid=uid-5 user=jane operation=UPDATE kind=StatefulSet.apps object=prod/db rules=SW103"
+    )
+
+
+def test_the_line_it_prints_for_curl_works(tmp_path):
+    with process(tmp_path) as serve:
+        [line] = [line for line in serve.said if line.endswith("/readyz")]
+        asked = subprocess.run(line.split()[1:], capture_output=True, timeout=10)
+        assert json.loads(asked.stdout) == {"ready": True}
+
+
+def test_a_policy_and_further_names_are_heeded(reviews, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "apiVersion: stateward.dev/v1alpha1\nkind: WardPolicy\nspec: {profile: baseline@1, rules: {SW103: warn}}\n"
+    )
+    with process(tmp_path, "--policy", str(policy), "--name", "door.example", "--certs", str(tmp_path / "own")) as serve:
+        assert f"baseline@1, {policy}" in "\n".join(serve.said)
+    with process(tmp_path, "--policy", str(policy), "--name", "door.example") as serve:
+        with serve.client() as client:
+            answer = client.post("/validate", content=reviews.harmful(), headers=JSON).json()
+        assert answer["response"]["allowed"] is True
+        assert answer["response"]["warnings"][0].startswith("SW103")
+        port = int(serve.base.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as plain:
+            serve.trust.wrap_socket(plain, server_hostname="door.example").close()
+
+
+def test_sigterm_under_load_fails_no_call(reviews, serving, tmp_path):
+    """Four callers, as an API server with kept connections; a second door takes over when readiness says no."""
+    body = reviews.harmless()
+    failures, counts, done = [], {"first": 0, "second": 0}, threading.Event()
+    with (
+        process(tmp_path, "--drain", "1.5") as first,
+        serving(tmp_path / "stateward" / "certs") as second,
+    ):
+        chosen = {"base": first.base}
+
+        def call():
+            client, base = None, ""
+            while not done.is_set():
+                try:
+                    if client is None:
+                        base = chosen["base"]
+                        client = httpx.Client(base_url=base, verify=first.trust, trust_env=False, timeout=10)
+                    answer = client.post("/validate?timeout=5s", content=body, headers=JSON)
+                    assert answer.status_code == 200
+                    counts["first" if base == first.base else "second"] += 1
+                    if answer.headers.get("connection") == "close":
+                        client.close()
+                        client = None
+                except Exception as failure:  # noqa: BLE001 - any failure is one
+                    failures.append(failure)
+                    client = None
+            if client is not None:
+                client.close()
+
+        def endpoints():
+            # What the endpoints controller and kube-proxy do.
+            with first.client() as client:
+                while client.get("/readyz").status_code == 200:
+                    time.sleep(0.05)
+            chosen["base"] = second.base
+
+        threads = [threading.Thread(target=call) for _ in range(4)] + [threading.Thread(target=endpoints)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        code, _, log = first.end()
+        time.sleep(0.2)
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert code == 0
+    assert "ERROR" not in log
+    assert min(counts.values()) > 20
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_2(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("--port", str(port), "--certs", str(tmp_path))
+    assert ended.returncode == 2
+    assert ended.stderr == (f"error: 127.0.0.1 port {port}: Address already in use; stop what listens there or use --port\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--policy", "/nowhere/policy.yaml"], "/nowhere/policy.yaml"),
+        (["--register"], "--register is about a cluster; name it with --kubeconfig"),
+        (["--kubeconfig", "/nowhere/config"], "/nowhere/config: no such file"),
+        (["--certs", "/dev/null/x"], "/dev/null/x"),
+        (["--name", "not a name"], "not a name"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_and_exit_code_2(tmp_path, options, said):
+    ended = run("--port", "0", *options, XDG_STATE_HOME=str(tmp_path))
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert ended.stderr.startswith("error: ")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_does_not_answer_is_one_line_and_exit_code_2(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    config = tmp_path / "config"
+    config.write_text(
+        f"apiVersion: v1\nkind: Config\ncurrent-context: a\n"
+        f"clusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n"
+        "users: [{name: a, user: {}}]\ncontexts: [{name: a, context: {cluster: a, user: a}}]\n"
+    )
+    ended = run("--port", "0", "--kubeconfig", str(config), XDG_STATE_HOME=str(tmp_path))
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{port}" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_without_its_packages_it_says_how_to_install_them():
+    code = "import sys; sys.modules['fastapi'] = None; from stateward.cli.main import main; main()"
+    ended = run(code=code)
+    assert ended.returncode == 2
+    assert ended.stderr == "error: fastapi is missing; install it with: pip install 'stateward[serve]'\n"

@@ -1,0 +1,1 @@
+"""The service: the admission route, health, metrics, and the server that runs them."""

@@ -1,0 +1,200 @@
+"""The admission route: raw ASGI, AdmissionReview in, AdmissionReview out.
+
+Nothing here does I/O or waits for anything but the body. A denial is HTTP 200 with `allowed: false`. A fault of ours is
+HTTP 500 without Retry-After, so that the API server neither asks again nor takes it for a denial: its failurePolicy
+decides (k8s.io/apiserver, pkg/util/webhook; client-go, rest/with_retry.go).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import orjson
+
+from stateward.policies.engine import Verdict
+from stateward.policies.policy import Policy
+from stateward.policies.request import BadReview, decode
+from stateward.policies.review import review
+from stateward.policies.view import View
+from stateward.webhook.deadline import budget
+from stateward.webhook.logs import frames, line
+from stateward.webhook.metrics import Metrics
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+LIMIT: Final = 7 * 1024 * 1024
+"""Bytes of a body. The API server takes 3 MiB and a review may hold two objects; controller-runtime has the same."""
+
+_JSON: Final = b"application/json"
+_TYPE: Final[Header] = (b"content-type", _JSON)
+_CLOSE: Final[Header] = (b"connection", b"close")
+_ALLOW: Final[Header] = (b"allow", b"POST")
+
+_log = logging.getLogger("stateward.webhook")
+
+
+class _RefusedError(Exception):
+    """The call cannot be judged: what to answer instead."""
+
+    def __init__(self, status: int, reason: str, message: str, *headers: Header) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+
+
+class Admission:
+    """The ASGI application behind `/validate`.
+
+    Answers 200 with a review; 400 for what is none, 405, 413 and 415 for what a review cannot be, 504 where the
+    caller's `?timeout=` has passed before the body was there, 500 for a fault of ours. Every body is JSON, those of
+    errors `{"error": text}`. `view` and `policy` may be exchanged at any time; the next request sees the new ones.
+    """
+
+    def __init__(self, view: View, policy: Policy, metrics: Metrics, *, clock: Callable[[], float] = time.time) -> None:
+        self.view = view
+        self.policy = policy
+        self.leaving = False
+        """Whether the process is about to end: every answer then closes its connection, so that callers go elsewhere."""
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One call."""
+        started = time.perf_counter()
+        body: bytes | None = None
+        try:
+            body = await self._body(scope, receive, started)
+            if body is None:
+                return
+            answer = review(body, self.view, self.policy, now=self._clock(), unknown="warn")
+        except _RefusedError as refused:
+            self._metrics.bad(refused.reason)
+            await self._send(send, refused.status, _error(str(refused)), *refused.headers)
+        except BadReview as bad:
+            self._metrics.bad("unreadable")
+            # Not its text: that repeats what was sent.
+            _log.warning(line("bad-review", uid=bad.uid))
+            await self._send(send, 400, _error(str(bad)))
+        except Exception as fault:  # noqa: BLE001,RUF100 - whatever it is, the API server's failurePolicy decides
+            self._fault(body, fault, started)
+            await self._send(send, 500, _FAULT)
+        else:
+            verdict = answer.verdict
+            self._metrics.answered(verdict, time.perf_counter() - started)
+            await self._send(send, 200, answer.body)
+            if verdict.judged or verdict.faults:
+                _report(verdict)
+
+    async def _body(self, scope: Scope, receive: Receive, started: float) -> bytes | None:
+        """The whole body; None where the client has gone. Raises _RefusedError."""
+        given = length = b""
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                given = value
+            elif name == b"content-length":
+                length = value
+        if scope["method"] != "POST":
+            raise _RefusedError(405, "method", "an AdmissionReview is sent by POST", _ALLOW, _CLOSE)
+        if given != _JSON and given.partition(b";")[0].strip().lower() != _JSON:
+            raise _RefusedError(415, "content-type", "an AdmissionReview is sent as application/json", _CLOSE)
+        if len(length) > 6 and (len(length) > 7 or int(length) > LIMIT):
+            raise _too_large()
+        seconds = budget(scope["query_string"])
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            self._metrics.bad("disconnected")
+            return None
+        body: bytes | None = message.get("body", b"")
+        if message.get("more_body"):
+            # Not before: a small body is here at once, and a caller that sends none costs what an idle one does.
+            try:
+                async with asyncio.timeout(started + seconds - time.perf_counter()):
+                    body = await self._rest(body or b"", receive)
+            except TimeoutError:
+                raise _late() from None
+        if time.perf_counter() - started > seconds:
+            raise _late()
+        return body
+
+    async def _rest(self, first: bytes, receive: Receive) -> bytes | None:
+        """What follows, joined to what came first. The limit holds while reading: no more is ever kept."""
+        parts = [first]
+        size = len(first)
+        more = True
+        while more:
+            if size > LIMIT:
+                raise _too_large()
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self._metrics.bad("disconnected")
+                return None
+            part = message.get("body", b"")
+            size += len(part)
+            parts.append(part)
+            more = message.get("more_body", False)
+        if size > LIMIT:
+            raise _too_large()
+        return b"".join(parts)
+
+    async def _send(self, send: Send, status: int, body: bytes, *headers: Header) -> None:
+        sent: list[Header] = [_TYPE, (b"content-length", b"%d" % len(body)), *headers]
+        if self.leaving and _CLOSE not in sent:
+            sent.append(_CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": sent})
+        await send({"type": "http.response.body", "body": body})
+
+    def _fault(self, body: bytes | None, fault: Exception, started: float) -> None:
+        """Counts and logs a fault. The request is read once more: whatever failed, its uid should be known."""
+        uid = operation = kind = ""
+        try:
+            request = decode(body or b"")
+            uid, operation, kind = request.uid, request.operation, request.kind
+        except Exception:  # noqa: BLE001,S110,RUF100 - then it stays unknown; the first fault is the one that matters
+            pass
+        self._metrics.fault(operation, kind, time.perf_counter() - started)
+        named = line("fault", uid=uid, operation=operation, kind=kind, error=type(fault).__name__)
+        _log.error("%s\n%s", named, frames(fault))
+
+
+def _error(text: str) -> bytes:
+    return orjson.dumps({"error": text})
+
+
+def _report(verdict: Verdict) -> None:
+    request = verdict.request
+    for rule, fault in verdict.faults.items():
+        _log.error(line("rule-fault", uid=request.uid, rule=rule, error=fault, kind=request.kind))
+    denied = verdict.denied
+    if denied and _log.isEnabledFor(logging.INFO):
+        _log.info(
+            line(
+                "denied",
+                uid=request.uid,
+                user=request.user.name,
+                operation=request.operation,
+                kind=request.kind,
+                object=f"{request.namespace}/{request.name}" if request.namespace else request.name,
+                rules=",".join(dict.fromkeys(one.rule for one in denied)),
+                dry_run="true" if request.dry_run else "",
+            )
+        )
+
+
+def _too_large() -> _RefusedError:
+    return _RefusedError(413, "too-large", f"an AdmissionReview has at most {LIMIT} bytes", _CLOSE)
+
+
+def _late() -> _RefusedError:
+    return _RefusedError(504, "late", "the time that the caller gave by ?timeout= has passed", _CLOSE)
+
+
+_FAULT: Final = _error("a fault in Stateward, see its log for the uid of this request")

@@ -1,0 +1,109 @@
+"""The door's side of a cluster: what it looks at there, and the registration by which the cluster asks it.
+
+Imported only where a cluster is named: the kubernetes client takes half a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from stateward.kube.client import Cluster
+from stateward.kube.declared import needed
+from stateward.kube.errors import ClusterError
+from stateward.kube.registration import FailurePolicy, configuration, register, unregister
+from stateward.kube.watcher import ClusterWatch
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.rules import RULES
+from stateward.webhook.readiness import PATIENCE
+from stateward.webhook.server import ServeError, trouble
+
+CONFIGURATION: Final = "stateward-serve"
+"""What a door that comes and goes is registered as: not the name of an installed Stateward, which must outlive it."""
+
+Say = Callable[[str], None]
+
+
+@contextmanager
+def connected(kubeconfig: str, context: str | None) -> Iterator[Cluster]:
+    """A cluster that answers, as the kubeconfig's user. Raises ServeError."""
+    try:
+        cluster = Cluster.from_kubeconfig(kubeconfig, context)
+    except ClusterError as error:
+        raise ServeError(str(error)) from None
+    try:
+        try:
+            cluster.get("/version")
+        except ClusterError as error:
+            raise ServeError(str(error)) from None
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@contextmanager
+def watching(cluster: Cluster) -> Iterator[ClusterWatch]:
+    """Reads what rules and adapters look at, and goes on reading."""
+    watch = ClusterWatch(cluster, needed(RULES, ADAPTERS)).start()
+    try:
+        yield watch
+    finally:
+        watch.stop()
+
+
+@contextmanager
+def registered(
+    cluster: Cluster,
+    watch: ClusterWatch,
+    *,
+    base: str,
+    url: str,
+    bundle: bytes,
+    failure_policy: FailurePolicy,
+    given_up: Callable[[], bool],
+    say: Say,
+    warn: Say,
+) -> Iterator[None]:
+    """The cluster asks at `url` while this holds: from when the door knows what it needs and answers at `base`.
+
+    Waits `PATIENCE` seconds at most for what is needed, or until `given_up`, and then does not register. Registering
+    twice replaces. Raises ServeError where it cannot; a registration that cannot be removed is said through `warn`.
+    """
+    try:
+        wanted = configuration(RULES, ADAPTERS, name=CONFIGURATION, url=url, ca_bundle=bundle, failure_policy=failure_policy)
+    except ValueError as error:
+        raise ServeError(f"not registered: {error}") from None
+    until = time.monotonic() + PATIENCE
+    while not given_up() and not watch.wait_synced(0.2) and time.monotonic() < until:
+        pass
+    if given_up():
+        yield
+        return
+    for why in watch.unknown().values():
+        warn(f"warning: {why}; rules that look there warn instead of judging")
+    parts = urlsplit(base)
+    reason = trouble(parts.hostname or "", parts.port or 0, bundle)
+    if reason:
+        raise ServeError(f"not registered: {reason}")
+    try:
+        try:
+            register(cluster, wanted)
+        except ClusterError as error:
+            raise ServeError(f"not registered: {error}") from None
+        say(f"  registered    {CONFIGURATION} asks {url} (failurePolicy: {failure_policy})")
+        yield
+    finally:
+        # Also where registering failed: an answer that was lost may have been a yes.
+        _remove(cluster, say, warn)
+
+
+def _remove(cluster: Cluster, say: Say, warn: Say) -> None:
+    try:
+        if unregister(cluster, CONFIGURATION):
+            say(f"  unregistered  {CONFIGURATION}")
+    except ClusterError as error:
+        warn(f"error: {CONFIGURATION} is still registered: {error}")
+        warn(f"error: remove it: kubectl delete validatingwebhookconfiguration {CONFIGURATION}")

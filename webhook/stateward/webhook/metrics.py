@@ -1,0 +1,154 @@
+"""What is counted, and its exposition for Prometheus.
+
+Counting is a dictionary entry on the event loop's thread, where `/metrics` is answered too: no locks, under a
+microsecond a request (prometheus-client's own counters take a lock and some microseconds for each of the three).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.engine import Verdict, dispatch
+from stateward.policies.rules import RULES
+from stateward.policies.view import Kind
+
+KINDS: Final[frozenset[Kind]] = (
+    frozenset(kind for kind, _, _ in dispatch(RULES))
+    | frozenset(kind for rule in RULES for kind in rule.looks_at)
+    | frozenset(ADAPTERS)
+)
+"""The kinds that appear as a label. Everything else, which a caller could make up without end, is `other`."""
+OTHER: Final = "other"
+OPERATIONS: Final = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
+_RULES: Final = frozenset(rule.id for rule in RULES)
+
+BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds. From 0.25 ms (an allowed request takes about that) to past the webhook's timeout of 3 s; the API server's
+own histogram starts at 5 ms, where everything of ours looks alike."""
+
+
+class Metrics:
+    """The counts of one process. `ages` gives the seconds since each kind of the view was heard of, inf for never."""
+
+    def __init__(self, ages: Callable[[], Mapping[Kind, float]] = dict) -> None:
+        self._ages = ages
+        self._requests: dict[tuple[str, str, str], int] = {}
+        self._findings: dict[tuple[str, str], int] = {}
+        self._rule_faults: dict[str, int] = {}
+        self._bad: dict[str, int] = {}
+        self._faults = 0
+        self._buckets = [0] * (len(BUCKETS) + 1)
+        self._seconds = 0.0
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    # --- counting ------------------------------------------------------------------------------------------------
+
+    def answered(self, verdict: Verdict, seconds: float) -> None:
+        """A review was answered with a verdict, after `seconds`."""
+        outcome = "allow"
+        if verdict.judged:
+            outcome = "deny" if verdict.denied else "warn" if verdict.warned else "allow"
+            for one in verdict.judged:
+                key = (one.rule if one.rule in _RULES else OTHER, "waived" if one.waiver is not None else one.action)
+                self._findings[key] = self._findings.get(key, 0) + 1
+        if verdict.faults:
+            for rule in verdict.faults:
+                rule = rule if rule in _RULES else OTHER
+                self._rule_faults[rule] = self._rule_faults.get(rule, 0) + 1
+        request = verdict.request
+        self._count(request.operation, request.kind, outcome, seconds)
+
+    def fault(self, operation: str, kind: Kind, seconds: float) -> None:
+        """A review was answered with HTTP 500: a fault of ours."""
+        self._faults += 1
+        self._count(operation, kind, "fault", seconds)
+
+    def bad(self, reason: str) -> None:
+        """A call was no review that can be judged. `reason` is one of the caller's constants, never its input."""
+        self._bad[reason] = self._bad.get(reason, 0) + 1
+
+    def _count(self, operation: str, kind: Kind, outcome: str, seconds: float) -> None:
+        key = (operation if operation in OPERATIONS else OTHER, kind if kind in KINDS else OTHER, outcome)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        self._buckets[bisect_left(BUCKETS, seconds)] += 1
+        self._seconds += seconds
+
+    # --- exposition ----------------------------------------------------------------------------------------------
+
+    def exposition(self, accept: str = "") -> tuple[bytes, str]:
+        """(body, content type) in the format that an Accept header asks for; Prometheus' text format without one."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+    def collect(self) -> Iterable[Metric]:
+        """For prometheus-client's registry."""
+        yield _counter(
+            "stateward_requests",
+            "Reviews answered. outcome: allow, warn, deny, fault (HTTP 500).",
+            ("operation", "kind", "outcome"),
+            self._requests,
+        )
+        yield _counter(
+            "stateward_findings",
+            "What rules found. action: deny, warn, audit, waived.",
+            ("rule", "action"),
+            self._findings,
+        )
+        yield _counter(
+            "stateward_rule_faults",
+            "Rules that crashed; the request was judged without them.",
+            ("rule",),
+            {(rule,): count for rule, count in self._rule_faults.items()},
+        )
+        yield _counter("stateward_faults", "Reviews answered with HTTP 500: faults of Stateward.", (), {(): self._faults})
+        yield _counter(
+            "stateward_bad_reviews",
+            "Calls that were no review that can be judged, by reason.",
+            ("reason",),
+            {(reason,): count for reason, count in self._bad.items()},
+        )
+        yield self._durations()
+        yield self._view_ages()
+
+    def _durations(self) -> Metric:
+        family = HistogramMetricFamily(
+            "stateward_request_duration_seconds", "From a review's first byte to its answer, as the door sees it."
+        )
+        total = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._buckets, strict=True):
+            total += count
+            buckets.append((bound, total))
+        family.add_metric([], buckets, self._seconds)
+        return family
+
+    def _view_ages(self) -> Metric:
+        family = GaugeMetricFamily(
+            "stateward_view_age_seconds",
+            "Seconds since the API server was heard about a kind, +Inf for never. other: the oldest of the rest.",
+            labels=("kind",),
+        )
+        ages: dict[str, float] = {}
+        for kind, age in self._ages().items():
+            label = kind if kind in KINDS else OTHER
+            ages[label] = max(age, ages.get(label, 0.0))
+        for label, age in sorted(ages.items()):
+            family.add_metric([label], age)
+        return family
+
+
+def _counter(name: str, documentation: str, labels: tuple[str, ...], counts: Mapping[Any, int]) -> Metric:
+    family = CounterMetricFamily(name, documentation, labels=labels)
+    # A copy: `collect` is also called when prometheus-client likes.
+    for values, count in sorted(dict(counts).items()):
+        family.add_metric(values, count)
+    return family

@@ -1,0 +1,45 @@
+"""When a door that watches a cluster says that it is ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from stateward.policies.view import Kind
+
+PATIENCE: Final = 20.0
+"""Seconds. A first list of some thousand objects takes a few; what is unknown after these may stay so (a right that is
+missing, a kind whose conversion webhook is down), and a door that never opens protects less than one that warns."""
+
+
+class Watch(Protocol):
+    """What is needed of `stateward.kube.watcher.ClusterWatch`."""
+
+    def unknown(self) -> dict[Kind, str]:
+        """The needed kinds that are unknown now → why."""
+        ...
+
+
+class Readiness:
+    """Ready once everything needed is known, or when `patience` seconds have passed; from then on always.
+
+    What becomes unknown later is said in each answer that it concerns. To leave the door for it would trade a warning
+    for no judgement at all.
+    """
+
+    def __init__(self, watch: Watch, *, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+        self._watch = watch
+        self._clock = clock
+        self._until = clock() + patience
+        self._open = False
+
+    def __call__(self) -> tuple[bool, str]:
+        """(ready, why not)."""
+        if self._open:
+            return True, ""
+        unknown: Mapping[Kind, str] = self._watch.unknown()
+        if not unknown or self._clock() >= self._until:
+            self._open = True
+            return True, ""
+        return False, f"not known yet: {', '.join(sorted(unknown))}"
