@@ -8,6 +8,7 @@ server always has work; every answer is checked.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -27,7 +28,9 @@ REQUESTS = 2_000
 ROUNDS = 9
 
 Message = MutableMapping[str, Any]
-FIXED = orjson.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": "x", "allowed": True}})
+FIXED = orjson.dumps(
+    {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": "x", "allowed": True}}
+)
 
 
 async def echo(
@@ -64,10 +67,7 @@ def serve(what: str, ready: Connection) -> None:
         access_log=False, log_level="error",
     )  # fmt: skip
     ready.send(listening.getsockname()[1])
-    import gc
-
     gc.freeze()
-    gc.set_threshold(int(os.environ.get("GCT","700")), 10, 10)
     uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -97,7 +97,15 @@ def round_of(port: int, request: bytes) -> float:
 def main() -> None:
     """Prints the throughput of both and the ratio, round by round in turn."""
     body = update()
-    head = f"POST /validate?timeout=10s HTTP/1.1\r\nHost: l\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        "POST /validate?timeout=10s HTTP/1.1
+Host: door
+Content-Type: application/json
+"
+        f"Content-Length: {len(body)}
+
+"
+    )
     request = head.encode() + body
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {1})
@@ -122,7 +130,8 @@ def main() -> None:
     print(f"one review of {len(body) / 1024:.1f} KB, {ROUNDS} rounds of {REQUESTS} in turn")
     for what in ("door", "echo"):
         print(f"{what:<6} {statistics.median(rates[what]):8.0f} requests/s (median)")
-    print(f"door/echo {100 * statistics.median(ratios):.1f} % (median), {100 * min(ratios):.1f} to {100 * max(ratios):.1f} %")
+    low, middle, high = (100 * figure(ratios) for figure in (min, statistics.median, max))
+    print(f"door/echo {middle:.1f} % (median), {low:.1f} to {high:.1f} %")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ def door() -> None:
             server.send_signal(signal.SIGTERM)
             server.wait(timeout=30)
     say("   a review of `replicas: 1` for the etcd set, the answer")
-    print(json.dumps({**answer["response"], "status": {**answer["response"]["status"], "message": "…"}}, indent=2, ensure_ascii=False))
+    status = {**answer["response"]["status"], "message": "…"}
+    print(json.dumps({**answer["response"], "status": status}, indent=2, ensure_ascii=False))
     print("\nand its message, as kubectl shows it:\n")
     print(answer["response"]["status"]["message"])
     if answer["response"]["allowed"]:

@@ -7,9 +7,20 @@ from typing import Any, Final
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
+from stateward.policies.facts import owned_by
 from stateward.policies.model import Service
 from stateward.policies.request import Request
-from stateward.policies.view import UNKNOWN, Object, View, kind_of_object, mapping_of, metadata_of
+from stateward.policies.view import (
+    UNKNOWN,
+    Object,
+    View,
+    items_of,
+    kind_of,
+    kind_of_object,
+    mapping_of,
+    metadata_of,
+    text_of,
+)
 
 _BY_RESOURCE: Final[dict[tuple[str, str], Adapter]] = {
     (adapter.group, adapter.resource): adapter for adapter in ADAPTERS.values()
@@ -20,6 +31,8 @@ def resolve(request: Request, view: View) -> list[Change]:
     """The Changes of a request; never empty."""
     if request.subresource == "scale":
         return [_scale(request, view)]
+    if request.subresource == "eviction":
+        return [_eviction(request, view)]
     if request.subresource:
         return [Change(request, old_object=request.old, new_object=request.object, via=request.subresource)]
     adapter = ADAPTERS.get(request.kind)
@@ -73,6 +86,20 @@ def _scale(request: Request, view: View) -> Change:
         change = _joined(inner, adapter, view)
         return Change(request, change.old, change.new, "pool")
     return Change(request, Service(adapter, old, view), Service(adapter, new, view) if new is not None else None, "scale")
+
+
+def _eviction(request: Request, view: View) -> Change:
+    """The StatefulSet whose member is evicted: before and after are the same, one member fewer runs."""
+    pod = view.get("Pod", request.namespace, request.name)
+    if pod is not UNKNOWN and pod is not None:
+        for reference in items_of(metadata_of(pod), "ownerReferences"):
+            adapter = ADAPTERS.get(kind_of(reference.get("apiVersion"), reference.get("kind")))
+            if adapter is None or reference.get("controller") is not True:
+                continue
+            owner = view.get(adapter.kind, request.namespace, text_of(reference, "name"))
+            if owner is not UNKNOWN and owner is not None and owned_by(pod, owner):
+                return Change(request, Service(adapter, owner, view), Service(adapter, owner, view), "eviction")
+    return Change(request, old_object=request.old, new_object=request.object, via="eviction")
 
 
 def _replicas(scale: Object | None) -> Any:

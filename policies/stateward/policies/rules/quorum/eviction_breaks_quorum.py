@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.facts import is_live, is_ready, name_of, owned_by
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import objects, rule
 from stateward.policies.rules.quorum.quorum_lost import votes
-from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Object, Sight, accuses
+from stateward.policies.view import UNKNOWN, Object, Sight, accuses
 
 
 @rule(
@@ -32,24 +31,16 @@ from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Object, Sight, accuses
 )
 def eviction_breaks_quorum(change: Change, see: Sight) -> Iterator[Finding]:
     """Pods of a StatefulSet whose engine needs a majority. A member that is not ready itself may always go."""
-    request = change.request
+    request, service = change.request, change.old
     pod = see.get("Pod", request.namespace, request.name)
-    if pod is UNKNOWN or pod is None or not is_ready(pod):
+    if pod is UNKNOWN or pod is None or not is_ready(pod) or service is None or service.kind != "StatefulSet.apps":
         return
-    sets = see.select("StatefulSet.apps", request.namespace)
-    if sets is UNKNOWN:
-        return
-    owner = next((one for one in sets if owned_by(pod, one)), None)
-    if owner is None:
-        return
-    service = Service(ADAPTERS["StatefulSet.apps"], owner, EMPTY_VIEW)
     wanted = service.members
     if wanted is None or wanted < 2 or not votes(service, service.groups[0]):
         return
     pods = see.select("Pod", request.namespace, whole=True)
-    if pods is UNKNOWN:
-        return
-    yield from _verdict(service, owner, pod, pods, wanted)
+    if pods is not UNKNOWN:
+        yield from _verdict(service, service.object, pod, pods, wanted)
 
 
 def _verdict(service: Service, owner: Object, pod: Object, pods: object, wanted: int) -> Iterator[Finding]:
@@ -70,4 +61,5 @@ def _verdict(service: Service, owner: Object, pod: Object, pods: object, wanted:
         if down
         else f"{title} with {wanted} members cannot lose one: add a member first",
         waits=down > 0,
+        weak=down == 0,  # a node must be drainable; the author is told what it costs
     )
