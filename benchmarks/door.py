@@ -97,14 +97,14 @@ def round_of(port: int, request: bytes) -> float:
 def main() -> None:
     """Prints the throughput of both and the ratio, round by round in turn."""
     body = update()
-    head = (
-        "POST /validate?timeout=10s HTTP/1.1
-Host: door
-Content-Type: application/json
-"
-        f"Content-Length: {len(body)}
-
-"
+    head = "\r\n".join(
+        [
+            "POST /validate?timeout=10s HTTP/1.1",
+            "Host: door",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "\r\n",
+        ]
     )
     request = head.encode() + body
     if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
