@@ -28,7 +28,7 @@ _KNOWN: Final = frozenset(
     (
         *("adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running"),
         *("finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives"),
-        *("sources", "looksAt", "bypass"),
+        *("sources", "looksAt", "bypass", "unpinned"),
     )
 )
 
@@ -58,6 +58,9 @@ class Adapter:
         self.carries_majors: str = content.get("upgrades", "image")
         """Who carries a new major over to the data: `image` (nobody: a plain swap) or `operator`."""
         self.bypass: Sequence[Mapping[str, Any]] = content.get("bypass") or ()
+        self.unpinned: str = content.get("unpinned", "kept")
+        """What an unset version means: `kept` (the operator writes its default down at once) or `operator` (the engine
+        follows the operator's version)."""
         self._joins: Mapping[str, Mapping[str, str]] = content.get("join") or {}
         self._slots: dict[str, Reader] = {}
         self._engine = content.get("engine")

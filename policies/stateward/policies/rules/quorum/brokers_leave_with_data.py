@@ -1,22 +1,28 @@
-"""SW204: brokers leave with the partitions that lie on them."""
+"""SW204: members leave with the data that lies on them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
+from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
+from stateward.policies.rules.quorum.quorum_lost import votes
 from stateward.policies.view import Sight
+
+_NATIVE: Final = frozenset(("kafka", "cassandra", "elasticsearch", "opensearch"))
+_FACTORS: Final = ("KAFKA_CFG_DEFAULT_REPLICATION_FACTOR", "KAFKA_DEFAULT_REPLICATION_FACTOR")
 
 
 @rule(
     id="SW204",
-    name="brokers-leave-with-data",
-    summary="Brokers are scaled away while partitions may lie on them",
-    why="A broker that goes takes its replicas along. If as many go at once as a partition has replicas, all copies of a "
-    "partition may go together.",
-    remedy="Reassign all partitions off the leaving brokers first, then scale, fewer at a time than the replication factor.",
+    name="members-leave-with-data",
+    summary="Members that hold a part of the data are scaled away",
+    why="A broker or data node that goes takes what it holds along. If as many go at once as there are copies, all copies "
+    "of a piece may go together.",
+    remedy="Empty the members that leave first (reassign, decommission, exclude from allocation), then scale one by one.",
     source="Strimzi documentation, scaling down a Kafka cluster; Apache Kafka documentation, kafka-reassign-partitions",
     nature="transition",
     judges=services("UPDATE", "DELETE"),
@@ -24,12 +30,17 @@ from stateward.policies.view import Sight
     loses_data=True,
 )
 def brokers_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
-    """Kafka groups that hold partitions; denies where a partition may lose all its replicas."""
+    """Brokers and data nodes; denies where a piece of data may lose all its copies."""
     old, new = change.old, change.new
-    if old is None or new is None or old.engine is None or old.engine.name != "kafka":
+    if old is None or new is None or old.engine is None or not old.engine_certain:
         return
-    if old.adapter.group != "kafka.strimzi.io":
-        return
+    if old.adapter.group == "kafka.strimzi.io":
+        yield from _strimzi(old, new)
+    elif old.adapter.name == "statefulset" and old.engine.name in _NATIVE:
+        yield from _native(old, new)
+
+
+def _strimzi(old: Service, new: Service) -> Iterator[Finding]:
     factor = old.field("replicationFactor").value
     factor = factor if type(factor) is int and factor > 0 else 1
     for name, before in old.groups_by_name.items():
@@ -57,3 +68,30 @@ def brokers_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
             weak=going < factor,
             on=on,
         )
+
+
+def _native(old: Service, new: Service) -> Iterator[Finding]:
+    was, wanted = old.members, new.members
+    if old.engine is None or was is None or wanted is None or wanted >= was or wanted == 0:
+        return
+    profile, going = old.engine, was - wanted
+    if votes(old, old.groups[0]) and profile.name != "cassandra":
+        return  # voters that leave are judged as such
+    roles = old.environment.get("KAFKA_CFG_PROCESS_ROLES", old.environment.get("KAFKA_PROCESS_ROLES", "broker"))
+    if profile.name == "kafka" and "broker" not in roles:
+        return
+    given = next((old.environment[name] for name in _FACTORS if name in old.environment), "")
+    # Elasticsearch and OpenSearch keep one replica of each shard unless an index says otherwise.
+    copies = int(given) if given.isdigit() and given != "0" else 2 if profile.name in ("elasticsearch", "opensearch") else 1
+    yield Finding(
+        field=new.groups[0].members.path,
+        text=f"{was} → {wanted} takes {going} member{'s' if going != 1 else ''} of {profile.title} away with what lies on "
+        + ("them" if going != 1 else "it"),
+        why="a set stops pods without asking the engine: what they hold is not moved to the others"
+        + ("; all copies of a piece may lie on the members that go" if going >= copies else ""),
+        remedy=f"empty each member first ({profile.quorum.leave}), then scale by one"
+        if profile.quorum.leave
+        else "move what they hold to the others first, then scale by one",
+        subject="members",
+        weak=going < copies,
+    )

@@ -80,4 +80,15 @@ def votes(service: Service, group: MemberGroup) -> bool:
     engine = service.engine
     if engine is None or not service.engine_certain:
         return False
-    return engine.quorum.model == "majority" or service.mode == "galera"
+    if engine.quorum.model != "majority":
+        return service.mode == "galera"
+    return engine.name not in ("elasticsearch", "opensearch") or _master_eligible(service)
+
+
+def _master_eligible(service: Service) -> bool:
+    """Whether nodes may be elected: all may unless their roles say otherwise (Elasticsearch documentation, node roles)."""
+    variables = service.environment
+    roles = variables.get("node.roles", variables.get("NODE_ROLES"))
+    if roles is not None:
+        return any(role in roles for role in ("master", "cluster_manager"))
+    return variables.get("node.master", "true") != "false"

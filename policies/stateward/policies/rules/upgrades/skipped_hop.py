@@ -31,7 +31,9 @@ def skipped_hop(change: Change, see: Sight) -> Iterator[Finding]:
         return
     path = path_text(done)
     remedy = (
-        f"{path} (`{path_command(done)}`)"
+        "make sure of that before the first member restarts"
+        if path == f"{done.old.text} → {done.new.text}"
+        else f"{path} (`{path_command(done)}`)"
         if path
         else (
             f"make a new service on {done.new.text} and move the data"
