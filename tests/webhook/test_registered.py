@@ -20,6 +20,22 @@ class Watched:
         return self.kinds
 
 
+URL = "https://127.0.0.1:8443/validate"
+
+
+class Holding:
+    """A cluster that holds one configuration, which asks at `url`."""
+
+    def __init__(self, url=URL):
+        self.url = url
+
+    def get(self, path):
+        assert path == "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/stateward-serve"
+        if self.url is None:
+            raise ClusterError(404, "NotFound", "not found")
+        return {"webhooks": [{"clientConfig": {"url": self.url}}]}
+
+
 @pytest.fixture
 def said(monkeypatch):
     """What happens, in order; registering and removing succeed unless a test says otherwise."""
@@ -30,9 +46,9 @@ def said(monkeypatch):
     return said
 
 
-def registered(said, watch=None, given_up=lambda: False, url="https://127.0.0.1:8443/validate"):
+def registered(said, watch=None, given_up=lambda: False, url=URL, holding=URL):
     return cluster.registered(
-        None,
+        Holding(holding),
         watch or Watched(),
         base="https://127.0.0.1:8443",
         url=url,
@@ -83,7 +99,7 @@ def test_a_removal_that_fails_is_told_with_the_command(said, monkeypatch):
     monkeypatch.setattr(cluster, "unregister", forbidden)
     with registered(said):
         pass
-    assert "error: stateward-serve is still registered: DELETE: 403 Forbidden" in said
+    assert "error: stateward-serve may still be registered: DELETE: 403 Forbidden" in said
     assert "error: remove it: kubectl delete validatingwebhookconfiguration stateward-serve" in said
 
 
@@ -111,3 +127,16 @@ def test_a_url_that_the_api_server_would_refuse_is_an_error_before_anything_is_w
     with pytest.raises(ServeError, match="https"), registered(said, url="http://127.0.0.1/validate"):
         pass
     assert said == []
+
+
+def test_a_registration_that_another_door_has_taken_over_is_left_to_it(said):
+    with registered(said, holding="https://127.0.0.1:9443/validate"):
+        pass
+    assert "removed" not in names(said)
+    assert said[-1] == "  registered    stateward-serve asks https://127.0.0.1:9443/validate by now; left as it is"
+
+
+def test_a_registration_that_somebody_has_removed_is_no_error(said):
+    with registered(said, holding=None):
+        pass
+    assert names(said)[-1].startswith("  registered    stateward-serve asks https://127.0.0.1:8443/validate")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from stateward.policies.model import Service, lazy
+from stateward.policies.model import MemberGroup, Service, Volume, lazy
 from stateward.policies.paths import dig
 from stateward.policies.request import Request
 from stateward.policies.view import Object, items_of
@@ -51,6 +51,19 @@ class Change:
         """Whose annotations count: the service's object, or the object itself."""
         service = self.service
         return service.object if service is not None else self.object
+
+    def kept_volumes(self) -> Iterator[tuple[MemberGroup, Volume, Volume]]:
+        """Volumes that are there before and after, of groups that keep their name: (group after, before, after)."""
+        old, new = self.old, self.new
+        if old is None or new is None:
+            return
+        for name, group in new.groups_by_name.items():
+            before = old.groups_by_name.get(name)
+            volumes = {volume.name: volume for volume in before.volumes} if before is not None else {}
+            for volume in group.volumes:
+                was = volumes.get(volume.name)
+                if was is not None:
+                    yield group, was, volume
 
     @lazy
     def touched(self) -> frozenset[str] | None:

@@ -16,7 +16,7 @@ def parse(text: object) -> float | None:
     if moment.tzinfo is None:
         return None
     try:
-        return moment.timestamp()
+        return moment.astimezone(UTC).timestamp()
     except (OverflowError, ValueError):
         return None
 

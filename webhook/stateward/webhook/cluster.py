@@ -11,18 +11,22 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-from stateward.kube.client import Cluster
+import urllib3
+
+from stateward.kube.client import Cluster, path_of
 from stateward.kube.declared import needed
 from stateward.kube.errors import ClusterError
 from stateward.kube.registration import FailurePolicy, configuration, register, unregister
 from stateward.kube.watcher import ClusterWatch
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.rules import RULES
+from stateward.policies.view import items_of, mapping_of, text_of
 from stateward.webhook.readiness import PATIENCE
 from stateward.webhook.server import ServeError, trouble
 
 CONFIGURATION: Final = "stateward-serve"
 """What a door that comes and goes is registered as: not the name of an installed Stateward, which must outlive it."""
+_PATH: Final = path_of("apis", "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", CONFIGURATION)
 
 Say = Callable[[str], None]
 
@@ -30,6 +34,8 @@ Say = Callable[[str], None]
 @contextmanager
 def connected(kubeconfig: str, context: str | None) -> Iterator[Cluster]:
     """A cluster that answers, as the kubeconfig's user. Raises ServeError."""
+    # A kubeconfig with insecure-skip-tls-verify says so knowingly; a warning at each call would bury the log.
+    urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     try:
         cluster = Cluster.from_kubeconfig(kubeconfig, context)
     except ClusterError as error:
@@ -70,7 +76,7 @@ def registered(
     """The cluster asks at `url` while this holds: from when the door knows what it needs and answers at `base`.
 
     Waits `PATIENCE` seconds at most for what is needed, or until `given_up`, and then does not register. Registering
-    twice replaces. Raises ServeError where it cannot; a registration that cannot be removed is said through `warn`.
+    twice replaces, and whoever was replaced removes nothing. Raises ServeError where it cannot; a registration that cannot be removed is said through `warn`.
     """
     try:
         wanted = configuration(RULES, ADAPTERS, name=CONFIGURATION, url=url, ca_bundle=bundle, failure_policy=failure_policy)
@@ -97,13 +103,19 @@ def registered(
         yield
     finally:
         # Also where registering failed: an answer that was lost may have been a yes.
-        _remove(cluster, say, warn)
+        _remove(cluster, url, say, warn)
 
 
-def _remove(cluster: Cluster, say: Say, warn: Say) -> None:
+def _remove(cluster: Cluster, url: str, say: Say, warn: Say) -> None:
     try:
-        if unregister(cluster, CONFIGURATION):
+        found = cluster.get(_PATH)
+        asked = [text_of(mapping_of(webhook, "clientConfig"), "url") for webhook in items_of(found, "webhooks")]
+        if asked != [url]:
+            say(f"  registered    {CONFIGURATION} asks {', '.join(asked) or 'nobody'} by now; left as it is")
+        elif unregister(cluster, CONFIGURATION):
             say(f"  unregistered  {CONFIGURATION}")
     except ClusterError as error:
-        warn(f"error: {CONFIGURATION} is still registered: {error}")
+        if error.status == 404:
+            return
+        warn(f"error: {CONFIGURATION} may still be registered: {error}")
         warn(f"error: remove it: kubectl delete validatingwebhookconfiguration {CONFIGURATION}")

@@ -158,8 +158,7 @@ class _Uvicorn(uvicorn.Server):
         await self._while(lambda: bool(self.server_state.tasks), GRACE)
         await self._while(lambda: bool(self.server_state.connections), _FAREWELL)
         for connection in list(self.server_state.connections):
-            if isinstance(connection.transport, asyncio.Transport):
-                connection.transport.abort()
+            connection.transport.abort()
         await super().shutdown(sockets)
 
     @staticmethod

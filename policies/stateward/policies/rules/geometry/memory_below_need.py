@@ -23,7 +23,7 @@ _HEAP_VARIABLES: Final = (
     "ES_JAVA_OPTS", "OPENSEARCH_JAVA_OPTS", "KAFKA_HEAP_OPTS", "JVM_OPTS", "JVMFLAGS", "JAVA_OPTS", "SERVER_JVMFLAGS",
     "JAVA_TOOL_OPTIONS",
 )  # fmt: skip
-_SIZE: Final = re.compile(r"(\d+)\s*([kKmMgGtT])?[bB]?")
+_SIZE: Final = re.compile(r"(\d{1,18})\s*([kKmMgGtT])?[bB]?")
 _PER_CONNECTION: Final = {
     "sort_buffer_size": 2 * 2**20,
     "join_buffer_size": 256 * 2**10,
@@ -93,7 +93,7 @@ def _heap(new: Service) -> Fraction | None:
 def _buffers(new: Service, limit: Fraction, settings: Mapping[str, str], path: tuple[str | int, ...]) -> Iterator[Finding]:
     pool = _bytes(settings.get("innodb_buffer_pool_size", ""))
     connections = settings.get("max_connections", "")
-    if pool is None or not connections.isdigit():
+    if pool is None or not connections.isdecimal() or len(connections) > 9:
         return
     each = sum(
         given if (given := _bytes(settings.get(name, ""))) is not None else default

@@ -101,7 +101,7 @@ def _elasticsearch(new: Service, see: Sight) -> Iterator[Finding]:
         return
     given = next((variables[key] for key in _MASTERS if key in variables), None) or mounted_properties(new, see, _MASTERS)
     majority = members // 2 + 1
-    if given is not None and (not given.isdigit() or int(given) >= majority):
+    if given is not None and (not given.isdecimal() or len(given) > 9 or int(given) >= majority):
         return
     yield Finding(
         field=new.container_path("env"),

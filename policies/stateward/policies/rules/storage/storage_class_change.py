@@ -31,42 +31,36 @@ from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
 )
 def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
     """Compares the volumes of groups that keep their name; a StatefulSet's templates have a rule of their own."""
-    old, new = change.old, change.new
-    if old is None or new is None or new.kind == "StatefulSet.apps":
+    new = change.new
+    if new is None or new.kind == "StatefulSet.apps":
         return
-    for name, group in new.groups_by_name.items():
-        before = old.groups_by_name.get(name)
-        if before is None:
+    for group, was, volume in change.kept_volumes():
+        if was.ephemeral.value is True or volume.ephemeral.value is True:
             continue
-        volumes = {volume.name: volume for volume in before.volumes}
-        for volume in group.volumes:
-            was = volumes.get(volume.name)
-            if was is None or was.ephemeral.value is True or volume.ephemeral.value is True:
-                continue
-            before_class, after_class = was.storage_class.value, volume.storage_class.value
-            if before_class == after_class or UNKNOWN in (before_class, after_class):
-                continue
-            claims = see.select(CLAIM, new.namespace, whole=True)
-            bound = (
-                [one for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)]
-                if claims is not UNKNOWN
-                else None
-            )
-            if bound is not None and not bound and claims:
-                continue  # no volume was ever made: nothing keeps the old class
-            if bound and {class_of(one) for one in bound} == {after_class or _default(see)}:
-                continue  # the class that every live volume has is only written down
-            if before_class is None and bound is None and after_class == _default(see):
-                continue
-            yield Finding(
-                field=volume.storage_class.path,
-                text=f"{_shown(after_class)} cannot replace {_shown(before_class)} on bound volumes",
-                why=f"the live volumes{f' ({len(bound)})' if bound else ''} keep their class; only a member that is "
-                f"recreated would get the new one, so {new.title} would drift apart",
-                remedy=_remedy(change),
-                subject=f"{name}/{volume.name}",
-                on=group.on,
-            )
+        before_class, after_class = was.storage_class.value, volume.storage_class.value
+        if before_class == after_class or UNKNOWN in (before_class, after_class):
+            continue
+        claims = see.select(CLAIM, new.namespace, whole=True)
+        bound = (
+            [one for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)]
+            if claims is not UNKNOWN
+            else None
+        )
+        if bound is not None and not bound and claims:
+            continue  # no volume was ever made: nothing keeps the old class
+        if bound and {class_of(one) for one in bound} == {after_class or _default(see)}:
+            continue  # the class that every live volume has is only written down
+        if before_class is None and bound is None and after_class == _default(see):
+            continue
+        yield Finding(
+            field=volume.storage_class.path,
+            text=f"{_shown(after_class)} cannot replace {_shown(before_class)} on bound volumes",
+            why=f"the live volumes{f' ({len(bound)})' if bound else ''} keep their class; only a member that is "
+            f"recreated would get the new one, so {new.title} would drift apart",
+            remedy=_remedy(change),
+            subject=f"{group.name}/{volume.name}",
+            on=group.on,
+        )
 
 
 def _default(see: Sight) -> str | None:

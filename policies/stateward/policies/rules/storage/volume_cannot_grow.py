@@ -25,36 +25,31 @@ from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
 )
 def volume_cannot_grow(change: Change, see: Sight) -> Iterator[Finding]:
     """The class that the live claims have counts, else the one that is written; a StatefulSet cannot ask at all."""
-    old, new = change.old, change.new
-    if old is None or new is None or new.kind == "StatefulSet.apps":
+    new = change.new
+    if new is None or new.kind == "StatefulSet.apps":
         return
-    for name, group in new.groups_by_name.items():
-        before = old.groups_by_name.get(name)
-        volumes = {volume.name: volume for volume in before.volumes} if before is not None else {}
-        for volume in group.volumes:
-            was = volumes.get(volume.name)
-            if was is None or was.bytes is None or volume.bytes is None or volume.bytes <= was.bytes:
-                continue
-            classes = see.select(CLASS)
-            if classes is UNKNOWN:
-                return
-            claims = see.select(CLAIM, new.namespace)
-            live = (
-                {class_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)}
-                if claims is not UNKNOWN
-                else set()
-            )
-            asked = live or {was.storage_class.value or default_class(classes) or ""}
-            for one in classes:
-                if name_of(one) in asked and one.get("allowVolumeExpansion") is not True:
-                    yield Finding(
-                        field=volume.size.path,
-                        text=f'"{was.size.value}" cannot grow to "{volume.size.value}": class "{name_of(one)}" does not '
-                        "expand",
-                        why="the API server refuses the larger claims, and the operator fails on them for ever",
-                        remedy=f'keep "{was.size.value}"; set allowVolumeExpansion: true on the class if its driver can, or '
-                        "replace members one by one with larger volumes on another class",
-                        subject=f"{name}/{volume.name}",
-                        on=group.on,
-                    )
-                    break
+    for group, was, volume in change.kept_volumes():
+        if was.bytes is None or volume.bytes is None or volume.bytes <= was.bytes:
+            continue
+        classes = see.select(CLASS)
+        if classes is UNKNOWN:
+            return
+        claims = see.select(CLAIM, new.namespace)
+        live = (
+            {class_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)}
+            if claims is not UNKNOWN
+            else set()
+        )
+        asked = live or {was.storage_class.value or default_class(classes) or ""}
+        for one in classes:
+            if name_of(one) in asked and one.get("allowVolumeExpansion") is not True:
+                yield Finding(
+                    field=volume.size.path,
+                    text=f'"{was.size.value}" cannot grow to "{volume.size.value}": class "{name_of(one)}" does not expand',
+                    why="the API server refuses the larger claims, and the operator fails on them for ever",
+                    remedy=f'keep "{was.size.value}"; set allowVolumeExpansion: true on the class if its driver can, or '
+                    "replace members one by one with larger volumes on another class",
+                    subject=f"{group.name}/{volume.name}",
+                    on=group.on,
+                )
+                break

@@ -28,46 +28,40 @@ from stateward.policies.view import UNKNOWN, Object, Sight, excuses, mapping_of
 )
 def volume_shrink(change: Change, see: Sight) -> Iterator[Finding]:
     """A request that was raised and never granted may go back to what the volumes really have."""
-    old, new = change.old, change.new
-    if old is None or new is None or new.kind == "StatefulSet.apps":
+    new = change.new
+    if new is None or new.kind == "StatefulSet.apps":
         return
-    for name, group in new.groups_by_name.items():
-        before = old.groups_by_name.get(name)
-        if before is None:
+    for group, was, volume in change.kept_volumes():
+        if was.ephemeral.value is True or volume.ephemeral.value is True:
             continue
-        volumes = {volume.name: volume for volume in before.volumes}
-        for volume in group.volumes:
-            was = volumes.get(volume.name)
-            if was is None or was.ephemeral.value is True or volume.ephemeral.value is True:
-                continue
-            if was.bytes is None or volume.bytes is None or volume.bytes >= was.bytes:
-                continue
-            claims = see.select(CLAIM, new.namespace)
-            if claims is not UNKNOWN:
-                sizes = [
-                    size
-                    for one in claims
-                    if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)
-                    for size in [_capacity(one)]
-                    if size is not None
-                ]
-                if sizes and volume.bytes >= max(sizes):
-                    continue  # a growth that the storage never granted is taken back
-            yield Finding(
-                field=volume.size.path,
-                text=f'"{volume.size.value}" is smaller than "{was.size.value}"; a volume cannot shrink',
-                why="the claims stay as large as they are; the operator ignores the change or fails on it, and this "
-                "manifest no longer tells what runs",
-                remedy=f'keep "{was.size.value}"; to get smaller volumes: '
-                + (
-                    "add a node pool with smaller ones, reassign the partitions, remove the old pool"
-                    if new.adapter.group == "kafka.strimzi.io"
-                    else "create a second, smaller cluster that replicates from this one (or is restored from its "
-                    "backup), switch over, then delete the old one"
-                ),
-                subject=f"{name}/{volume.name}",
-                on=group.on,
-            )
+        if was.bytes is None or volume.bytes is None or volume.bytes >= was.bytes:
+            continue
+        claims = see.select(CLAIM, new.namespace)
+        if claims is not UNKNOWN:
+            sizes = [
+                size
+                for one in claims
+                if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)
+                for size in [_capacity(one)]
+                if size is not None
+            ]
+            if sizes and volume.bytes >= max(sizes):
+                continue  # a growth that the storage never granted is taken back
+        yield Finding(
+            field=volume.size.path,
+            text=f'"{volume.size.value}" is smaller than "{was.size.value}"; a volume cannot shrink',
+            why="the claims stay as large as they are; the operator ignores the change or fails on it, and this "
+            "manifest no longer tells what runs",
+            remedy=f'keep "{was.size.value}"; to get smaller volumes: '
+            + (
+                "add a node pool with smaller ones, reassign the partitions, remove the old pool"
+                if new.adapter.group == "kafka.strimzi.io"
+                else "create a second, smaller cluster that replicates from this one (or is restored from its "
+                "backup), switch over, then delete the old one"
+            ),
+            subject=f"{group.name}/{volume.name}",
+            on=group.on,
+        )
 
 
 def _capacity(claim: Object) -> Fraction | None:

@@ -36,12 +36,11 @@ def changes_at_once(change: Change, see: Sight) -> Iterator[Finding]:
     before, after = old.members, new.members
     if before is not None and after is not None and after != before:
         others.append(f"{before} → {after} members")
-    kept = {(group.name, volume.name): volume for group in old.groups for volume in group.volumes}
-    for group in new.groups:
-        for volume in group.volumes:
-            was = kept.get((group.name, volume.name))
-            if was is not None and (was.storage_class.value, was.bytes) != (volume.storage_class.value, volume.bytes):
-                others.append(f"another class or size for volume {volume.name}")
+    others += [
+        f"another class or size for volume {volume.name}"
+        for _, was, volume in change.kept_volumes()
+        if (was.storage_class.value, was.bytes) != (volume.storage_class.value, volume.bytes)
+    ]
     if not others:
         return
     series = done.profile.series_of(done.old) != done.profile.series_of(done.new)

@@ -44,7 +44,7 @@ def unreadable_version(change: Change, see: Sight) -> Iterator[Finding]:
             text=f"the image no longer says that it is {title} ({before.text or was} before)",
             why="a name that is mistyped cannot be pulled, the member that is replaced first never comes back and the "
             "rollout stays stuck even when it is corrected",
-            remedy=f"check the image's name, or set the annotation stateward.dev/engine: {old.engine.name} if it is {title}",
+            remedy=f"check the image's name; an image of {title} is known by the last part of its repository",
             weak=True,
         )
         return
