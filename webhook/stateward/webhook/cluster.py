@@ -76,7 +76,8 @@ def registered(
     """The cluster asks at `url` while this holds: from when the door knows what it needs and answers at `base`.
 
     Waits `PATIENCE` seconds at most for what is needed, or until `given_up`, and then does not register. Registering
-    twice replaces, and whoever was replaced removes nothing. Raises ServeError where it cannot; a registration that cannot be removed is said through `warn`.
+    twice replaces; whoever was replaced removes nothing. Raises ServeError where it cannot; a registration that cannot be
+    removed is said through `warn`.
     """
     try:
         wanted = configuration(RULES, ADAPTERS, name=CONFIGURATION, url=url, ca_bundle=bundle, failure_policy=failure_policy)

@@ -1,0 +1,214 @@
+"""The grammar of adapter files: what each word does, and what a mistake is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.adapters.grammar import GrammarError, compile_expression, compile_path, each_item, nothing
+from stateward.policies.model import Field
+from stateward.policies.view import UNKNOWN
+
+ITEM = {
+    "spec": {
+        "replicas": 3,
+        "zero": 0,
+        "off": False,
+        "empty": "",
+        "roles": ["broker", "controller"],
+        "config": {"min.insync.replicas": 2},
+        "level": "3.9-IV0",
+        "major": 17,
+    },
+}
+
+VALUES: list[tuple[str, Any, Any, tuple[str | int, ...]]] = [
+    ("a path", "spec.replicas", 3, ("spec", "replicas")),
+    ("a path as a mapping", {"path": "spec.replicas"}, 3, ("spec", "replicas")),
+    ("a key with dots", "spec.config[min.insync.replicas]", 2, ("spec", "config", "min.insync.replicas")),
+    ("a single key", "spec", ITEM["spec"], ("spec",)),
+    ("a path that leads nowhere", "spec.nothing.more", None, ("spec", "nothing", "more")),
+    ("a path through a number", "spec.replicas.more", None, ("spec", "replicas", "more")),
+    ("a constant", {"const": True}, True, ()),
+    ("a constant of nothing", {"const": None}, None, ()),
+    ("the first that is there", {"firstOf": ["spec.nothing", "spec.replicas"]}, 3, ("spec", "replicas")),
+    ("nought counts as there", {"firstOf": ["spec.zero", "spec.replicas"]}, 0, ("spec", "zero")),
+    ("false counts as there", {"firstOf": ["spec.off", "spec.replicas"]}, False, ("spec", "off")),
+    ("none of them: the path of the first", {"firstOf": ["spec.a", "spec.b"]}, None, ("spec", "a")),
+    ("a default for nothing", {"path": "spec.nothing", "default": 1}, 1, ("spec", "nothing")),
+    ("no default for something", {"path": "spec.zero", "default": 1}, 0, ("spec", "zero")),
+    ("equals", {"path": "spec.replicas", "equals": 3}, True, ("spec", "replicas")),
+    ("equals another", {"path": "spec.replicas", "equals": 4}, False, ("spec", "replicas")),
+    ("equals nothing", {"path": "spec.nothing", "equals": 3}, False, ("spec", "nothing")),
+    ("one of", {"path": "spec.replicas", "in": [1, 3]}, True, ("spec", "replicas")),
+    ("none of", {"path": "spec.replicas", "in": [1, 2]}, False, ("spec", "replicas")),
+    ("contains", {"path": "spec.roles", "contains": "broker"}, True, ("spec", "roles")),
+    ("does not contain", {"path": "spec.roles", "contains": "voter"}, False, ("spec", "roles")),
+    ("a text contains nothing", {"path": "spec.level", "contains": "3"}, False, ("spec", "level")),
+    ("exists", {"path": "spec.zero", "exists": True}, True, ("spec", "zero")),
+    ("does not exist", {"path": "spec.nothing", "exists": True}, False, ("spec", "nothing")),
+    ("is absent", {"path": "spec.nothing", "exists": False}, True, ("spec", "nothing")),
+    ("not", {"path": "spec.replicas", "equals": 3, "not": True}, False, ("spec", "replicas")),
+    ("the default is tested", {"path": "spec.x", "default": "Delete", "equals": "Delete"}, True, ("spec", "x")),
+    ("transformed", {"path": "spec.level", "transform": "kafka-release"}, "3.9", ("spec", "level")),
+    ("a number as text", {"path": "spec.major", "transform": "text"}, "17", ("spec", "major")),
+    ("turned round", {"path": "spec.off", "transform": "not"}, True, ("spec", "off")),
+    ("nothing is transformed", {"path": "spec.x", "transform": "not"}, None, ("spec", "x")),
+    ("a default is not transformed", {"path": "spec.x", "transform": "not", "default": True}, True, ("spec", "x")),
+    ("when it holds", {"path": "spec.replicas", "when": {"path": "spec.off", "equals": False}}, 3, ("spec", "replicas")),
+    ("when it does not", {"path": "spec.replicas", "when": "spec.off"}, None, ("spec", "replicas")),
+    ("when it is no boolean", {"path": "spec.replicas", "when": "spec.zero"}, None, ("spec", "replicas")),
+]
+
+
+@pytest.mark.parametrize(("spec", "value", "path"), [row[1:] for row in VALUES], ids=[row[0] for row in VALUES])
+def test_an_expression_gives_a_value_and_its_path(spec: Any, value: Any, path: tuple[str | int, ...]) -> None:
+    assert compile_expression(spec, "here")(ITEM, ()) == Field(value, path)
+
+
+def test_a_path_is_told_from_the_start_of_the_object() -> None:
+    assert compile_expression("size", "here")({"size": "1Gi"}, ("spec", "volumes", 2)) == Field(
+        "1Gi", ("spec", "volumes", 2, "size")
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "known"),
+    [
+        (str, "fast", True),
+        (str, 5, False),
+        (str, ["fast"], False),
+        (int, 5, True),
+        (int, True, False),
+        (int, "5", False),
+        (int, 5.0, False),
+        (bool, True, True),
+        (bool, "true", False),
+        (list, [], True),
+        (list, {}, False),
+        (dict, {}, True),
+        (dict, [], False),
+    ],
+)
+def test_a_value_of_another_type_is_unknown(wanted: type, value: object, known: bool) -> None:
+    found = compile_expression("spec.x", "here", wanted)({"spec": {"x": value}}, ())
+    assert found == Field(value if known else UNKNOWN, ("spec", "x"))
+
+
+def test_nothing_is_of_every_type() -> None:
+    assert compile_expression("spec.x", "here", int)({"spec": {}}, ()) == Field(None, ("spec", "x"))
+
+
+@pytest.mark.parametrize("item", [None, 5, "text", [], True, {"spec": None}, {"spec": []}, {"spec": "x"}])
+def test_an_expression_finds_nothing_in_what_has_another_shape(item: Any) -> None:
+    assert compile_expression("spec.storage.size", "here")(item, ()).value is None
+    assert compile_expression("spec", "here")(item if type(item) is not dict else {}, ()).value is None
+
+
+def test_a_slot_that_is_left_out_is_nothing() -> None:
+    assert nothing({"spec": 1}, ("spec",)) == Field(None, ("spec",))
+
+
+MISTAKES = [
+    (5, "here: an expression is a path or a mapping, not int"),
+    (None, "here: an expression is a path or a mapping, not NoneType"),
+    (["spec"], "here: an expression is a path or a mapping, not list"),
+    (
+        {"path": "spec", "equal": 1},
+        'here: unknown word "equal"; an expression has const, contains, default, equals, exists, firstOf, in, not, path, '
+        "transform, when",
+    ),
+    ({}, "here: one of path, firstOf and const is wanted, here are 0"),
+    ({"default": 1}, "here: one of path, firstOf and const is wanted, here are 0"),
+    ({"path": "a", "const": 1}, "here: one of path, firstOf and const is wanted, here are 2"),
+    ({"firstOf": []}, "here.firstOf: an empty list"),
+    ({"firstOf": ["a", {"path": "b", "x": 1}]}, 'here.firstOf[1]: unknown word "x"; an expression has'),
+    ({"path": "a", "when": {"pth": "b"}}, 'here.when: unknown word "pth"; an expression has'),
+    (
+        {"path": "a", "transform": "shout"},
+        'here: no transform "shout" is registered; there are kafka-release, not, text',
+    ),
+    ("a..b", 'path "a..b": an empty key'),
+    ("a[b", 'path "a[b": a bracket is not closed'),
+    ("", "an empty path"),
+]
+
+
+@pytest.mark.parametrize(("spec", "message"), MISTAKES, ids=[repr(row[0]) for row in MISTAKES])
+def test_a_mistake_is_told_with_its_place_and_reason(spec: Any, message: str) -> None:
+    with pytest.raises(GrammarError) as caught:
+        compile_expression(spec, "here")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_compiled_path_digs_and_says_its_keys() -> None:
+    dig, steps = compile_path("spec.config[a.b]")
+    assert steps == ("spec", "config", "a.b")
+    assert dig({"spec": {"config": {"a.b": 1}}}) == 1
+    assert dig({"spec": {"config": [1]}}) is None
+
+
+# --- lists ---------------------------------------------------------------------------------------------------------
+
+
+def test_each_goes_over_the_mappings_of_a_list_with_their_places() -> None:
+    over = each_item({"each": "spec.volumes"}, "here")
+    item = {"spec": {"volumes": [{"id": 0}, "stray", {"id": 1}]}}
+    assert over(item, ()) == [({"id": 0}, ("spec", "volumes", 0)), ({"id": 1}, ("spec", "volumes", 2))]
+
+
+@pytest.mark.parametrize("volumes", [None, {}, "text", 5])
+def test_each_goes_over_nothing_where_there_is_no_list(volumes: Any) -> None:
+    assert each_item({"each": "spec.volumes"}, "here")({"spec": {"volumes": volumes}}, ()) == []
+
+
+def test_without_each_the_item_itself_is_taken() -> None:
+    assert each_item({}, "here")({"id": 0}, ("spec",)) == [({"id": 0}, ("spec",))]
+
+
+@pytest.mark.parametrize("spec", [{"each": "spec.volumes"}, {}])
+def test_a_guard_leaves_everything_out(spec: dict[str, Any]) -> None:
+    guarded = each_item({**spec, "when": {"path": "spec.on", "equals": True}}, "here")
+    assert guarded({"spec": {"on": False, "volumes": [{}]}}, ()) == []
+    assert len(guarded({"spec": {"on": True, "volumes": [{}]}}, ())) == 1
+
+
+# --- whole files -----------------------------------------------------------------------------------------------------
+
+WHOLE: dict[str, Any] = {"adapter": "index", "match": {"group": "search.example", "kind": "Index"}, "resource": "indices"}
+
+BROKEN: list[tuple[Any, str]] = [
+    ([], "index.yaml: a mapping is wanted"),
+    (None, "index.yaml: a mapping is wanted"),
+    ({**WHOLE, "volume": []}, 'index.yaml: unknown field "volume"; an adapter has adapter, archives'),
+    ({"match": WHOLE["match"], "resource": "indices"}, 'index.yaml: "adapter" is missing'),
+    ({"adapter": "index", "resource": "indices"}, 'index.yaml: "match" is missing'),
+    ({"adapter": "index", "match": WHOLE["match"]}, 'index.yaml: "resource" is missing'),
+    ({**WHOLE, "version": [{"tag": "spec.image"}]}, 'index.yaml: version[0]: "tag" is none of image, text, catalog'),
+    ({**WHOLE, "version": [{"image": {"pth": "x"}}]}, 'index.yaml: version[0]: unknown word "pth"'),
+    ({**WHOLE, "values": {"level": {"pth": "x"}}}, 'index.yaml: values.level: unknown word "pth"'),
+    ({**WHOLE, "placement": {"nodeSelector": 5}}, "index.yaml: placement.nodeSelector: an expression is"),
+    (
+        {**WHOLE, "groups": [{"name": {"const": "a"}, "members": {"pth": "x"}}]},
+        'index.yaml: groups[0].members: unknown word "pth"',
+    ),
+    (
+        {**WHOLE, "groups": [{"name": {"const": "a"}, "volumes": [{"name": "id"}, {"name": "id", "size": 5}]}]},
+        "index.yaml: groups[0].volumes[1].size: an expression is a path or a mapping, not int",
+    ),
+    ({**WHOLE, "archives": [{"store": {"pth": "x"}}]}, 'index.yaml: archives[0].store: unknown word "pth"'),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BROKEN, ids=[row[1] for row in BROKEN])
+def test_a_broken_adapter_is_refused_with_file_place_and_reason(content: Any, message: str) -> None:
+    with pytest.raises(GrammarError) as caught:
+        Adapter("index.yaml", content)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_adapter_of_three_lines_is_enough() -> None:
+    adapter = Adapter("index.yaml", WHOLE)
+    assert (adapter.kind, adapter.resource, adapter.scale_path) == ("Index.search.example", "indices", None)
