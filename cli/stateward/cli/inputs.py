@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from stateward.cli import manifests
-from stateward.policies import data, policy, times
+from stateward.policies import policy, times
 from stateward.policies.rules import RULES
 from stateward.policies.view import Object
 
@@ -30,12 +30,15 @@ def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
             return policy.parse({"apiVersion": policy.API_VERSION, "kind": policy.KIND, "spec": {"profile": profile}}, RULES)
         except policy.PolicyError as error:
             stop(str(error))
-    from pathlib import Path
-
+    loaded = manifests.load([path])
+    if loaded.problems:
+        for problem in loaded.problems[:-1]:
+            click.echo(f"error: {where(problem)}: {problem.message}", err=True)
+        stop(f"{where(loaded.problems[-1])}: {loaded.problems[-1].message}")
+    if len(loaded.documents) != 1:
+        stop(f"{path}: {len(loaded.documents)} objects; a policy is a file with one {policy.KIND}")
     try:
-        return policy.parse(data.read(Path(path)), RULES)
-    except data.DataError as error:
-        stop(str(error))
+        return policy.parse(loaded.documents[0].object, RULES)
     except policy.PolicyError as error:
         stop(f"{path}: {error}")
 

@@ -82,4 +82,5 @@ def _labelled(label: str, text: str) -> list[str]:
 
 def _where(verdict: Verdict) -> str:
     request = verdict.request
-    return f"{request.namespace}/{request.name}" if request.namespace else request.name
+    inside = request.namespace and request.kind != "Namespace"
+    return f"{request.namespace}/{request.name}" if inside else request.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -25,16 +25,35 @@ class DataError(Exception):
     """A data file that cannot be used: the message names file, place, reason and next step."""
 
 
-def read(path: Path) -> Any:
-    """One YAML file. Raises DataError with line and reason."""
+DEEPEST: Final = 200
+"""Levels of nesting in a file that a user hands in: far more than any has, far less than the parser's own stack takes."""
+
+
+def read(path: Path, theirs: bool = False) -> Any:
+    """One YAML file; `theirs` where it is a user's and not our own. Raises DataError with line and reason."""
     try:
-        return yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a safe loader
+        text = path.read_bytes()
+        if theirs:
+            _check_depth(path, text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
         raise DataError(f"{where}: {getattr(error, 'problem', None) or error}") from None
+
+
+def _check_depth(path: Path, text: bytes) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEEPEST:
+                line = event.start_mark.line + 1
+                raise DataError(f"{path}:{line}: nested more than {DEEPEST} levels deep; no such file is written by hand")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def folder(name: str) -> list[tuple[str, Any]]:

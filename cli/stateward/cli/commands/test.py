@@ -44,7 +44,7 @@ def load(paths: Iterable[str], kinds: tuple[str, ...] = ()) -> list[cases.Case]:
     found: list[cases.Case] = []
     for path in find(paths):
         try:
-            found.extend(cases.read(str(path), data.read(path)))
+            found.extend(cases.read(str(path), data.read(path, theirs=True)))
         except (data.DataError, cases.CaseError) as error:
             inputs.stop(str(error))
     if kinds:
