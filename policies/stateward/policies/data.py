@@ -50,7 +50,7 @@ def _check_depth(path: Path, text: bytes) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST:
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark is not None else 1
                 raise DataError(f"{path}:{line}: nested more than {DEEPEST} levels deep; no such file is written by hand")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

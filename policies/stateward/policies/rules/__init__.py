@@ -26,9 +26,9 @@ from stateward.policies.rules.geometry import (
     second_set_for_members,
 )
 from stateward.policies.rules.quorum import (
-    brokers_leave_with_data,
     change_while_member_down,
     eviction_breaks_quorum,
+    members_leave_with_data,
     members_share_node,
     no_node_for_members,
     quorum_lost,
@@ -75,7 +75,7 @@ RULES: Final[tuple[Rule, ...]] = (
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,
-    brokers_leave_with_data.brokers_leave_with_data,
+    members_leave_with_data.members_leave_with_data,
     replication_over_members.replication_over_members,
     eviction_breaks_quorum.eviction_breaks_quorum,
     members_share_node.members_share_node,

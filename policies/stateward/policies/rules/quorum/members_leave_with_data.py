@@ -29,7 +29,7 @@ _FACTORS: Final = ("KAFKA_CFG_DEFAULT_REPLICATION_FACTOR", "KAFKA_DEFAULT_REPLIC
     about=("members",),
     loses_data=True,
 )
-def brokers_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
+def members_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
     """Brokers and data nodes; denies where a piece of data may lose all its copies."""
     old, new = change.old, change.new
     if old is None or new is None or old.engine is None or not old.engine_certain:
