@@ -91,6 +91,7 @@ def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
 
 
 _DISPATCH: Final = dispatch(RULES)
+_NAMES: Final = frozenset(name for rule in RULES for name in (rule.id, rule.name))
 
 
 def evaluate(
@@ -216,20 +217,30 @@ def _blind(rule: Rule, kinds: tuple[Kind, ...]) -> Judged:
 def _waive(change: Change, view: View, policy: Policy, now: float, verdict: Verdict) -> None:
     for carrier in _carriers(change, view, policy):
         waivers = waiver.read(carrier)
-        verdict.notes.extend(note for note in waivers.problems if note not in verdict.notes)
+        for problem in waivers.problems:
+            _note(verdict, problem)
         if not waivers.waivers:
             continue
+        names = _NAMES.union(*((one.rule, one.name) for one in verdict.judged))
+        for held in waivers.waivers:
+            if held.rule not in names:
+                _note(verdict, f'{waiver.WAIVE}: "{held.rule}" is no rule; `stateward rules` lists them')
         for one in verdict.judged:
             if one.action not in ("deny", "warn"):
                 continue
-            held = waivers.find(one.rule, one.name, now)
-            if held is not None:
+            found = waivers.find(one.rule, one.name, now)
+            if found is not None:
                 one.action = "audit"
-                one.waiver = Waived(render(held.until), held.reason)
+                one.waiver = Waived(render(found.until), found.reason)
                 continue
             stale = waivers.stale(one.rule, one.name, now)
             if stale:
-                verdict.notes.append(f"{waiver.WAIVE}: {one.rule} is not waived, {stale}; set a new end to waive it")
+                _note(verdict, f"{waiver.WAIVE}: {one.rule} is not waived, {stale}; set a new end to waive it")
+
+
+def _note(verdict: Verdict, text: str) -> None:
+    if text not in verdict.notes:
+        verdict.notes.append(text)
 
 
 def _carriers(change: Change, view: View, policy: Policy) -> list[Object | None]:

@@ -100,5 +100,8 @@ def parse(text: str) -> Waivers:
         elif not reason.strip():
             problems.append(f'{WAIVE}: {rule} has no reason; add reason="…"')
         else:
-            waivers.append(Waiver(rule, until, reason.strip()))
+            # An id in any case; names are lower-case words.
+            waivers.append(
+                Waiver(rule.upper() if rule[:2].upper() == "SW" and rule[2:].isdigit() else rule, until, reason.strip())
+            )
     return Waivers(tuple(waivers), tuple(problems))
