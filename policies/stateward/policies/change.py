@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from stateward.policies.model import MemberGroup, Service, Volume, lazy
-from stateward.policies.paths import dig
+from stateward.policies.paths import differs, dig
 from stateward.policies.request import Request
-from stateward.policies.view import Object, items_of
+from stateward.policies.view import Kind, Object, items_of
 
 
 class Change:
@@ -31,6 +31,8 @@ class Change:
         self.old = old
         self.new = new
         self.via = via
+        self.unseen: Kind = ""
+        """The kind of what this is about, where that could not be seen (a Scale's parent, a pool's hub); "" elsewhere."""
         self.old_object = old_object if old is None else old.object
         """The raw object before."""
         self.new_object = new_object if new is None else new.object
@@ -75,7 +77,7 @@ class Change:
         found: set[str] = set()
         for path, sections in new.adapter.compared:
             one, other = dig(before, path), dig(after, path)
-            if one != other:
+            if differs(one, other):
                 found.update(sections)
                 if "pod" in sections and type(one) is dict and type(other) is dict:
                     found |= _touched_in_pod(one, other)
@@ -92,10 +94,10 @@ class Change:
         before, after = self.old_object, self.new_object
         if before is None or after is None:
             return True
-        if before.get("spec") != after.get("spec"):
+        if differs(before.get("spec"), after.get("spec")):
             return True
         left = {"metadata", "status", "spec", "apiVersion"}
-        return any(before.get(key) != after.get(key) for key in (before.keys() | after.keys()) - left)
+        return any(differs(before.get(key), after.get(key)) for key in (before.keys() | after.keys()) - left)
 
     def before(self) -> Change:
         """The old object as if it were asked about by itself: what a state rule is asked second."""
@@ -124,17 +126,17 @@ def _touched_in_pod(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
     """The parts of two pods' specifications that differ, in any container: the engine's own is not known yet."""
     found: set[str] = set()
     for key, part in _PARTS_OF_POD.items():
-        if old.get(key) != new.get(key):
+        if differs(old.get(key), new.get(key)):
             found.add(part)
     before, after = items_of(old, "containers"), items_of(new, "containers")
     if len(before) != len(after):
         return found.union(_PARTS_OF_CONTAINER.values())
     for one, other in zip(before, after, strict=True):
-        if one == other:
+        if not differs(one, other):
             continue
         if one.get("name") != other.get("name"):
             return found.union(_PARTS_OF_CONTAINER.values())
         for key, part in _PARTS_OF_CONTAINER.items():
-            if one.get(key) != other.get(key):
+            if differs(one.get(key), other.get(key)):
                 found.add(part)
     return found

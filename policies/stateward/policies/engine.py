@@ -122,6 +122,8 @@ def evaluate(
         # A change of nothing but metadata touches no service: labels, annotations and finalizers always pass.
         if request.operation == "UPDATE" and not change.spec_changed:
             continue
+        if change.unseen:
+            verdict.unjudged[request.kind.partition(".")[0]] = (change.unseen,)
         _judge(change, rota, view, policy, now, unknown, verdict)
     if verdict.judged and _disposable(request, view):
         verdict.passed = "disposable namespace"
@@ -246,15 +248,14 @@ def _note(verdict: Verdict, text: str) -> None:
 def _carriers(change: Change, view: View, policy: Policy) -> list[Object | None]:
     """The objects whose waivers count.
 
-    The subject as it was before; where it is new, its namespace (another object: set by an edit of its own). In
-    `baseline` also the subject as it will be.
+    The subject as it was before (of a node pool also its hub); where it is new, its namespace (another object: set by an
+    edit of its own). In `baseline` also the subject as it will be.
     """
-    old = change.old.object if change.old is not None else change.old_object
     request = change.request
-    if change.via == "pool" and request.old is not None and not request.subresource:
-        old = request.old
-    found: list[Object | None] = [old]
-    if old is None and request.namespace:
+    found: list[Object | None] = [change.old.object if change.old is not None else change.old_object]
+    if change.via == "pool" and not request.subresource:
+        found.append(request.old)  # the pool itself, beside its hub
+    if request.operation == "CREATE" and request.namespace:
         namespace = view.get("Namespace", "", request.namespace)
         found.append(namespace if namespace is not UNKNOWN else None)
     if not policy.excuses_need_an_earlier_edit:

@@ -40,6 +40,14 @@ def parse(text: str) -> Path:
     return tuple(steps)
 
 
+def differs(one: Any, another: Any) -> bool:
+    """Whether two values differ. Deeper nested than Python compares, they count as different: they are judged then."""
+    try:
+        return bool(one != another)
+    except RecursionError:
+        return True
+
+
 def dig(item: Any, path: Sequence[str | int]) -> Any:
     """What stands at a path; None where a step is missing or of another type."""
     try:

@@ -12,6 +12,7 @@ from stateward.policies.model import Service
 from stateward.policies.request import Request
 from stateward.policies.view import (
     UNKNOWN,
+    Kind,
     Object,
     View,
     items_of,
@@ -64,10 +65,19 @@ def parent_of_scale(request: Request, view: View) -> tuple[Adapter, Object] | No
     return None
 
 
+def _unseen_parent(request: Request, view: View) -> Kind:
+    for adapter in ADAPTERS.values():
+        if adapter.scale_path is not None and request.resource in ("", adapter.resource) and not view.complete(adapter.kind):
+            return adapter.kind
+    return ""
+
+
 def _scale(request: Request, view: View) -> Change:
     found = parent_of_scale(request, view)
     if found is None:
-        return Change(request, old_object=request.old, new_object=request.object, via="scale")
+        change = Change(request, old_object=request.old, new_object=request.object, via="scale")
+        change.unseen = _unseen_parent(request, view)
+        return change
     adapter, parent = found
     path = adapter.scale_path or ()
     old = _with(parent, path, _replicas(request.old)) if request.old is not None else parent
@@ -125,12 +135,14 @@ def _joined(request: Request, adapter: Adapter, view: View) -> Change:
     hub = view.get(hub_spec["kind"], request.namespace, hub_name) if hub_name else None
     if hub is UNKNOWN or hub is None or hub_adapter is None:
         # Without its hub the pool still says how many members and which volumes it has.
-        return Change(
+        change = Change(
             request,
             Service(adapter, request.old, view) if request.old is not None else None,
             Service(adapter, request.object, view) if request.object is not None else None,
             "pool",
         )
+        change.unseen = hub_spec["kind"] if hub is UNKNOWN else ""
+        return change
     kind = kind_of_object(subject) or adapter.kind
     known = view.select(kind, request.namespace)
     siblings = [

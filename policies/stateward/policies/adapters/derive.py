@@ -128,4 +128,10 @@ def mode_of_strimzi(service: Service) -> str:
     return "zookeeper"
 
 
-MODES: Final[dict[str, Callable[[Service], str]]] = {"strimzi": mode_of_strimzi}
+def mode_of_pool(service: Service) -> str:
+    """A pool with controllers is of a KRaft cluster; one without may be of either kind."""
+    roles = mapping_of(service.object, "spec").get("roles")
+    return "kraft" if type(roles) is list and "controller" in roles else ""
+
+
+MODES: Final[dict[str, Callable[[Service], str]]] = {"strimzi": mode_of_strimzi, "strimzi-pool": mode_of_pool}

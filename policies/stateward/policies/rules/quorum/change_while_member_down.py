@@ -48,7 +48,11 @@ def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
     yield Finding(
         field=new.groups[0].members.path if fewer else new.version.path,
         text=f"{ready} of {wanted} members are ready; "
-        + (f"{wanted} → {after} would take healthy ones" if fewer else "an upgrade now restarts the healthy ones"),
+        + (
+            f"{wanted} → {after} would take healthy ones"
+            if fewer
+            else f"{old.version.text} → {new.version.text} restarts the healthy ones"
+        ),
         why="while a member is down every other one holds the last copies of something"
         if old.engine.quorum.model == "replication"
         else "the next member that stops takes redundancy or the majority with it",

@@ -16,7 +16,7 @@ _HOST: Final = "kubernetes.io/hostname"
 
 @rule(
     id="SW208",
-    name="no-node-for-members",
+    name="members-without-node",
     summary="Members are asked to run where no node, or too few, fits",
     why="The first member that is replaced stays Pending; a rolling change stops there, and many operators wait for it "
     "even after the edit is taken back.",

@@ -9,6 +9,7 @@ from typing import Any, Final
 from stateward.policies import quantity
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
+from stateward.policies.paths import differs
 from stateward.policies.rule import objects, rule
 from stateward.policies.view import Sight, items_of, mapping_of, metadata_of, text_of
 
@@ -43,7 +44,7 @@ def claim_template_change(change: Change, see: Sight) -> Iterator[Finding]:
         return
     for name in sorted((before.keys() | after.keys()) - _MUTABLE):
         was, is_now = before.get(name, _DEFAULTS.get(name)), after.get(name, _DEFAULTS.get(name))
-        if was == is_now:
+        if not differs(was, is_now):
             continue
         if name == "volumeClaimTemplates":
             yield from _templates(new.name, new.namespace, before, after)
@@ -149,6 +150,9 @@ def _shown(value: object) -> str:
     if value is None or value == "":
         return "nothing"
     if isinstance(value, dict | list):
-        text = json.dumps(value, ensure_ascii=False)
+        try:
+            text = json.dumps(value, ensure_ascii=False)
+        except RecursionError:
+            return "another value"
         return text if len(text) <= 80 else f"{text[:79]}…"
     return f'"{value}"'
