@@ -411,7 +411,6 @@ def test_the_command_of_a_denial_does_waive_it(judged: Any, what: str) -> None:
     assert judged(text).allowed
 
 
-@pytest.mark.xfail(strict=True, reason="message.waive_command names the Kafka, engine._carriers reads the pool")
 def test_the_command_of_a_denial_about_a_node_pool_does_waive_it() -> None:
     refused = judge("UPDATE", CONTROLLERS, FIVE, MemoryView([HUB]))
     target, text = carried_out(refused)
@@ -422,7 +421,6 @@ def test_the_command_of_a_denial_about_a_node_pool_does_waive_it() -> None:
     assert judge("UPDATE", pool, FIVE, MemoryView([hub])).allowed
 
 
-@pytest.mark.xfail(strict=True, reason="message.waive_command names the namespace, engine._carriers reads the Kafka")
 def test_the_command_of_a_denial_of_a_new_node_pool_does_waive_it() -> None:
     hub = cases.merge(HUB, {"spec": {"kafka": {"config": {"default.replication.factor": 3}}}})
     brokers = cases.merge(CONTROLLERS, {"metadata": {"name": "brokers"}, "spec": {"replicas": 1, "roles": ["broker"]}})

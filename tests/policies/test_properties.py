@@ -1,0 +1,363 @@
+"""Properties that hold whatever is sent: nothing raises, no rule stumbles, and what is no edit is never refused.
+
+Two sources of input: any JSON at all, and the rules' own examples with pieces of them replaced by any JSON, which gets
+deep into the rules. STATEWARD_FUZZ=5000 runs that many examples of each property, other ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from stateward.policies import cases, data, message, times
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.engine import Verdict, dispatch, evaluate
+from stateward.policies.policy import DEFAULT, Policy
+from stateward.policies.request import BadReview, Request, User, decode, from_review
+from stateward.policies.review import review
+from stateward.policies.rules import RULES
+from stateward.policies.view import EMPTY_VIEW, MemoryView, Object, View, kind_of_object, nothing_complete
+
+NOW = times.parse(cases.NOW) or 0.0
+FUZZ = os.environ.get("STATEWARD_FUZZ")
+
+
+def some(count: int) -> settings:
+    return settings(
+        max_examples=int(FUZZ or count),
+        derandomize=FUZZ is None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+
+
+# --- any JSON ----------------------------------------------------------------------------------------------------------
+
+TEXTS = [
+    "", "0", "1", "-1", "²", "٣", "9" * 5000, "1e999", "10Gi", "1.5e3", "latest", "main", "17.5", "postgres:16.9",
+    "rabbitmq:4.1.2", "x@sha256:0", ":::", "a.b/c", "..", "{0...3}", "true", "Delete", "Retain", "Immediate", "ReadWriteOnce",
+    "kubernetes.io/hostname", "2026-11-21T11:00:00Z", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00",
+    "SW201 until=9999-12-31T23:59:59Z reason=x", "SW201", ";", "%s{}%d", "é\n\x00\x1b", "data-wiki-0", "x" * 300,
+]  # fmt: skip
+KEYS = [
+    "metadata", "spec", "status", "name", "namespace", "labels", "annotations", "ownerReferences", "kind", "apiVersion",
+    "replicas", "template", "containers", "image", "args", "command", "env", "value", "valueFrom", "volumeMounts",
+    "volumeClaimTemplates", "storage", "size", "class", "kafka", "zookeeper", "instances", "config", "conditions", "uid",
+    "affinity", "nodeSelector", "volumes", "roles", "phase", "data", "controller", "deletionTimestamp", "versions",
+]  # fmt: skip
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-2, 12),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(TEXTS),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+)
+keys = st.one_of(st.sampled_from(KEYS), st.sampled_from(TEXTS), st.text(st.characters(codec="utf-8"), max_size=4))
+anything = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=4)),
+    max_leaves=8,
+)
+objects = st.dictionaries(keys, anything, max_size=5)
+
+DISPATCHED = sorted(dispatch(RULES))
+LOOKED_AT = sorted({kind for rule in RULES for kind in rule.looks_at} | set(ADAPTERS) | {"Namespace"})
+
+
+def of_kind(kind: str, item: Object) -> Object:
+    name, _, group = kind.partition(".")
+    return {**item, "apiVersion": f"{group}/v1" if group else "v1", "kind": name}
+
+
+views = st.builds(
+    lambda items, complete: MemoryView(items, complete),
+    st.lists(st.builds(of_kind, st.sampled_from(LOOKED_AT), objects), max_size=4),
+    st.sampled_from([None, nothing_complete, lambda kind: True]),
+)
+users = st.builds(User, st.sampled_from(["", "alice", "system:kube-controller-manager"]), st.just(("system:serviceaccounts",)))
+policies = st.sampled_from([DEFAULT, Policy(profile="baseline"), Policy(profile="strict", unknown="deny")])
+
+
+def request(key: tuple[str, str, str], old: Object, new: Object, **further: Any) -> Request:
+    kind, operation, subresource = key
+    return Request(
+        kind=kind,
+        operation=operation,
+        name="x",
+        namespace="y",
+        object=None if operation == "DELETE" else new,
+        old=None if operation == "CREATE" else old,
+        subresource=subresource,
+        **further,
+    )
+
+
+@some(150)
+@given(st.sampled_from(DISPATCHED), objects, objects, views, policies, users, objects)
+def test_any_json_in_any_place_is_judged(
+    key: tuple[str, str, str], old: Object, new: Object, view: View, policy: Policy, user: User, options: Object
+) -> None:
+    verdict = evaluate(request(key, old, new, user=user, options=options), view, policy, now=NOW)
+    assert verdict.faults == {}
+
+
+@pytest.mark.parametrize("key", [key for key in DISPATCHED if key[1] == "UPDATE"], ids=" ".join)
+@some(8)
+@given(item=objects, view=views)
+def test_what_stays_as_it_is_passes(key: tuple[str, str, str], item: Object, view: View) -> None:
+    same: Object = orjson.loads(orjson.dumps(item))
+    verdict = evaluate(request(key, item, same), view, now=NOW)
+    assert (verdict.allowed, verdict.judged, verdict.faults) == (True, [], {})
+
+
+# --- examples with a piece replaced --------------------------------------------------------------------------------------
+
+
+def all_examples() -> list[cases.Case]:
+    found: list[cases.Case] = []
+    for rule in RULES:
+        try:
+            found.extend(cases.read(rule.id, data.examples(rule.module)))
+        except (data.DataError, cases.CaseError):
+            continue  # test_rules tells
+    return found
+
+
+EXAMPLES = all_examples()
+
+
+def places(item: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of everything inside an object."""
+    found = [at] if at else []
+    steps = item.items() if isinstance(item, dict) else enumerate(item) if isinstance(item, list) else ()
+    for key, inner in steps:
+        found += places(inner, (*at, key))
+    return found
+
+
+GONE = object()
+
+
+def replaced(item: Any, path: tuple[Any, ...], value: Any) -> Any:
+    first, rest = path[0], path[1:]
+    copy = dict(item) if isinstance(item, dict) else list(item)
+    if rest:
+        copy[first] = replaced(item[first], rest, value)
+    elif value is GONE:
+        del copy[first]
+    else:
+        copy[first] = value
+    return copy
+
+
+@st.composite
+def mutated(draw: st.DrawFn, item: Object) -> Object:
+    """An object in which up to three pieces are something else, or are missing."""
+    for _ in range(draw(st.integers(0, 3))):
+        found = places(item)
+        if not found:
+            break
+        # Deep places are the many; the shallow ones decide more.
+        path = found[draw(st.integers(0, len(found) - 1))]
+        value = draw(st.one_of(st.just(GONE), anything))
+        item = replaced(item, path[: draw(st.integers(1, len(path)))], value)
+    return item
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[Request, tuple[Object, ...]]:
+    """An example's request and context, each of them damaged here and there."""
+    case = draw(st.sampled_from(EXAMPLES))
+    asked = case.request
+    context = tuple(draw(mutated(item)) if draw(st.booleans()) else item for item in case.context)
+    found = Request(
+        kind=asked.kind,
+        operation=asked.operation,
+        name=asked.name,
+        namespace=asked.namespace,
+        object=draw(mutated(asked.object)) if asked.object is not None else None,
+        old=draw(mutated(asked.old)) if asked.old is not None else None,
+        subresource=asked.subresource,
+        uid="u",
+        user=asked.user,
+        options=asked.options,
+    )
+    return found, context
+
+
+completeness = st.sampled_from([None, None, nothing_complete, lambda kind: True])
+
+
+@some(500)
+@given(damaged(), completeness, policies)
+def test_no_rule_stumbles_over_a_damaged_object(
+    pair: tuple[Request, tuple[Object, ...]], complete: Any, policy: Policy
+) -> None:
+    asked, context = pair
+    verdict = evaluate(asked, MemoryView(context, complete), policy, now=NOW)
+    assert verdict.faults == {}
+    for line in message.warnings(verdict, unknown=True):
+        assert line.isprintable()
+        assert len(line) <= message.WARNING_LENGTH
+    assert len(message.warnings(verdict)) <= message.WARNING_COUNT
+
+
+def said(verdict: Verdict) -> list[tuple[str, str, str]]:
+    return [(one.rule, one.action, one.finding.headline) for one in verdict.judged]
+
+
+@some(120)
+@given(damaged())
+def test_a_verdict_is_the_same_each_time(pair: tuple[Request, tuple[Object, ...]]) -> None:
+    asked, context = pair
+    one, other = (evaluate(asked, MemoryView(context), now=NOW) for _ in range(2))
+    assert one == other
+    assert message.denial(one, NOW) == message.denial(other, NOW)
+
+
+@some(120)
+@given(damaged())
+def test_judging_changes_nothing_that_it_was_given(pair: tuple[Request, tuple[Object, ...]]) -> None:
+    asked, context = pair
+    before = orjson.dumps([asked.object, asked.old, context])
+    evaluate(asked, MemoryView(context), now=NOW)
+    assert orjson.dumps([asked.object, asked.old, context]) == before
+
+
+@some(150)
+@given(damaged(), policies)
+def test_an_object_that_stays_as_it_is_passes(pair: tuple[Request, tuple[Object, ...]], policy: Policy) -> None:
+    asked, context = pair
+    assume(asked.subresource != "eviction")
+    item = asked.subject
+    asked.operation, asked.old, asked.object = "UPDATE", item, orjson.loads(orjson.dumps(item))
+    verdict = evaluate(asked, MemoryView(context), policy, now=NOW)
+    assert (verdict.allowed, said(verdict)) == (True, [])
+
+
+strings = st.dictionaries(st.sampled_from([*KEYS, "strimzi.io/cluster", "team"]), st.sampled_from(TEXTS), max_size=3)
+
+
+@some(150)
+@given(damaged(), strings, strings, policies)
+def test_an_edit_of_nothing_but_metadata_passes(
+    pair: tuple[Request, tuple[Object, ...]], labels: Any, annotations: Any, policy: Policy
+) -> None:
+    asked, context = pair
+    assume(asked.subresource == "")
+    item = asked.subject
+    metadata = item.get("metadata")
+    kept = metadata if isinstance(metadata, dict) else {}
+    new = {**item, "metadata": {**kept, "labels": labels, "annotations": annotations, "finalizers": []}}
+    asked.operation, asked.old, asked.object = "UPDATE", item, new
+    verdict = evaluate(asked, MemoryView(context), policy, now=NOW)
+    assert (verdict.allowed, said(verdict)) == (True, [])
+
+
+@some(150)
+@given(damaged(), anything)
+def test_unknown_fields_on_both_sides_change_no_verdict(pair: tuple[Request, tuple[Object, ...]], value: Any) -> None:
+    asked, context = pair
+
+    sides = [item for item in (asked.object, asked.old) if item is not None]
+    inside = all(isinstance(item.get("spec"), dict) for item in sides)
+
+    def with_more(item: Object | None) -> Object | None:
+        if item is None:
+            return None
+        spec = {"spec": {**item["spec"], "xUnknown": value}} if inside else {}
+        return {**item, "xUnknown": value, **spec}
+
+    # What a CRD prunes and what its schema says is told by all fields of an object.
+    assume(asked.kind != "CustomResourceDefinition.apiextensions.k8s.io")
+    before = evaluate(asked, MemoryView(context), now=NOW)
+    asked.object, asked.old = with_more(asked.object), with_more(asked.old)
+    after = evaluate(asked, MemoryView(context), now=NOW)
+    assert said(after) == said(before)
+
+
+# --- reviews -------------------------------------------------------------------------------------------------------------
+
+
+def wire(asked: Request) -> dict[str, Any]:
+    kind, _, group = asked.kind.partition(".")
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "u",
+            "kind": {"group": group, "version": "v1", "kind": kind},
+            "resource": {"group": group, "version": "v1", "resource": asked.resource},
+            "subResource": asked.subresource,
+            "name": asked.name,
+            "namespace": asked.namespace,
+            "operation": asked.operation,
+            "userInfo": {"username": asked.user.name, "groups": list(asked.user.groups)},
+            "object": asked.object,
+            "oldObject": asked.old,
+            "options": asked.options,
+        },
+    }
+
+
+@st.composite
+def damaged_reviews(draw: st.DrawFn) -> tuple[Object, tuple[Object, ...]]:
+    asked, context = draw(damaged())
+    body = wire(asked)
+    for _ in range(draw(st.integers(0, 2))):
+        path = draw(st.sampled_from([("kind",), ("apiVersion",), *(("request", key) for key in body["request"])]))
+        body = replaced(body, path, draw(anything)) if isinstance(body.get("request"), dict) else body
+    return body, context
+
+
+@some(250)
+@given(damaged_reviews())
+def test_a_review_is_answered_or_is_told_what_is_wrong_with_it(pair: tuple[Object, tuple[Object, ...]]) -> None:
+    body, context = pair
+    try:
+        answer = review(orjson.dumps(body), MemoryView(context), now=NOW)
+    except BadReview as error:
+        assert str(error).strip()
+        return
+    assert answer.verdict.faults == {}
+    response = orjson.loads(answer.body)["response"]
+    assert response["uid"] == body["request"]["uid"]
+    assert response["allowed"] is answer.verdict.allowed
+    assert ("status" in response) is not response["allowed"]
+    if "status" in response:
+        assert response["status"]["code"] in (403, 429)
+        assert response["status"]["message"].startswith("Stateward refuses this ")
+    for value in response.get("auditAnnotations", {}).values():
+        assert value.isprintable()
+
+
+@some(150)
+@given(anything)
+def test_any_json_that_is_no_review_is_refused(body: Any) -> None:
+    with pytest.raises(BadReview):
+        from_review(body)
+    with pytest.raises(BadReview):
+        decode(orjson.dumps(body))
+
+
+@some(100)
+@given(st.binary(max_size=40))
+def test_any_bytes_that_are_no_review_are_refused(body: bytes) -> None:
+    with pytest.raises(BadReview):
+        review(body, EMPTY_VIEW, now=NOW)
+
+
+def test_the_examples_reach_every_kind_of_request_that_is_judged() -> None:
+    """The properties above are only as good as what they begin with."""
+    reached = {(case.request.kind, case.request.operation, case.request.subresource) for case in EXAMPLES}
+    kinds = {kind for kind, _, _ in reached}
+    assert {kind for kind, _, _ in DISPATCHED} <= kinds
+    assert all(kind_of_object(item) for case in EXAMPLES for item in case.context)
