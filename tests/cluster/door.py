@@ -29,13 +29,15 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import objects
-from control import PAST_THE_DOOR, Answer, Api, Broken, ControlPlane, Missing, Who, programs
-from objects import CRD, NEVER_SENT, Key, Resource, Served
+import case_objects
+from case_objects import CRD, NEVER_SENT, Key, Resource, Served
+from control_plane import PAST_THE_DOOR, Answer, Api, BrokenError, ControlPlane, MissingError, Who, programs
 
 from stateward.cli import inputs
 from stateward.cli.commands import test
 from stateward.cli.table import table
+from stateward.kube.declared import needed
+from stateward.kube.trim import trimmer
 from stateward.policies import cases
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.engine import evaluate
@@ -117,14 +119,13 @@ class World:
                 raise SetupError(f"crd {crd['metadata']['name']}: {answer.message}")
             self.served.define(crd)
             self.open[crd["metadata"]["name"]] = crd
+            self.expected[Key(CRD, "", crd["metadata"]["name"])] = answer.body["metadata"]["resourceVersion"]
         for crd in crds:
             self.await_served(crd)
 
     def await_served(self, crd: Mapping[str, Any]) -> None:
         kind = f"{crd['spec']['names']['kind']}.{crd['spec']['group']}"
-        paths = [
-            f"/apis/{one.group}/{one.version}/{one.plural}?limit=1" for one in self.served.kinds.get(kind, {}).values()
-        ]
+        paths = [f"/apis/{one.group}/{one.version}/{one.plural}?limit=1" for one in self.served.kinds.get(kind, {}).values()]
         for path in paths:
             _until(lambda path=path: self.api.call("GET", path).good, f"{kind} is not served at {path}")
         if paths:
@@ -136,7 +137,18 @@ class World:
         """Deletes a CRD and waits until it is gone."""
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
         self.write("DELETE", path)
-        _until(lambda: self.api.call("GET", path).status == 404, f"crd {name} does not go away")
+
+        def gone() -> bool:
+            for resource in list(self.served.kinds.get(kind, {}).values())[:1]:
+                for item in self.get(resource.everywhere).get("items", ()):
+                    if item["metadata"].get("finalizers"):
+                        self._release(resource.path(item["metadata"].get("namespace", ""), item["metadata"]["name"]))
+            crd = self.api.call("GET", path)
+            if HELD in crd.body.get("metadata", {}).get("finalizers", ()):
+                self._release(path)
+            return crd.status == 404
+
+        _until(gone, f"crd {name} does not go away")
         self.served.forget(kind)
         self.expected[Key(CRD, "", name)] = ""
 
@@ -146,9 +158,7 @@ class World:
         """Makes what the case says exists. Raises SetupError."""
         request = case.request
         items = list(case.context)
-        if request.old is not None and not request.subresource:
-            items = [one for one in items if not _same(one, request.old)] + [request.old]
-        elif request.subresource == "status" and request.old is not None:
+        if request.old is not None and request.subresource in ("", "status"):
             items = [one for one in items if not _same(one, request.old)] + [request.old]
         elif request.subresource == "scale" and request.old is not None:
             items = _scaled_as(items, request.old)
@@ -168,7 +178,7 @@ class World:
 
     def _namespaces(self, items: list[Mapping[str, Any]], request: Any) -> set[str]:
         given = {one["metadata"].get("name") for one in items if kind_of_object(one) == "Namespace"}
-        wanted = {self.key(one).namespace for one in items if kind_of_object(one) != CRD and self.served.of(one) is not None}
+        wanted = {one["metadata"].get("namespace") for one in items}
         if request.kind != "Namespace":
             wanted.add(request.namespace)
         return {name for name in wanted if name} - given - {"default", "kube-system", "kube-public", "kube-node-lease"}
@@ -178,15 +188,15 @@ class World:
         spec = crd.get("spec") or {}
         kind = f"{(spec.get('names') or {}).get('kind')}.{spec.get('group')}"
         for name, ours in self.open.items():
-            if name == crd["metadata"]["name"] or kind == f"{ours['spec']['names']['kind']}.{ours['spec']['group']}":
-                if name not in self.closed:
-                    self.undefine(name, f"{ours['spec']['names']['kind']}.{ours['spec']['group']}")
-                    self.closed.append(name)
+            defined = f"{ours['spec']['names']['kind']}.{ours['spec']['group']}"
+            if name not in self.closed and (name == crd["metadata"]["name"] or defined == kind):
+                self.undefine(name, defined)
+                self.closed.append(name)
 
     def put(self, item: Mapping[str, Any]) -> Key:
         """Creates an object (or makes one that is there what it should be), with its status."""
         resource = self.resource(item)
-        whole = objects.complete(item, "default" if resource.namespaced else "")
+        whole = case_objects.complete(item, "default" if resource.namespaced else "")
         whole["apiVersion"] = resource.api_version
         key = self.key(whole)
         if item["metadata"].get("deletionTimestamp"):
@@ -216,11 +226,15 @@ class World:
 
     def _mended(self, method: str, path: str, body: dict[str, Any], who: Who = PAST_THE_DOOR) -> Answer:
         """A write; what the API server calls required and the case leaves out is filled in."""
-        for _ in range(4):
+        until = time.monotonic() + PATIENCE
+        while True:
             answer = self.api.call(method, path, body, who=who, query={"fieldValidation": "Ignore"})
-            if answer.status != 422 or not objects.mend(body, answer.body):
-                break
-        return answer
+            if answer.status == 422 and case_objects.mend(body, answer.body):
+                continue
+            if answer.status == 403 and "because it is being terminated" in answer.message and time.monotonic() < until:
+                time.sleep(0.02)  # the namespace of that name that the case before had; the API server's cache lags
+                continue
+            return answer
 
     def _replace(self, resource: Resource, key: Key, whole: dict[str, Any]) -> Answer:
         path = resource.path(key.namespace, key.name)
@@ -330,8 +344,12 @@ class World:
                 found["spec"]["finalizers"] = []
                 self.write("PUT", f"{path}/finalize", found)
         elif answer.good and answer.body.get("metadata", {}).get("finalizers"):
-            self.write("PATCH", path, {"metadata": {"finalizers": None}}, content_type="application/merge-patch+json")
+            self._release(path)
         self.expected[key] = ""
+
+    def _release(self, path: str) -> None:
+        """Nothing holds the object any longer."""
+        self.write("PATCH", path, {"metadata": {"finalizers": None}}, content_type="application/merge-patch+json")
 
     # --- the request -------------------------------------------------------------------------------------------
 
@@ -342,7 +360,7 @@ class World:
         options = {"kind": "DeleteOptions", "apiVersion": "v1", **request.options}
         if request.subresource == "scale":
             parent = self._parent(request)
-            scale = objects.complete(request.object or {}, request.namespace)
+            scale = case_objects.complete(request.object or {}, request.namespace)
             path = self.path(parent, "scale")
             scale["metadata"] = {"name": request.name, "namespace": request.namespace}
             return self._mended("PUT", path, scale, who)
@@ -353,7 +371,7 @@ class World:
         namespace = (request.subject["metadata"].get("namespace") or "default") if resource.namespaced else ""
         if request.operation == "DELETE":
             return self.api.call("DELETE", resource.path(namespace, request.name), options, who=who)
-        whole = objects.complete(request.object or {}, namespace)
+        whole = case_objects.complete(request.object or {}, namespace)
         whole["apiVersion"] = resource.api_version
         if request.operation == "CREATE":
             answer = self._mended("POST", resource.path(namespace), whole, who)
@@ -364,7 +382,6 @@ class World:
                     self.served.define(whole)
             return answer
         there = self.live[self.key(whole)]
-        whole["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
         for reference, ours in zip(
             whole["metadata"].get("ownerReferences") or (), there["metadata"].get("ownerReferences") or (), strict=False
         ):
@@ -372,7 +389,13 @@ class World:
                 reference["uid"] = ours["uid"]
         if kind_of_object(whole) == "Namespace":
             whole.setdefault("spec", there["spec"])
-        return self._mended("PUT", resource.path(namespace, request.name, request.subresource), whole, who)
+        for _ in range(10):
+            now = self.get(resource.path(namespace, request.name))
+            whole["metadata"]["resourceVersion"] = now["metadata"]["resourceVersion"]
+            answer = self._mended("PUT", resource.path(namespace, request.name, request.subresource), whole, who)
+            if answer.status != 409:
+                break  # the API server writes the status of a CRD when it likes
+        return answer
 
     def _parent(self, request: Any) -> Key:
         for key in self.live:
@@ -431,29 +454,25 @@ def _until(good: Any, why: Any) -> None:
 # --- verdicts ------------------------------------------------------------------------------------------------------
 
 
-def verdict(answer: Answer) -> tuple[str, str]:
-    """(what a client sees, the rules that spoke)."""
+def verdict(answer: Answer) -> tuple[str, str, str]:
+    """(what a client sees, the rules that spoke, what the API server itself said)."""
     rules: list[str] = []
     ours = [warning for warning in answer.warnings if _OURS.match(warning)]
     for warning in ours:
         rules += _RULE.findall(warning)
     refused = _REFUSED.match(answer.message) if not answer.good else None
     if refused is not None:
-        return "deny", ", ".join(dict.fromkeys([*_RULE.findall(refused[1]), *rules]))
+        return "deny", ", ".join(dict.fromkeys([*_RULE.findall(refused[1]), *rules])), ""
     if not answer.good:
-        reason = str(answer.body.get("reason") or answer.status)
-        return f"server: {reason}: {_short(answer)}", ""
-    return ("warn" if ours else "allow"), ", ".join(dict.fromkeys(rules))
+        return f"server: {answer.body.get('reason') or answer.status}", "", _short(answer)
+    return ("warn" if ours else "allow"), ", ".join(dict.fromkeys(rules)), ""
 
 
 def _short(answer: Answer) -> str:
     causes = (answer.body.get("details") or {}).get("causes") or ()
-    if causes:
-        text = f"{causes[0].get('field', '')}: {causes[0].get('message', '')}"
-    else:
-        text = answer.message
+    text = f"{causes[0].get('field', '')}: {causes[0].get('message', '')}" if causes else answer.message
     line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:59]}…"
+    return line if len(line) <= 80 else f"{line[:79]}…"
 
 
 def as_expected(case: cases.Case, got: str, rules: str) -> bool:
@@ -471,16 +490,23 @@ def cause_of(case: cases.Case, result: test.Result, memory: test.Result) -> str:
     if result.got == _SETUP:
         return result.note
     if result.got.startswith("server"):
-        return "the API server refuses it by itself, nobody is asked"
+        return f"the API server refuses it by itself: {result.note}"
+    kinds = needed(RULES, ADAPTERS)
     everything = [one for one in case.context if case.request.old is None or not _same(one, case.request.old)]
     if case.request.old is not None:
         everything.append(case.request.old)
     seen = evaluate(case.request, MemoryView(everything, lambda _: True), DEFAULT, now=case.now)
-    if cases.outcome(seen) == result.got:
+    if cases.outcome(seen) != result.got:
+        kept = [trimmer(kind, kinds.get(kind, frozenset()))(one) for one in everything for kind in [kind_of_object(one)]]
+        trimmed = evaluate(case.request, MemoryView(kept, lambda _: True), DEFAULT, now=case.now)
+        if cases.outcome(trimmed) == result.got:
+            left = sorted({kind_of_object(one) for one in everything} - set(kinds))
+            return f"of kinds that no rule declares the door keeps metadata alone: {', '.join(left)}"
+    else:
         blind = evaluate(case.request, MemoryView(case.context), DEFAULT, now=case.now)
-        kinds = {kind for unseen in blind.unjudged.values() for kind in unseen}
-        kinds |= {kind for one in blind.judged for kind in one.unknown}
-        return f"not in the context, known to be empty in a cluster: {', '.join(sorted(kinds)) or 'other kinds'}"
+        unseen = {kind for kinds_of in blind.unjudged.values() for kind in kinds_of}
+        unseen |= {kind for one in blind.judged for kind in one.unknown}
+        return f"not in the context, known to be empty in a cluster: {', '.join(sorted(unseen)) or 'other kinds'}"
     return "NOT EXPLAINED"
 
 
@@ -496,7 +522,6 @@ class Door:
 
     def __init__(self, plane: ControlPlane, stack: contextlib.ExitStack) -> None:
         from stateward.kube.client import Cluster
-        from stateward.kube.declared import needed
         from stateward.kube.registration import configuration, register
         from stateward.kube.watcher import ClusterWatch
         from stateward.webhook import server
@@ -513,7 +538,7 @@ class Door:
         app = build(self.watch.view, DEFAULT, ages=self.watch.view.ages, clock=lambda: self.now)
         running = stack.enter_context(server.Server(app, listening, context=certificates.hot.context))
         if not self.watch.wait_synced(PATIENCE):
-            raise Broken(f"the door does not see the cluster: {'; '.join(self.watch.unknown().values())}")
+            raise BrokenError(f"the door does not see the cluster: {'; '.join(self.watch.unknown().values())}")
         wanted = configuration(
             RULES,
             ADAPTERS,
@@ -527,7 +552,7 @@ class Door:
     def await_asked(self, api: Api) -> None:
         """Waits until the API server asks: it learns of a registration by a watch of its own."""
         self.now = time.time()
-        cluster = {
+        claim = {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
             "metadata": {"name": "probe", "namespace": "default"},
@@ -538,9 +563,9 @@ class Door:
             },
         }
         path = "/api/v1/namespaces/default/persistentvolumeclaims"
-        made = api.call("POST", path, cluster, who=PAST_THE_DOOR)
+        made = api.call("POST", path, claim, who=PAST_THE_DOOR)
         if not made.good:
-            raise Broken(f"the probe cannot be created: {made.message}")
+            raise BrokenError(f"the probe cannot be created: {made.message}")
         probe = Who("probe", ("system:authenticated",))
         _until(
             lambda: verdict(api.call("DELETE", f"{path}/probe", who=probe, query={"dryRun": "All"}))[0] == "deny",
@@ -550,7 +575,7 @@ class Door:
 
 
 def put_through(found: list[cases.Case], say: Any = lambda _: None) -> Iterator[test.Result]:
-    """The result of each case at the door. Raises Missing and Broken."""
+    """The result of each case at the door. Raises MissingError and BrokenError."""
     scaled = {
         kind_of_object(item)
         for case in found
@@ -575,13 +600,16 @@ def put_through(found: list[cases.Case], say: Any = lambda _: None) -> Iterator[
         world = World(api, door.watch)
         world.served.read(world.get)
         try:
-            world.define(objects.open_crds(met, scaled, world.served))
+            world.define(case_objects.open_crds(met, scaled, world.served))
         except SetupError as error:
-            raise Broken(str(error)) from None
+            raise BrokenError(str(error)) from None
         door.await_asked(api)
         for case in found:
             door.now = case.now
-            yield _one(world, case)
+            try:
+                yield _one(world, case)
+            except SetupError as error:
+                raise BrokenError(f"{case.name}: cannot be cleared away: {error}") from None
 
 
 def _one(world: World, case: cases.Case) -> test.Result:
@@ -590,10 +618,13 @@ def _one(world: World, case: cases.Case) -> test.Result:
             world.set_up(case)
             world.caught_up()
             answer = world.ask(case)
-            got, rules = verdict(answer)
-            return test.Result(case, got, rules, as_expected(case, got, rules))
+            got, rules, said = verdict(answer)
+            return test.Result(case, got, rules, as_expected(case, got, rules), said)
         except SetupError as error:
             return test.Result(case, _SETUP, "", False, " ".join(str(error).split())[:120])
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # A case may hold anything; what cannot be made an object of it is said, and the others go on.
+            return test.Result(case, _SETUP, "", False, f"{type(error).__name__}: {error}"[:120])
     finally:
         world.clean()
 
@@ -617,8 +648,10 @@ def main(paths: tuple[str, ...], kinds: tuple[str, ...], verbose: bool) -> None:
             results.append(result)
             if sys.stderr.isatty():
                 click.echo(f"\r{len(results)} of {len(sent)}", err=True, nl=False)
-    except (Missing, Broken) as error:
+    except (MissingError, BrokenError) as error:
         inputs.stop(str(error))
+    except OSError as error:
+        inputs.stop(f"the API server does not answer: {error}")
     if sys.stderr.isatty():
         click.echo("\r" + " " * 20 + "\r", err=True, nl=False)
     test.show(results, verbose)

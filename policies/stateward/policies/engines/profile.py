@@ -119,6 +119,8 @@ class Profile:
     data: tuple[DataPath, ...] = ()
     cache_flags: tuple[tuple[str, str], ...] = ()
     """Flags that together say that nothing is meant to survive a restart."""
+    volatile: bool = False
+    """Whether it is often run, and rightly, with nothing that has to survive (caches, plain messaging)."""
     bootstrap: tuple[tuple[str, str, str], ...] = ()
     """(variable or flag, value, what it does): settings that found a new cluster."""
     modes: tuple[tuple[str, str, str], ...] = ()
@@ -197,7 +199,7 @@ def parse_profile(source: str, content: object) -> Profile:
         raise ValueError(f"{source}: a mapping is wanted")
     known = {
         "engine", "title", "images", "commands", "tag", "variants", "series", "releases", "upgrades", "downgrades",
-        "quorum", "data", "cache", "bootstrap", "modes", "identity", "flags", "backup", "sources",
+        "quorum", "data", "cache", "volatile", "bootstrap", "modes", "identity", "flags", "backup", "sources",
     }  # fmt: skip
     stray = sorted(set(content) - known)
     if stray:
@@ -231,6 +233,7 @@ def parse_profile(source: str, content: object) -> Profile:
             for row in content.get("data") or ()
         ),
         cache_flags=tuple((row["flag"], str(row["value"])) for row in content.get("cache") or ()),
+        volatile=bool(content.get("volatile")),
         bootstrap=tuple((row["name"], str(row["value"]), row["what"]) for row in content.get("bootstrap") or ()),
         modes=tuple((row["mode"], row["env"], str(row.get("value") or "")) for row in content.get("modes") or ()),
         identity=tuple(content.get("identity") or ()),

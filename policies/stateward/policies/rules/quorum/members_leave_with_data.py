@@ -82,7 +82,8 @@ def _native(old: Service, new: Service) -> Iterator[Finding]:
         return
     given = next((old.environment[name] for name in _FACTORS if name in old.environment), "")
     # Elasticsearch and OpenSearch keep one replica of each shard unless an index says otherwise.
-    copies = int(given) if given.isdigit() and given != "0" else 2 if profile.name in ("elasticsearch", "opensearch") else 1
+    told = int(given) if given.isdecimal() and len(given) < 10 else 0
+    copies = told or (2 if profile.name in ("elasticsearch", "opensearch") else 1)
     yield Finding(
         field=new.groups[0].members.path,
         text=f"{was} → {wanted} takes {going} member{'s' if going != 1 else ''} of {profile.title} away with what lies on "

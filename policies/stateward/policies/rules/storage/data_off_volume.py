@@ -64,6 +64,7 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
             ),
             remedy=f"add a volumeClaimTemplate and mount it at {where}",
             subject=data.what,
+            weak=profile.volatile,
         )
     if not known and not persistent:
         yield Finding(
@@ -72,6 +73,7 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
             why="everything that it stores is deleted with the pod",
             remedy="add a volumeClaimTemplate and mount it where the engine keeps its data",
             subject="any",
+            weak=profile.volatile,
         )
 
 

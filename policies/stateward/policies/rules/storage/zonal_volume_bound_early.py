@@ -74,4 +74,6 @@ def zonal_volume_bound_early(change: Change, see: Sight) -> Iterator[Finding]:
                 + ("; with several volumes a pod, in different zones" if len(volumes) > 1 else ""),
                 remedy="use a class with volumeBindingMode: WaitForFirstConsumer (a class cannot be edited: make another)",
                 subject=volume.name,
+                # One disk and no wish of its own: the pod follows its disk, wherever that is.
+                weak=len(group.volumes) < 2 and not new.placement.node_selector and not new.placement.node_affinity,
             )

@@ -55,5 +55,5 @@ def unreadable_version(change: Change, see: Sight) -> Iterator[Finding]:
         + f": no version of {title} can be read from it",
         why=f"it may be any version of {title}; an unplanned major upgrade or a downgrade would start without a word",
         remedy=f"name the version in the tag, for example {was}",
-        weak=not operator and after.state == "unset",
+        weak=not operator,  # an operator acts on the version that it reads; a plain set is told
     )

@@ -33,11 +33,11 @@ TOKEN = "admin-token"
 PROGRAMS = ("etcd", "kube-apiserver")
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """There is no API server to be had. The message says what is missing and how to have it."""
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """A program of the control plane did not come up."""
 
 
@@ -47,10 +47,10 @@ def may_use_shared() -> bool:
 
 
 def shared(*arguments: str) -> str:
-    """Runs `../shared/cluster/cluster`; its output. Raises Broken."""
+    """Runs `../shared/cluster/cluster`; its output. Raises BrokenError."""
     done = subprocess.run([sys.executable, str(SHARED), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Broken(f"{SHARED.name} {' '.join(arguments)}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise BrokenError(f"{SHARED.name} {' '.join(arguments)}: {(done.stderr or done.stdout).strip()[-2000:]}")
     return done.stdout
 
 
@@ -61,12 +61,12 @@ def shared_environment() -> dict[str, str]:
 
 
 def programs(say: Callable[[str], None]) -> Path:
-    """The folder with etcd and kube-apiserver. Raises Missing, with what to do."""
+    """The folder with etcd and kube-apiserver. Raises MissingError, with what to do."""
     named = os.environ.get("KUBEBUILDER_ASSETS")
     if named:
         if all((Path(named) / name).exists() for name in PROGRAMS):
             return Path(named)
-        raise Missing(f"KUBEBUILDER_ASSETS={named} does not hold {' and '.join(PROGRAMS)}")
+        raise MissingError(f"KUBEBUILDER_ASSETS={named} does not hold {' and '.join(PROGRAMS)}")
     if may_use_shared():
         found = Path(shared_environment()["KUBEBUILDER_ASSETS"])
         if not all((found / name).exists() for name in PROGRAMS):
@@ -76,7 +76,7 @@ def programs(say: Callable[[str], None]) -> Path:
     on_path = shutil.which("kube-apiserver")
     if on_path and shutil.which("etcd") and (Path(on_path).parent / "etcd").exists():
         return Path(on_path).parent
-    raise Missing(
+    raise MissingError(
         "no etcd and kube-apiserver; name their folder in KUBEBUILDER_ASSETS "
         "(setup-envtest use -p path prints one), or run as root where ../shared/cluster/cluster is"
     )
@@ -210,7 +210,7 @@ class ControlPlane:
         self._flags = tuple(flags)
 
     def start(self) -> ControlPlane:
-        """Returns when the API server is ready. Raises Broken."""
+        """Returns when the API server is ready. Raises BrokenError."""
         try:
             self._start()
         except BaseException:
@@ -346,14 +346,14 @@ class ControlPlane:
             while time.monotonic() < until:
                 for name, process in self._running:
                     if process.poll() is not None:
-                        raise Broken(f"{name} ended with {process.returncode}: {self._tail(name)}")
+                        raise BrokenError(f"{name} ended with {process.returncode}: {self._tail(name)}")
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     if api.call("GET", "/readyz").status == 200:
                         return
                 time.sleep(0.1)
         finally:
             api.close()
-        raise Broken(f"kube-apiserver was not ready within {seconds:.0f} s: {self._tail('kube-apiserver')}")
+        raise BrokenError(f"kube-apiserver was not ready within {seconds:.0f} s: {self._tail('kube-apiserver')}")
 
     def _tail(self, name: str) -> str:
         text = (self.folder / f"{name}.log").read_text(errors="replace")

@@ -57,6 +57,12 @@ class Resource:
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    @property
+    def everywhere(self) -> str:
+        """The path of the collection over all namespaces."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        return f"{root}/{self.plural}"
+
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
         """The path of an object, of its subresource, or (no name) of the collection."""
         steps = ["apis", self.group, self.version] if self.group else ["api", self.version]
