@@ -73,16 +73,10 @@ class Change:
         old, new = self.old, self.new
         if old is None or new is None or self.via not in ("", "scale"):
             return None
-        before, after = old.object, new.object
-        found: set[str] = set()
-        for path, sections in new.adapter.compared:
-            one, other = dig(before, path), dig(after, path)
-            if differs(one, other):
-                found.update(sections)
-                if "pod" in sections and type(one) is dict and type(other) is dict:
-                    found |= _touched_in_pod(one, other)
-                    found.add("template")
-        return frozenset(found)
+        try:
+            return frozenset(_touched(old, new))
+        except RecursionError:
+            return None  # deeper nested than Python compares: everything is judged
 
     @lazy
     def spec_changed(self) -> bool:
@@ -102,6 +96,19 @@ class Change:
     def before(self) -> Change:
         """The old object as if it were asked about by itself: what a state rule is asked second."""
         return Change(self.request, None, self.old, self.via, None, self.old_object if self.old is None else self.old.object)
+
+
+def _touched(old: Service, new: Service) -> set[str]:
+    before, after = old.object, new.object
+    found: set[str] = set()
+    for path, sections in new.adapter.compared:
+        one, other = dig(before, path), dig(after, path)
+        if one != other:
+            found.update(sections)
+            if "pod" in sections and type(one) is dict and type(other) is dict:
+                found |= _touched_in_pod(one, other)
+                found.add("template")
+    return found
 
 
 _PARTS_OF_POD: Final = {
@@ -126,17 +133,17 @@ def _touched_in_pod(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
     """The parts of two pods' specifications that differ, in any container: the engine's own is not known yet."""
     found: set[str] = set()
     for key, part in _PARTS_OF_POD.items():
-        if differs(old.get(key), new.get(key)):
+        if old.get(key) != new.get(key):
             found.add(part)
     before, after = items_of(old, "containers"), items_of(new, "containers")
     if len(before) != len(after):
         return found.union(_PARTS_OF_CONTAINER.values())
     for one, other in zip(before, after, strict=True):
-        if not differs(one, other):
+        if one == other:
             continue
         if one.get("name") != other.get("name"):
             return found.union(_PARTS_OF_CONTAINER.values())
         for key, part in _PARTS_OF_CONTAINER.items():
-            if differs(one.get(key), other.get(key)):
+            if one.get(key) != other.get(key):
                 found.add(part)
     return found
