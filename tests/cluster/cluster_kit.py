@@ -251,6 +251,7 @@ class Door:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=control.ends_with_us(signal.SIGTERM),
             )
         eventually(self._registered, "the door registers", 60)
         eventually(self._asked, "a probe is refused: the API server asks the door", 30)

@@ -41,6 +41,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skipped from here, so that all of them are one line in the summary."""
+    if "cluster" in getattr(item, "fixturenames", ()) and not _sources():
+        pytest.skip(
+            "no API server: run as root where ../shared/cluster/cluster is, or name a cluster in "
+            "STATEWARD_TEST_KUBECONFIG, or the folder of etcd and kube-apiserver in KUBEBUILDER_ASSETS"
+        )
+
+
+def _sources() -> bool:
+    named = os.environ.get("STATEWARD_TEST_KUBECONFIG") or os.environ.get("KUBEBUILDER_ASSETS")
+    return bool(named) or control.may_use_shared()
+
+
 # --- the cluster ---------------------------------------------------------------------------------------------------
 
 
@@ -72,7 +86,7 @@ def _cluster(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], Non
     elif control.may_use_shared():
         kubeconfig, assets = _shared(stack, say)
         can_import = True
-    elif os.environ.get("KUBEBUILDER_ASSETS"):
+    else:
         try:
             assets = control.programs(say)
         except control.MissingError as error:
@@ -80,15 +94,10 @@ def _cluster(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], Non
         plane = control.ControlPlane(assets, folder, controllers=True)
         stack.enter_context(plane)
         kubeconfig = plane.kubeconfig
-    else:
-        pytest.skip(
-            "no API server: everything in tests/cluster was left out; run as root where ../shared/cluster/cluster is, "
-            "or name a cluster in STATEWARD_TEST_KUBECONFIG, or etcd and kube-apiserver in KUBEBUILDER_ASSETS"
-        )
     beside = assets / "kubectl" if assets is not None else None
     program = str(beside) if beside is not None and beside.exists() else shutil.which("kubectl")
     if program is None:
-        pytest.skip("no kubectl: everything in tests/cluster was left out; put kubectl on PATH")
+        pytest.skip("no kubectl; put it on PATH")
     found = Cluster(kubeconfig, program, folder, False, [], can_import)
     kubectl = found.kubectl
     found.nodes = [

@@ -6,6 +6,7 @@ No root, no node, no network: whoever has the programs can have one. The tests a
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -31,6 +32,7 @@ BREAK_GLASS = "stateward:break-glass"
 ADMIN = "admin"
 TOKEN = "admin-token"
 PROGRAMS = ("etcd", "kube-apiserver")
+_PR_SET_PDEATHSIG = 1
 
 
 class MissingError(Exception):
@@ -336,6 +338,7 @@ class ControlPlane:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl+C is for us; they end when we have cleaned up
+                preexec_fn=ends_with_us(signal.SIGKILL),
             )
         self._running.append((name, process))
 
@@ -358,6 +361,14 @@ class ControlPlane:
     def _tail(self, name: str) -> str:
         text = (self.folder / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.strip().splitlines()[-5:])
+
+
+def ends_with_us(number: signal.Signals) -> Callable[[], None] | None:
+    """For a process that we start: the kernel sends it this signal when we are gone, however we went. Linux alone."""
+    if sys.platform != "linux":
+        return None
+    set_option = ctypes.CDLL(None).prctl
+    return lambda: set_option(_PR_SET_PDEATHSIG, int(number))
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Every way in which kubectl changes an object: the edit that hurts is refused, its neighbour passes, dry-run says the same."""
+"""Every way in which kubectl changes an object: what hurts is refused, its neighbour passes, dry-run says the same."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ MEMBERS = ("members-0", "members-1", "members-2")
 def members(kubectl: Kubectl, cluster: Cluster) -> Iterator[Kubectl]:
     """Three members of an etcd, all ready."""
     cluster.needs_pods()
-    kubectl.must("apply", "-f", "-", stdin=stateful_set("members", cluster.image("etcd:3.5.17"), replicas=3, runs=True))
+    item = stateful_set("members", cluster.image("etcd:3.5.17"), replicas=3, runs=True)
+    item["spec"]["template"]["metadata"]["labels"]["test"] = kubectl.namespace
+    kubectl.must("apply", "-f", "-", stdin=item)
     all_ready(kubectl)
     yield kubectl
     for node in cluster.nodes:
@@ -85,17 +87,15 @@ def test_the_member_that_is_down_may_be_evicted(members: Kubectl) -> None:
 def test_a_drain_waits_for_the_member_that_is_down(members: Kubectl, cluster: Cluster) -> None:
     kubectl = members
     node = cluster.nodes[0]
-    selected = ("--pod-selector=app=members", "--ignore-daemonsets", "--delete-emptydir-data", "--force")
+    selected = (f"--pod-selector=test={kubectl.namespace}", "--timeout=2s")
     break_member(kubectl, "members-2")
     eventually(lambda: evict(kubectl, "members-1", dry=True).refused, "the door has seen it")
     uids = {name: kubectl.get("pod", name)["metadata"]["uid"] for name in MEMBERS[:2]}
 
-    tried = kubectl("drain", node, "--dry-run=server", "--timeout=3s", *selected)
-    done = kubectl("drain", node, "--timeout=3s", *selected)
-
-    assert not tried.passed or "evict" in tried.out, str(tried)
-    assert not done.passed
-    assert "SW206" in done.err, str(done)
+    for dry in (("--dry-run=server",), ()):
+        done = kubectl("drain", node, *dry, *selected)
+        assert not done.passed, str(done)
+        assert "SW206" in done.err, str(done)
     for name, uid in uids.items():
         assert kubectl.get("pod", name)["metadata"]["uid"] == uid
 
@@ -111,16 +111,32 @@ def test_members_that_are_all_ready_leave_one_by_one(members: Kubectl) -> None:
     eventually(lambda: evict(kubectl, "members-1", dry=True).passed, "the next may go when the first is back")
 
 
-def test_a_set_that_can_lose_no_member_is_refused_for_good(kubectl: Kubectl, cluster: Cluster) -> None:
+def test_a_set_that_can_lose_no_member_can_still_be_drained_and_its_owner_is_told(
+    kubectl: Kubectl, cluster: Cluster
+) -> None:
     cluster.needs_pods()
     kubectl.must("apply", "-f", "-", stdin=stateful_set("members", cluster.image("etcd:3.5.17"), replicas=2, runs=True))
     all_ready(kubectl, 2)
 
-    done = eventually(lambda: (found := evict(kubectl, "members-0", dry=True)).refused and found, "an eviction is refused")
+    done = eventually(lambda: (found := evict(kubectl, "members-0", dry=True)).warnings and found, "a warning comes")
 
-    # 403: to wait would not help.
-    assert done.err.startswith("Error from server (Forbidden)"), str(done)
-    assert "add a member first" in done.err
+    assert done.passed, str(done)
+    assert done.warnings[0].startswith("SW206 eviction-breaks-quorum: ")
+
+
+@pytest.mark.xfail(
+    strict=False, reason="evictions that come at once are each judged by the pods as they were before the first"
+)
+def test_a_drain_of_healthy_members_takes_no_more_than_the_quorum_can_lose(members: Kubectl, cluster: Cluster) -> None:
+    kubectl = members
+    eventually(lambda: evict(kubectl, "members-0", dry=True).passed, "the door has seen that all are ready")
+    uids = {name: kubectl.get("pod", name)["metadata"]["uid"] for name in MEMBERS}
+
+    done = kubectl("drain", cluster.nodes[0], f"--pod-selector=test={kubectl.namespace}", "--timeout=2s")
+
+    left = [name for name, uid in uids.items() if kubectl.get("pod", name).get("metadata", {}).get("uid") == uid]
+    assert len(left) == 2, str(done)
+    assert "SW206" in done.err, str(done)
 
 
 def test_a_pod_of_nobody_is_evicted(kubectl: Kubectl, cluster: Cluster) -> None:

@@ -112,7 +112,10 @@ def test_an_autoscaler_that_grows_a_set_is_let_through(kubectl: Kubectl, cluster
             "minReplicas": 3,
             "maxReplicas": 4,
             "metrics": [
-                {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+                {
+                    "type": "Resource",
+                    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}},
+                }
             ],
         },
     }

@@ -54,7 +54,7 @@ SET: Object = {
                         "image": "postgres:16.9",
                         "args": ["-c", "wal_level=logical"],
                         "env": [{"name": "PGDATA", "value": "/data/pg"}, {"name": "SECRET", "valueFrom": {}}],
-                        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}],
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/scratch"}],
                     },
                 ],
                 "volumes": [{"name": "tmp", "emptyDir": {}}],
@@ -100,7 +100,11 @@ RABBIT: Object = {
     "apiVersion": "rabbitmq.com/v1beta1",
     "kind": "RabbitmqCluster",
     "metadata": {"name": "mail", "namespace": "shop"},
-    "spec": {"image": "rabbitmq:4.1.2-management", "replicas": 3, "persistence": {"storageClassName": "fast", "storage": "20Gi"}},
+    "spec": {
+        "image": "rabbitmq:4.1.2-management",
+        "replicas": 3,
+        "persistence": {"storageClassName": "fast", "storage": "20Gi"},
+    },
 }
 
 ZOOKEEPER: Object = {
@@ -111,7 +115,11 @@ ZOOKEEPER: Object = {
         "kafka": {
             "version": "3.7.0",
             "replicas": 4,
-            "config": {"default.replication.factor": 3, "min.insync.replicas": 2, "inter.broker.protocol.version": "3.6-IV2"},
+            "config": {
+                "default.replication.factor": 3,
+                "min.insync.replicas": 2,
+                "inter.broker.protocol.version": "3.6-IV2",
+            },
             "storage": {
                 "type": "jbod",
                 "volumes": [
@@ -265,7 +273,7 @@ def test_the_mode_of_a_statefulset_shows_in_its_container(container: dict[str, A
     assert service(item).mode == mode
 
 
-# --- CloudNativePG -----------------------------------------------------------------------------------------------------
+# --- CloudNativePG ---------------------------------------------------------------------------------------------------
 
 
 def test_a_cluster_has_a_volume_for_data_wal_and_each_tablespace() -> None:
@@ -379,23 +387,25 @@ def test_a_catalogue_names_the_image_of_a_major(
     assert (version.version.parts if version.version else None) == parts
 
 
-# --- RabbitMQ ------------------------------------------------------------------------------------------------------------
+# --- RabbitMQ --------------------------------------------------------------------------------------------------------
 
 
 def test_a_rabbitmq_cluster_is_a_group_of_voters() -> None:
     found = service(RABBIT)
     (group,) = found.groups
     assert (group.name, found.members, group.voters) == ("server", 3, True)
-    assert (group.volumes[0].name, group.volumes[0].bytes, group.volumes[0].ephemeral.value) == ("persistence", 20 * GI, False)
+    assert (group.volumes[0].name, group.volumes[0].bytes, group.volumes[0].ephemeral.value) == (
+        "persistence",
+        20 * GI,
+        False,
+    )
     assert found.adapter.owns_claim(found, claim("persistence-mail-server-0"))
     assert not found.adapter.owns_claim(found, claim("persistence-news-server-0"))
     assert (found.version.text, found.deletes_claims) == ("4.1.2-management", True)
 
 
 def test_the_overrides_of_a_rabbitmq_cluster_win() -> None:
-    override = {
-        "statefulSet": {"spec": {"replicas": 5, "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}}
-    }
+    override = {"statefulSet": {"spec": {"replicas": 5, "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}}}
     found = service(merged(RABBIT, {"spec": {"override": override, "persistence": {"storage": "0"}}}))
     assert found.members == 5
     assert found.groups[0].members.path == ("spec", "override", "statefulSet", "spec", "replicas")
@@ -407,7 +417,7 @@ def test_a_rabbitmq_cluster_of_few_words_has_the_operators_defaults() -> None:
     assert (found.members, found.groups[0].volumes[0].size.value, found.version.state) == (1, "10Gi", "unset")
 
 
-# --- Strimzi ---------------------------------------------------------------------------------------------------------------
+# --- Strimzi ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_kafka_with_zookeeper_has_two_groups() -> None:
@@ -515,7 +525,7 @@ def test_a_claim_of_a_kafka_is_known_by_its_name(name: str, group: str, volume: 
     assert (found.adapter.ordinal(found, group, volume, claim(name)) is not None) is owned
 
 
-# --- wrong types -----------------------------------------------------------------------------------------------------------
+# --- wrong types -----------------------------------------------------------------------------------------------------
 
 WRONG: tuple[Any, ...] = (None, True, 5, -1, 2.5, "text", [], ["x"], [5], {}, {"a": 1}, [{}], [None])
 
@@ -565,7 +575,9 @@ def replaced(item: Any, path: tuple[Any, ...], value: Any) -> Any:
     return copy
 
 
-@pytest.mark.parametrize("item", [SET, CLUSTER, RABBIT, ZOOKEEPER, HUB, pool("brokers", 3, "broker")], ids=lambda one: one["kind"])
+@pytest.mark.parametrize(
+    "item", [SET, CLUSTER, RABBIT, ZOOKEEPER, HUB, pool("brokers", 3, "broker")], ids=lambda one: one["kind"]
+)
 def test_no_value_of_another_type_anywhere_makes_an_adapter_stumble(item: Object) -> None:
     for path in paths_in(item):
         if path[0] in ("kind", "apiVersion"):
@@ -595,7 +607,7 @@ def test_one_group_of_unknown_size_makes_the_number_of_members_unknown() -> None
     assert service(merged(ZOOKEEPER, {"spec": {"zookeeper": {"replicas": "three"}}})).members is None
 
 
-# --- the catalogue ---------------------------------------------------------------------------------------------------------
+# --- the catalogue ---------------------------------------------------------------------------------------------------
 
 
 def test_the_catalogue_has_one_adapter_for_each_file() -> None:

@@ -99,7 +99,7 @@ def says(text: str, **further: Any) -> Check:
     return check
 
 
-# --- the ratchet -------------------------------------------------------------------------------------------------------
+# --- the ratchet -----------------------------------------------------------------------------------------------------
 
 TRACKED = [
     {"metadata": {"name": "data", "labels": {"argocd.argoproj.io/instance": "shop"}}, "spec": {"storageClassName": "fast"}}
@@ -130,9 +130,7 @@ def labelled(change: Change, see: Sight) -> Iterator[Finding]:
     ("nature", "operation", "subjects"),
     [("state", "UPDATE", ["b"]), ("transition", "UPDATE", ["a", "b"]), ("state", "CREATE", ["a", "b"])],
 )
-def test_of_a_state_rule_only_what_is_about_another_subject_counts(
-    nature: str, operation: str, subjects: list[str]
-) -> None:
+def test_of_a_state_rule_only_what_is_about_another_subject_counts(nature: str, operation: str, subjects: list[str]) -> None:
     old = queue(1, metadata={"labels": {"a": "1"}}) if operation == "UPDATE" else None
     new = queue(2, metadata={"labels": {"a": "2", "b": "1"}})
     verdict = judge(operation, old, new, asked=dispatch([made(labelled, nature=nature)]))
@@ -144,7 +142,7 @@ def test_going_from_bad_to_worse_in_the_same_place_is_no_new_sin() -> None:
     assert found(judge("UPDATE", queue(1), queue(2), asked=dispatch([check]))) == {}
 
 
-# --- which rules are asked ---------------------------------------------------------------------------------------------
+# --- which rules are asked -------------------------------------------------------------------------------------------
 
 
 def test_rules_are_asked_in_the_order_of_their_ids() -> None:
@@ -192,7 +190,7 @@ def test_what_no_rule_is_asked_about_passes(kind: str, operation: str, subresour
     assert (verdict.allowed, verdict.judged, verdict.unjudged) == (True, [], {})
 
 
-# --- metadata ----------------------------------------------------------------------------------------------------------
+# --- metadata --------------------------------------------------------------------------------------------------------
 
 BROKEN: list[Object] = [
     queue(3, spec={"volumeClaimTemplates": TRACKED, "template": {"spec": {"containers": [{"image": "rabbitmq"}]}}}),
@@ -244,7 +242,7 @@ def test_another_version_of_the_api_is_no_edit() -> None:
     assert found(judge("UPDATE", kafka, {**kafka, "apiVersion": "kafka.strimzi.io/v1beta1"})) == {}
 
 
-# --- consequences ------------------------------------------------------------------------------------------------------
+# --- consequences ----------------------------------------------------------------------------------------------------
 
 COLLECTOR = User("system:serviceaccount:kube-system:generic-garbage-collector")
 NAMESPACES = User("system:serviceaccount:kube-system:namespace-controller")
@@ -348,7 +346,7 @@ def test_an_orphaning_deletion_deletes_no_data(options: dict[str, Any], passes: 
     assert judge("DELETE", queue(3), None, options=options).allowed is passes
 
 
-# --- unknowns ----------------------------------------------------------------------------------------------------------
+# --- unknowns --------------------------------------------------------------------------------------------------------
 
 SELECTED = queue(1, spec={"template": {"spec": {"nodeSelector": {"disk": "ssd"}}}})
 SHRINKS = (
@@ -397,9 +395,7 @@ def test_what_is_known_is_not_named() -> None:
         ("deny", "silent", False),
     ],
 )
-def test_the_policy_says_what_an_unknown_does_and_without_it_the_caller(
-    policy: Any, caller: Any, allowed: bool
-) -> None:
+def test_the_policy_says_what_an_unknown_does_and_without_it_the_caller(policy: Any, caller: Any, allowed: bool) -> None:
     verdict = judge("UPDATE", queue(1), SELECTED, policy=Policy(unknown=policy), unknown=caller)
     assert verdict.allowed is allowed
     assert verdict.unjudged == {"SW208": ("Node",)}
@@ -479,7 +475,7 @@ def test_a_node_pool_whose_kafka_is_unknown_is_told_as_not_judged() -> None:
     assert verdict.judged or verdict.unjudged
 
 
-# --- faults ------------------------------------------------------------------------------------------------------------
+# --- faults ----------------------------------------------------------------------------------------------------------
 
 
 def crashes(change: Change, see: Sight) -> Iterator[Finding]:
@@ -527,7 +523,7 @@ def test_an_object_nested_deeper_than_python_compares_is_judged_all_the_same() -
     assert not verdict.faults
 
 
-# --- actions -----------------------------------------------------------------------------------------------------------
+# --- actions ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -564,7 +560,7 @@ def test_a_rule_gets_the_parameters_of_the_policy() -> None:
     assert verdict.judged[0].finding.text == f"5 at {NOW}"
 
 
-# --- who and where -----------------------------------------------------------------------------------------------------
+# --- who and where ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -615,11 +611,13 @@ def test_a_namespace_is_disposable_only_if_it_was_so_before_it_is_deleted() -> N
 
 
 def test_a_disposable_namespace_leaves_nothing_unjudged() -> None:
-    verdict = judge("UPDATE", queue(3), cases.merge(SELECTED, {"spec": {"replicas": 0}}), MemoryView([namespace(**DISPOSABLE)]))
+    verdict = judge(
+        "UPDATE", queue(3), cases.merge(SELECTED, {"spec": {"replicas": 0}}), MemoryView([namespace(**DISPOSABLE)])
+    )
     assert (found(verdict), verdict.unjudged) == ({"SW201": "audit"}, {})
 
 
-# --- declarations ------------------------------------------------------------------------------------------------------
+# --- declarations ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

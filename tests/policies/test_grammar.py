@@ -150,7 +150,7 @@ def test_a_compiled_path_digs_and_says_its_keys() -> None:
     assert dig({"spec": {"config": [1]}}) is None
 
 
-# --- lists ---------------------------------------------------------------------------------------------------------
+# --- lists -----------------------------------------------------------------------------------------------------------
 
 
 def test_each_goes_over_the_mappings_of_a_list_with_their_places() -> None:

@@ -24,7 +24,7 @@ def does(found: Policy, rule: Rule, namespace: str = "shop", item: Object = ITEM
     return found.action(rule, namespace, item)
 
 
-# --- good without any --------------------------------------------------------------------------------------------------
+# --- good without any ------------------------------------------------------------------------------------------------
 
 
 def test_without_a_policy_rules_do_what_they_declare() -> None:
@@ -37,7 +37,7 @@ def test_an_empty_policy_is_the_default() -> None:
     assert policy(rules=None, exempt=None, unknown=None) == DEFAULT
 
 
-# --- profiles ----------------------------------------------------------------------------------------------------------
+# --- profiles --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text", ["baseline", "baseline@1", "production", "production@1", "strict", "strict@1"])
@@ -61,7 +61,7 @@ def test_what_is_written_for_a_rule_wins_over_the_profile() -> None:
     assert does(policy(profile="baseline", rules={"SW302": "deny"}), HOP) == "deny"
 
 
-# --- actions -----------------------------------------------------------------------------------------------------------
+# --- actions ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", ["deny", "warn", "audit", "off"])
@@ -84,7 +84,7 @@ def test_what_is_not_written_stays() -> None:
     assert does(found, SHRINK, "dev") == "deny"
 
 
-# --- parameters --------------------------------------------------------------------------------------------------------
+# --- parameters ------------------------------------------------------------------------------------------------------
 
 BACKUP = BY_ID["SW303"]
 
@@ -107,7 +107,7 @@ def test_parameters_may_differ_by_namespace() -> None:
     assert found.params(BACKUP, "shop", ITEM) == {"backupMaxAgeHours": 48}
 
 
-# --- what it holds for -------------------------------------------------------------------------------------------------
+# --- what it holds for -----------------------------------------------------------------------------------------------
 
 MATCHES: list[tuple[dict[str, Any], str, dict[str, str], bool]] = [
     ({}, "shop", {}, True),
@@ -138,7 +138,11 @@ def test_a_match_names_namespaces_and_labels(
 
 
 def test_what_matches_something_goes_before_what_holds_everywhere() -> None:
-    rows = ["warn", {"action": "off", "match": {"namespaces": ["dev-*"]}}, {"action": "audit", "match": {"labels": {"a": "b"}}}]
+    rows = [
+        "warn",
+        {"action": "off", "match": {"namespaces": ["dev-*"]}},
+        {"action": "audit", "match": {"labels": {"a": "b"}}},
+    ]
     found = policy(rules={"SW302": rows})
     assert does(found, HOP, "dev-1") == "off"
     assert does(found, HOP, "shop", {"metadata": {"labels": {"a": "b"}}}) == "audit"
@@ -155,7 +159,7 @@ def test_accounts_and_what_an_unknown_does_are_read() -> None:
     assert (found.unknown, found.exempt_users, found.exempt_groups) == ("deny", ("ci",), ("admins",))
 
 
-# --- mistakes ----------------------------------------------------------------------------------------------------------
+# --- mistakes --------------------------------------------------------------------------------------------------------
 
 
 def whole(**further: Any) -> dict[str, Any]:

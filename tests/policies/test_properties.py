@@ -36,11 +36,11 @@ def some(count: int) -> settings:
     )
 
 
-# --- any JSON ----------------------------------------------------------------------------------------------------------
+# --- any JSON --------------------------------------------------------------------------------------------------------
 
 TEXTS = [
     "", "0", "1", "-1", "²", "٣", "9" * 5000, "1e999", "10Gi", "1.5e3", "latest", "main", "17.5", "postgres:16.9",
-    "rabbitmq:4.1.2", "x@sha256:0", ":::", "a.b/c", "..", "{0...3}", "true", "Delete", "Retain", "Immediate", "ReadWriteOnce",
+    "rabbitmq:4.1.2", "x@sha256:0", ":::", "a.b/c", "..", "{0...3}", "true", "Delete", "Retain", "Immediate",
     "kubernetes.io/hostname", "2026-11-21T11:00:00Z", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00",
     "SW201 until=9999-12-31T23:59:59Z reason=x", "SW201", ";", "%s{}%d", "é\n\x00\x1b", "data-wiki-0", "x" * 300,
 ]  # fmt: skip
@@ -82,7 +82,9 @@ views = st.builds(
     st.lists(st.builds(of_kind, st.sampled_from(LOOKED_AT), objects), max_size=4),
     st.sampled_from([None, nothing_complete, lambda kind: True]),
 )
-users = st.builds(User, st.sampled_from(["", "alice", "system:kube-controller-manager"]), st.just(("system:serviceaccounts",)))
+users = st.builds(
+    User, st.sampled_from(["", "alice", "system:kube-controller-manager"]), st.just(("system:serviceaccounts",))
+)
 policies = st.sampled_from([DEFAULT, Policy(profile="baseline"), Policy(profile="strict", unknown="deny")])
 
 
@@ -118,7 +120,7 @@ def test_what_stays_as_it_is_passes(key: tuple[str, str, str], item: Object, vie
     assert (verdict.allowed, verdict.judged, verdict.faults) == (True, [], {})
 
 
-# --- examples with a piece replaced --------------------------------------------------------------------------------------
+# --- examples with a piece replaced ----------------------------------------------------------------------------------
 
 
 def all_examples() -> list[cases.Case]:
@@ -284,7 +286,7 @@ def test_unknown_fields_on_both_sides_change_no_verdict(pair: tuple[Request, tup
     assert said(after) == said(before)
 
 
-# --- reviews -------------------------------------------------------------------------------------------------------------
+# --- reviews ---------------------------------------------------------------------------------------------------------
 
 
 def wire(asked: Request) -> dict[str, Any]:
@@ -324,9 +326,8 @@ def test_a_review_is_answered_or_is_told_what_is_wrong_with_it(pair: tuple[Objec
     body, context = pair
     try:
         answer = review(orjson.dumps(body), MemoryView(context), now=NOW)
-    except BadReview as error:
-        assert str(error).strip()
-        return
+    except BadReview:
+        return  # what it says is test_review's matter
     assert answer.verdict.faults == {}
     response = orjson.loads(answer.body)["response"]
     assert response["uid"] == body["request"]["uid"]

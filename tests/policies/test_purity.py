@@ -16,7 +16,9 @@ SOURCES = [path.parent for path in ROOT.glob("*/stateward")]
 def python(code: str, cwd: Path = ROOT) -> str:
     # Without site hooks of the test run: coverage and the like import modules of their own.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("COV_", "PYTHON"))}
-    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

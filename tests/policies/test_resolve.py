@@ -68,7 +68,7 @@ def asked(operation: str, old: Object | None, new: Object | None, subresource: s
     )
 
 
-# --- objects themselves ---------------------------------------------------------------------------------------------------
+# --- objects themselves ----------------------------------------------------------------------------------------------
 
 
 def test_an_object_with_an_adapter_is_its_own_service() -> None:
@@ -98,7 +98,7 @@ def test_another_subresource_is_no_service() -> None:
     assert (change.service, change.via) == (None, "status")
 
 
-# --- scale ----------------------------------------------------------------------------------------------------------------
+# --- scale -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("parent", [SET, CLUSTER], ids=lambda one: one["kind"])
@@ -155,7 +155,7 @@ def test_a_parent_of_another_shape_still_gets_the_number(spec: Any) -> None:
     assert change.new.members == 1
 
 
-# --- pools ----------------------------------------------------------------------------------------------------------------
+# --- pools -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_pool_is_its_kafka_with_this_pool_replaced() -> None:
@@ -215,7 +215,7 @@ def test_where_other_pools_are_unknown_only_this_one_is_compared() -> None:
     assert (change.old.members, change.new.members) == (3, 5)
 
 
-# --- evictions --------------------------------------------------------------------------------------------------------------
+# --- evictions -------------------------------------------------------------------------------------------------------
 
 EVICTION: Object = {
     "apiVersion": "policy/v1",
@@ -253,7 +253,7 @@ def test_an_eviction_of_an_unknown_pod_is_no_service() -> None:
     assert (change.service, change.new_object) == (None, EVICTION)
 
 
-# --- changes ----------------------------------------------------------------------------------------------------------------
+# --- changes ---------------------------------------------------------------------------------------------------------
 
 
 def touched(old: Object, patch: Mapping[str, Any]) -> frozenset[str] | None:
@@ -321,7 +321,7 @@ def test_the_change_before_asks_about_the_old_object_alone() -> None:
     assert before.new_object is SET
 
 
-# --- views ------------------------------------------------------------------------------------------------------------------
+# --- views -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_view_in_memory_knows_a_kind_in_full_once_it_has_one_object_of_it() -> None:

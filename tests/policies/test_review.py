@@ -66,7 +66,7 @@ def answer(view: View = EMPTY_VIEW, policy: Policy | None = None, **request: Any
     return response
 
 
-# --- out, to the byte --------------------------------------------------------------------------------------------------
+# --- out, to the byte ------------------------------------------------------------------------------------------------
 
 SUBJECT: Object = {
     "apiVersion": "apps/v1",
@@ -82,7 +82,11 @@ def verdict(*judged: Judged, operation: str = "UPDATE", **further: Any) -> Verdi
 
 def judged(action: Action = "deny", rule: str = "SW102", **further: Any) -> Judged:
     finding = Finding(
-        ("spec", "config", "a.b", 0), 'is "1" and not “2”', "it hurts\nand hurts", "do not", waits=further.pop("waits", False)
+        ("spec", "config", "a.b", 0),
+        'is "1" and not “2”',
+        "it hurts\nand hurts",
+        "do not",
+        waits=further.pop("waits", False),
     )
     return Judged(rule, "volume-shrink", action, finding, **further)
 
@@ -94,14 +98,14 @@ def test_an_allowed_request_is_two_fields() -> None:
 DENIED = (
     '{"uid":"7f0b2891-916f-4ed6-b7cd-27bff1815a8c","allowed":false,"status":{"code":403,"reason":"Forbidden","message":'
     '"Stateward refuses this UPDATE of StatefulSet shop/db:\\n\\n'
-    'SW102 volume-shrink\\n'
+    "SW102 volume-shrink\\n"
     '  spec.config.\\"a.b\\"[0]: is \\"1\\" and not “2”\\n'
-    '  why  it hurts\\n'
-    '       and hurts\\n'
-    '  note Node, Pod could not be seen; nothing there could excuse it\\n'
-    '  do   do not\\n'
+    "  why  it hurts\\n"
+    "       and hurts\\n"
+    "  note Node, Pod could not be seen; nothing there could excuse it\\n"
+    "  do   do not\\n"
     "  or   kubectl annotate -n shop statefulset/db stateward.dev/waive='SW102 until=2026-11-21T13:00:00Z "
-    "reason=\\\"…\\\"'   (waives this rule here, for an hour)\\n"
+    'reason=\\"…\\"\'   (waives this rule here, for an hour)\\n'
     'note: a note","details":{"causes":[{"reason":"SW102 volume-shrink","field":"spec.config.\\"a.b\\"[0]",'
     '"message":"spec.config.\\"a.b\\"[0]: is \\"1\\" and not “2”"}]}},"warnings":["a note"],'
     '"auditAnnotations":{"findings":"SW102 deny"}}}'
@@ -173,7 +177,9 @@ def test_a_client_may_try_again_only_where_every_reason_passes_by_itself(waits: 
 
 
 def test_a_refusal_names_all_causes_in_one_message() -> None:
-    status = orjson.loads(encode(verdict(judged(), judged(rule="SW103"), judged("warn", "SW104")), NOW))["response"]["status"]
+    status = orjson.loads(encode(verdict(judged(), judged(rule="SW103"), judged("warn", "SW104")), NOW))["response"][
+        "status"
+    ]
     assert [cause["reason"] for cause in status["details"]["causes"]] == ["SW102 volume-shrink", "SW103 volume-shrink"]
     assert status["message"].count("\n  do   do not") == 2
     assert "SW104" not in status["message"]
@@ -190,7 +196,7 @@ def test_a_real_refusal_to_the_byte() -> None:
         '  do   keep \\"OrderedReady\\"; to change it: recreate the set around its pods: kubectl delete -n platform '
         "statefulset/locks --cascade=orphan, then apply the new manifest\\n"
         "  or   kubectl annotate -n platform statefulset/locks stateward.dev/waive='SW103 until=2026-11-21T13:00:00Z "
-        "reason=\\\"…\\\"'   (waives this rule here, for an hour)\","
+        'reason=\\"…\\"\'   (waives this rule here, for an hour)",'
         '"details":{"causes":[{"reason":"SW103 claim-template-change","field":"spec.podManagementPolicy","message":'
         '"spec.podManagementPolicy: \\"Parallel\\" cannot replace \\"OrderedReady\\": a StatefulSet never changes it"}]}},'
         '"auditAnnotations":{"findings":"SW103 deny"}}}'
@@ -212,7 +218,7 @@ def test_the_uid_is_repeated(uid: str) -> None:
     assert answer(uid=uid)["uid"] == uid
 
 
-# --- in ----------------------------------------------------------------------------------------------------------------
+# --- in --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_request_is_read() -> None:
@@ -323,7 +329,7 @@ def test_unknown_fields_change_nothing() -> None:
     assert review(orjson.dumps(more), EMPTY_VIEW, now=NOW).body == review(orjson.dumps(plain), EMPTY_VIEW, now=NOW).body
 
 
-# --- what cannot be judged ---------------------------------------------------------------------------------------------
+# --- what cannot be judged -------------------------------------------------------------------------------------------
 
 SEND = "send admission.k8s.io/v1, AdmissionReview (admissionReviewVersions: [v1])"
 
@@ -353,7 +359,7 @@ BAD: list[tuple[str, Any, str, str]] = [
         f'apiVersion, kind: "admission.k8s.io/v1", "ConversionReview" cannot be judged; {SEND}',
         UID,
     ),
-    ("a kind of another type", {**asks(), "kind": 5}, f'apiVersion, kind: "admission.k8s.io/v1", "5" cannot be', UID),
+    ("a kind of another type", {**asks(), "kind": 5}, 'apiVersion, kind: "admission.k8s.io/v1", "5" cannot be', UID),
     (
         "no request",
         {**asks(), "request": None},
@@ -424,7 +430,7 @@ def test_a_connection_is_let_through() -> None:
     assert answer(operation="CONNECT", object={"kind": "PodExecOptions"}, oldObject=None) == {"uid": UID, "allowed": True}
 
 
-# --- evictions ---------------------------------------------------------------------------------------------------------
+# --- evictions -------------------------------------------------------------------------------------------------------
 
 
 def member(name: str, ready: bool) -> Object:
@@ -465,7 +471,7 @@ def test_an_eviction_that_is_refused_for_another_reason_is_answered_with_403() -
     assert (response["status"]["code"], response["status"]["reason"]) == (403, "Forbidden")
 
 
-# --- what a client and an API server can bear -------------------------------------------------------------------------
+# --- what a client and an API server can bear ------------------------------------------------------------------------
 
 
 def findings(*texts: str) -> Verdict:

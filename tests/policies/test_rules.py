@@ -54,7 +54,7 @@ def each(pairs: list[tuple[Rule, cases.Case]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("rule", "case"), pairs, ids=[f"{rule.id} {case.name}" for rule, case in pairs])
 
 
-# --- the register ------------------------------------------------------------------------------------------------------
+# --- the register ----------------------------------------------------------------------------------------------------
 
 
 def test_every_module_in_a_folder_of_rules_is_registered_once_and_nothing_else_is() -> None:
@@ -93,7 +93,7 @@ def test_what_is_no_rule_is_not_found() -> None:
     assert find("SW999") is find("nonsense") is find("") is None
 
 
-# --- what a rule says of itself ----------------------------------------------------------------------------------------
+# --- what a rule says of itself --------------------------------------------------------------------------------------
 
 
 @every_rule
@@ -150,7 +150,7 @@ def test_a_rule_imports_nothing_but_the_engine_and_the_standard_library(path: Pa
             assert top not in IMPURE, name
 
 
-# --- the examples ------------------------------------------------------------------------------------------------------
+# --- the examples ----------------------------------------------------------------------------------------------------
 
 
 @every_rule
@@ -213,7 +213,7 @@ def test_a_state_rule_shows_an_old_sin_that_passes(rule: Rule) -> None:
     assert old_sins
 
 
-# --- the messages of the bad examples ----------------------------------------------------------------------------------
+# --- the messages of the bad examples --------------------------------------------------------------------------------
 
 
 def refused(pairs: list[tuple[Rule, cases.Case]]) -> list[tuple[Rule, cases.Case]]:
@@ -270,7 +270,7 @@ def test_a_warning_of_a_finding_keeps_its_point_in_one_line(rule: Rule, case: ca
         assert len(line) <= message.WARNING_LENGTH
 
 
-# --- look-ups ----------------------------------------------------------------------------------------------------------
+# --- look-ups --------------------------------------------------------------------------------------------------------
 
 VIEWS = {
     "nothing is known": lambda case: EMPTY_VIEW,

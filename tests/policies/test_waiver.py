@@ -167,9 +167,7 @@ def judge(
     subject = new or old or {}
     kind = "Scale.autoscaling" if subresource == "scale" else kind_of_object(subject)
     metadata = subject["metadata"]
-    request = Request(
-        kind, operation, metadata["name"], metadata.get("namespace", ""), new, old, subresource=subresource
-    )
+    request = Request(kind, operation, metadata["name"], metadata.get("namespace", ""), new, old, subresource=subresource)
     return evaluate(request, view, policy, now=NOW)
 
 
@@ -415,9 +413,7 @@ def test_the_command_of_a_denial_about_a_node_pool_does_waive_it() -> None:
     refused = judge("UPDATE", CONTROLLERS, FIVE, MemoryView([HUB]))
     target, text = carried_out(refused)
     note = {"metadata": {"annotations": {WAIVE: text}}}
-    pool, hub = (
-        (cases.merge(CONTROLLERS, note), HUB) if "controllers" in target else (CONTROLLERS, cases.merge(HUB, note))
-    )
+    pool, hub = (cases.merge(CONTROLLERS, note), HUB) if "controllers" in target else (CONTROLLERS, cases.merge(HUB, note))
     assert judge("UPDATE", pool, FIVE, MemoryView([hub])).allowed
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from stateward.policies import times
 from stateward.policies.engine import Verdict, evaluate
@@ -23,6 +23,7 @@ EXPECTATIONS: Final = ("deny", "warn", "warn-or-deny", "allow", "allow-or-warn")
 _OPERATIONS: Final = ("CREATE", "UPDATE", "DELETE")
 _SUBRESOURCES: Final = {"eviction": "Eviction.policy", "scale": "Scale.autoscaling"}
 
+T = TypeVar("T")
 Outcome = Literal["deny", "warn", "allow"]
 
 
@@ -100,8 +101,12 @@ def _case(source: str, title: str, row: Mapping[str, Any], shared: Any, whole: M
     subject = new if operation != "DELETE" else old
     if not isinstance(subject, dict):
         raise CaseError(f"{where}: {'old' if operation == 'DELETE' else 'new'} is missing")
-    subresource = row.get("subResource") or ""
-    user = row.get("user") or {}
+    if operation == "UPDATE" and not isinstance(old, dict):
+        raise CaseError(f"{where}: old is missing: an UPDATE is judged against what was there")
+    subresource = _typed(where, "subResource", row.get("subResource") or "", str)
+    user = _typed(where, "user", row.get("user") or {}, dict)
+    groups = _typed(where, "user.groups", user.get("groups", ["system:authenticated"]), list)
+    options = _typed(where, "options", row.get("options") or {}, dict)
     context = row.get("context", shared) or []
     if not isinstance(context, list) or not all(isinstance(item, dict) for item in context):
         raise CaseError(f"{where}: context is a list of objects")
@@ -124,8 +129,8 @@ def _case(source: str, title: str, row: Mapping[str, Any], shared: Any, whole: M
             old=old if operation != "CREATE" else None,
             subresource=subresource,
             uid="00000000-0000-0000-0000-000000000000",
-            user=User(str(user.get("username", "alice")), tuple(user.get("groups", ("system:authenticated",)))),
-            options=row.get("options") or {},
+            user=User(str(user.get("username", "alice")), tuple(str(group) for group in groups)),
+            options=options,
         ),
         context=tuple(context),
         expect=expect,
@@ -134,6 +139,12 @@ def _case(source: str, title: str, row: Mapping[str, Any], shared: Any, whole: M
         now=now,
         meta=whole,
     )
+
+
+def _typed(where: str, name: str, value: Any, wanted: type[T]) -> T:
+    if not isinstance(value, wanted):
+        raise CaseError(f"{where}: {name} is no {wanted.__name__}: {value!r}")
+    return value
 
 
 def merge(old: Any, patch: Any) -> Any:
