@@ -6,6 +6,7 @@ an image that is no engine, a provisioner that does not exist. What is there is 
 
 from __future__ import annotations
 
+import base64
 import copy
 import re
 from collections.abc import Iterable, Mapping
@@ -232,8 +233,11 @@ def complete(item: Mapping[str, Any], namespace: str = "") -> dict[str, Any]:
         metadata.pop(key, None)
     metadata.pop("deletionTimestamp", None)
     metadata.pop("deletionGracePeriodSeconds", None)
-    if namespace:
-        metadata.setdefault("namespace", namespace)
+    if namespace and not metadata.get("namespace"):
+        metadata["namespace"] = namespace
+    for key in ("labels", "annotations"):
+        if isinstance(metadata.get(key), dict):
+            metadata[key] = {name: _text(value) for name, value in metadata[key].items()}
     for reference in metadata.get("ownerReferences") or ():
         reference.setdefault("uid", "00000000-0000-0000-0000-000000000000")
         reference.setdefault("apiVersion", "v1")
@@ -248,6 +252,13 @@ def _mapping(item: dict[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         found = item[key] = {}
     return found
+
+
+def _text(value: Any) -> str:
+    """As a person meant it who forgot the quotes."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
 
 
 def _pod_spec(spec: dict[str, Any], claimed: Iterable[str] = ()) -> None:
@@ -343,6 +354,14 @@ def _service(item: dict[str, Any]) -> None:
 
 
 def _secret(item: dict[str, Any]) -> None:
+    for key, value in (item.get("data") or {}).items():
+        try:
+            base64.b64decode(_text(value), validate=True)
+        except ValueError:
+            value = base64.b64encode(_text(value).encode()).decode()
+        item["data"][key] = value
+    if isinstance(item.get("stringData"), dict):
+        item["stringData"] = {key: _text(value) for key, value in item["stringData"].items()}
     wanted = {
         "kubernetes.io/tls": ("tls.crt", "tls.key"),
         "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
@@ -356,6 +375,11 @@ def _secret(item: dict[str, Any]) -> None:
     if item.get("type") == "kubernetes.io/service-account-token":
         annotations = _mapping(item["metadata"], "annotations")
         annotations.setdefault("kubernetes.io/service-account.name", "default")
+
+
+def _settings(item: dict[str, Any]) -> None:
+    if isinstance(item.get("data"), dict):
+        item["data"] = {key: _text(value) for key, value in item["data"].items()}
 
 
 def _class(item: dict[str, Any]) -> None:
@@ -433,6 +457,7 @@ _FILLS = {
     "PersistentVolume": _volume,
     "Service": _service,
     "Secret": _secret,
+    "ConfigMap": _settings,
     "StorageClass.storage.k8s.io": _class,
     "PriorityClass.scheduling.k8s.io": _priority_class,
     "HorizontalPodAutoscaler.autoscaling": _autoscaler,

@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skipped from here, so that all of them are one line in the summary."""
-    if "cluster" in getattr(item, "fixturenames", ()) and not _sources():
+    if {"cluster", "assets"} & set(getattr(item, "fixturenames", ())) and not _sources():
         pytest.skip(
             "no API server: run as root where ../shared/cluster/cluster is, or name a cluster in "
             "STATEWARD_TEST_KUBECONFIG, or the folder of etcd and kube-apiserver in KUBEBUILDER_ASSETS"
@@ -52,7 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 def _sources() -> bool:
     named = os.environ.get("STATEWARD_TEST_KUBECONFIG") or os.environ.get("KUBEBUILDER_ASSETS")
-    return bool(named) or control.may_use_shared()
+    return bool(named) or control.may_use_shared() or shutil.which("kube-apiserver") is not None
 
 
 # --- the cluster ---------------------------------------------------------------------------------------------------
@@ -79,20 +79,21 @@ def _say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 def _cluster(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], None]) -> Cluster:
     named = os.environ.get("STATEWARD_TEST_KUBECONFIG")
     can_import = False
+    assets: Path | None = None
     if named:
-        kubeconfig, assets = Path(named), None
+        kubeconfig = Path(named)
         if not kubeconfig.exists():
             pytest.fail(f"STATEWARD_TEST_KUBECONFIG={named}: no such file")
-    elif control.may_use_shared():
-        kubeconfig, assets = _shared(stack, say)
+    elif control.may_use_shared() and (found_there := _shared(stack, say)):
+        kubeconfig, assets = found_there
         can_import = True
     else:
         try:
             assets = control.programs(say)
-        except control.MissingError as error:
+            plane = control.ControlPlane(assets, folder, controllers=True)
+            stack.enter_context(plane)
+        except (control.MissingError, control.BrokenError) as error:
             pytest.fail(str(error))
-        plane = control.ControlPlane(assets, folder, controllers=True)
-        stack.enter_context(plane)
         kubeconfig = plane.kubeconfig
     beside = assets / "kubectl" if assets is not None else None
     program = str(beside) if beside is not None and beside.exists() else shutil.which("kubectl")
@@ -109,7 +110,8 @@ def _cluster(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], Non
     return found
 
 
-def _shared(stack: contextlib.ExitStack, say: Callable[[str], None]) -> tuple[Path, Path]:
+def _shared(stack: contextlib.ExitStack, say: Callable[[str], None]) -> tuple[Path, Path] | None:
+    """(kubeconfig, programs); None where nodes cannot be had here, so that a control plane alone has to do."""
     environment = control.shared_environment()
     kubeconfig, assets = Path(environment["KUBECONFIG"]), Path(environment["KUBEBUILDER_ASSETS"])
     built = (assets / "kube-apiserver").exists()
@@ -120,7 +122,11 @@ def _shared(stack: contextlib.ExitStack, say: Callable[[str], None]) -> tuple[Pa
     if not was_up:
         say("bringing a cluster up" + ("" if built else "; Kubernetes is built first, once: some minutes"))
         stack.callback(control.shared, "down")
-    control.shared("up", "--nodes", "1")
+    try:
+        control.shared("up", "--nodes", "1")
+    except control.BrokenError as error:
+        say(f"no node can be had here ({error}); going on with a control plane alone")
+        return None
     return kubeconfig, assets
 
 
