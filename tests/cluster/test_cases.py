@@ -13,7 +13,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 INCIDENTS = control_plane.ROOT.parent / "shared" / "incidents"
-CHOSEN = ("I006", "I010", "I030", "I054", "I074", "I091", "I099", "I184", "I199")
+CHOSEN = ("I006", "I010", "I030", "I054", "I074", "I091", "I099", "I199")
 """A class, a data path, status writes, Scales, an Eviction, CRDs, claims: each way into the API server."""
 
 
@@ -48,7 +48,18 @@ def test_incidents_are_judged_at_the_door_as_in_memory(assets: None) -> None:
     assert "every verdict as in memory" in done.stdout, done.stdout + done.stderr
 
 
-CLASS = """
+def test_the_examples_of_rules_are_judged_at_the_door_as_in_memory_but_for_what_is_explained(assets: None) -> None:
+    rules = control_plane.ROOT / "policies" / "stateward" / "policies" / "rules"
+
+    done = through_the_door(*(str(rules / area) for area in ("deletion", "quorum")))
+
+    assert done.returncode in (0, 1), done.stderr
+    assert "no set-up" not in done.stdout, done.stdout
+    assert "NOT EXPLAINED" not in done.stdout, done.stdout
+    assert "benign refused:      0 of " in done.stdout, done.stdout
+
+
+CASES = """
 - title: sizes
   cases:
     - name: shrunk
@@ -88,7 +99,7 @@ CLASS = """
 
 
 def test_the_table_counts_what_the_server_stops_and_names_what_is_never_sent(assets: None, tmp_path: Path) -> None:
-    (tmp_path / "sizes.yaml").write_text(CLASS)
+    (tmp_path / "sizes.yaml").write_text(CASES)
 
     done = through_the_door("--verbose", str(tmp_path))
 

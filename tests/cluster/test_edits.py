@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from cluster_kit import Done, Item, Kubectl, postgres_cluster, stateful_set, with_image
+from cluster_kit import Cluster, Done, Item, Kubectl, postgres_cluster, stateful_set, with_image
 
 NOW = "postgres:16.4"
 NEWER = "postgres:16.6"
@@ -227,25 +227,28 @@ def test_what_the_api_server_refuses_by_itself_never_reaches_the_door(kubectl: K
     assert "updates to statefulset spec" in done.err
 
 
-def test_a_rollout_is_undone_only_to_a_version_that_reads_the_data(kubectl: Kubectl, cluster: object) -> None:
-    cluster.needs_controllers()  # type: ignore[attr-defined]
+def test_a_rollout_is_undone_only_to_a_version_that_reads_the_data(kubectl: Kubectl, cluster: Cluster) -> None:
+    cluster.needs_controllers()
     item = stateful_set("orders", "postgres:15.3", replicas=0)
     kubectl.past.must("apply", "-f", "-", stdin=item)
     for image in ("postgres:16.4", "postgres:16.6"):
-        rolled_out(kubectl, image, past=True)
+        rolled_out(kubectl, image)
 
-    back_a_major = kubectl("rollout", "undo", "statefulset/orders", "--to-revision=1")
+    for dry in (("--dry-run=server",), ()):
+        back_a_major = kubectl("rollout", "undo", "statefulset/orders", "--to-revision=1", *dry)
+        assert back_a_major.refused, str(back_a_major)
+        assert back_a_major.rules == ["SW301"]
+    assert kubectl("rollout", "undo", "statefulset/orders", "--to-revision=2", "--dry-run=server").passed
+    assert image_of(kubectl) == "postgres:16.6"
     back_a_patch = kubectl("rollout", "undo", "statefulset/orders", "--to-revision=2")
 
-    assert back_a_major.refused, str(back_a_major)
-    assert back_a_major.rules == ["SW301"]
     assert back_a_patch.passed, str(back_a_patch)
     assert image_of(kubectl) == "postgres:16.4"
 
 
-def rolled_out(kubectl: Kubectl, image: str, *, past: bool) -> None:
-    """A set without members changes its image, and its controller has recorded that."""
-    (kubectl.past if past else kubectl).must("set", "image", "statefulset/orders", f"main={image}")
+def rolled_out(kubectl: Kubectl, image: str) -> None:
+    """A set without members changes its image, past the door, and its controller has recorded that."""
+    kubectl.past.must("set", "image", "statefulset/orders", f"main={image}")
     kubectl.must("rollout", "status", "statefulset/orders", "--timeout=30s")
 
 
