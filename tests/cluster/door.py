@@ -558,7 +558,13 @@ class Door:
         stack.callback(self.watch.stop)
         certificates = stack.enter_context(Certificates(plane.folder / "door", ["127.0.0.1"]))
         listening = server.listen("127.0.0.1", 0)
-        app = build(self.watch.view, DEFAULT, ages=self.watch.view.ages, clock=lambda: self.now)
+        app = build(
+            self.watch.view,
+            DEFAULT,
+            ages=self.watch.view.ages,
+            clock=lambda: self.now,
+            evicted=self.watch.view.leave,
+        )
         running = stack.enter_context(server.Server(app, listening, context=certificates.hot.context))
         if not self.watch.wait_synced(PATIENCE):
             raise BrokenError(f"the door does not see the cluster: {'; '.join(self.watch.unknown().values())}")

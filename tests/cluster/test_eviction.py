@@ -124,9 +124,6 @@ def test_a_set_that_can_lose_no_member_can_still_be_drained_and_its_owner_is_tol
     assert done.warnings[0].startswith("SW206 eviction-breaks-quorum: ")
 
 
-@pytest.mark.xfail(
-    strict=False, reason="evictions that come at once are each judged by the pods as they were before the first"
-)
 def test_a_drain_of_healthy_members_takes_no_more_than_the_quorum_can_lose(members: Kubectl, cluster: Cluster) -> None:
     kubectl = members
     eventually(lambda: evict(kubectl, "members-0", dry=True).passed, "the door has seen that all are ready")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateward.kube.cache import ClusterView
+from stateward.kube.cache import LEAVING, ClusterView
 from stateward.kube.store import Store
 from stateward.policies.view import UNKNOWN, View
 
@@ -218,3 +218,32 @@ def test_a_store_is_a_dictionary_by_namespace_and_name(steps: list[tuple[str, st
         assert {item["metadata"]["name"]: item for item in found} == expected
         for name in ("a", "b", "c"):
             assert store.get(namespace, name) == expected.get(name)
+
+
+def being_deleted(view: ClusterView) -> list[bool]:
+    """Of pod a as it is looked up, and as it is listed."""
+    one, all_of = view.get("Pod", "prod", "a"), view.select("Pod", "prod")
+    assert isinstance(one, dict)
+    assert all_of is not UNKNOWN
+    listed = next(item for item in all_of if item["metadata"]["name"] == "a")
+    return ["deletionTimestamp" in found["metadata"] for found in (one, listed)]
+
+
+def test_a_pod_whose_eviction_was_allowed_counts_as_being_deleted_for_a_while(
+    view: ClusterView, store: Store, clock: Any
+) -> None:
+    fill(store, pod("a"), pod("b"))
+    assert being_deleted(view) == [False, False]
+    view.leave("prod", "a")
+    view.leave("prod", "unheard-of")
+    assert being_deleted(view) == [True, True]
+    assert view.get("Pod", "prod", "b") == pod("b")
+    clock.now += LEAVING
+    assert being_deleted(view) == [False, False], "a disruption budget may have refused it after all"
+
+
+def test_the_pod_that_comes_after_an_evicted_one_is_not_leaving(view: ClusterView, store: Store) -> None:
+    fill(store, {"metadata": {"namespace": "prod", "name": "a", "uid": "first"}})
+    view.leave("prod", "a")
+    store.put({"metadata": {"namespace": "prod", "name": "a", "uid": "second"}})
+    assert being_deleted(view) == [False, False]

@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from stateward.kube.store import Store
-from stateward.policies.view import UNKNOWN, Kind, Object, Unknown
+from stateward.policies.view import UNKNOWN, Kind, Object, Unknown, metadata_of, text_of
 
 STALE_AFTER: Final = 120.0
 """Seconds. The API server sends a bookmark about each minute: two missed, and what is here may be wrong."""
+
+LEAVING: Final = 10.0
+"""Seconds that an allowed eviction counts before the watch has shown the pod as being deleted."""
+
+POD: Final = "Pod"
 
 
 class ClusterView:
@@ -26,6 +31,7 @@ class ClusterView:
         self.clock = clock
         # Replaced as a whole on every change: readers take one and see no other.
         self._stores: Mapping[Kind, Store] = {}
+        self._leaving: dict[tuple[str, str], tuple[object, float]] = {}
 
     # --- what is read --------------------------------------------------------------------------------------------
 
@@ -48,19 +54,46 @@ class ClusterView:
         store = self._stores.get(kind)
         if store is None or not self._fresh(store):
             return UNKNOWN
-        return store.get(namespace, name)
+        found = store.get(namespace, name)
+        if self._leaving and kind == POD and type(found) is dict:
+            return self._left(found)
+        return found
 
     def select(self, kind: Kind, namespace: str | None = None) -> Sequence[Object] | Unknown:
         """See `View.select`. Of a kind of which not all objects are kept the first ones, and UNKNOWN in one namespace."""
         store = self._stores.get(kind)
         if store is None or not self._fresh(store):
             return UNKNOWN
-        return store.select(namespace)
+        found = store.select(namespace)
+        if self._leaving and kind == POD and found is not UNKNOWN:
+            return [self._left(item) for item in found]
+        return found
 
     def complete(self, kind: Kind) -> bool:
         """See `View.complete`. A kind of which only the first objects are kept is not."""
         store = self._stores.get(kind)
         return store is not None and self._fresh(store) and not store.overflowed
+
+    def leave(self, namespace: str, name: str) -> None:
+        """A pod's eviction was just allowed: it counts as being deleted before the watch says so.
+
+        The evictions of a drain arrive together, faster than any watch; each has to see the ones before it. Forgotten
+        after `LEAVING` seconds, for the API server may still refuse what was allowed here (a disruption budget).
+        """
+        store = self._stores.get(POD)
+        found = store.get(namespace, name) if store is not None else None
+        if type(found) is dict:
+            now = self.clock()
+            self._leaving = {key: entry for key, entry in self._leaving.items() if entry[1] > now}
+            self._leaving[namespace, name] = (metadata_of(found).get("uid"), now + LEAVING)
+
+    def _left(self, pod: Object) -> Object:
+        """A pod as it is, or as being deleted where its eviction was just allowed."""
+        metadata = metadata_of(pod)
+        entry = self._leaving.get((text_of(metadata, "namespace"), text_of(metadata, "name")))
+        if entry is None or entry[0] != metadata.get("uid") or entry[1] <= self.clock():
+            return pod
+        return {**pod, "metadata": {"deletionTimestamp": "evicted", **metadata}}
 
     # --- how much is known ---------------------------------------------------------------------------------------
 

@@ -59,13 +59,22 @@ class Admission:
     errors `{"error": text}`. `view` and `policy` may be exchanged at any time; the next request sees the new ones.
     """
 
-    def __init__(self, view: View, policy: Policy, metrics: Metrics, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        view: View,
+        policy: Policy,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.time,
+        evicted: Callable[[str, str], None] | None = None,
+    ) -> None:
         self.view = view
         self.policy = policy
         self.leaving = False
         """Whether the process is about to end: every answer then closes its connection, so that callers go elsewhere."""
         self._metrics = metrics
         self._clock = clock
+        self._evicted = evicted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
@@ -89,6 +98,9 @@ class Admission:
             await self._send(send, 500, _FAULT)
         else:
             verdict = answer.verdict
+            request = verdict.request
+            if self._evicted is not None and request.subresource == "eviction" and verdict.allowed and not request.dry_run:
+                self._evicted(request.namespace, request.name)
             self._metrics.answered(verdict, time.perf_counter() - started)
             await self._send(send, 200, answer.body)
             if verdict.judged or verdict.faults:

@@ -53,14 +53,16 @@ def build(
     ready: Ready = lambda: (True, ""),
     ages: Callable[[], Mapping[Kind, float]] = dict,
     clock: Callable[[], float] = time.time,
+    evicted: Callable[[str, str], None] | None = None,
 ) -> App:
     """The application over a view and a policy.
 
     `ready` is asked at each `/readyz`, `ages` (seconds since each kind of the view was heard of) at each `/metrics`:
-    neither may wait for anything. `clock` gives seconds since the epoch, for waivers and backups.
+    neither may wait for anything. `clock` gives seconds since the epoch, for waivers and backups. `evicted` is told the
+    namespace and name of a pod whose eviction was allowed, before the answer is sent.
     """
     metrics = Metrics(ages)
-    admission = Admission(view, policy, metrics, clock=clock)
+    admission = Admission(view, policy, metrics, clock=clock, evicted=evicted)
     version = metadata.version("stateward")
     # No pages of documentation: they would load scripts from somebody else's server.
     rest = FastAPI(title="Stateward", version=version, docs_url=None, redoc_url=None)

@@ -122,7 +122,7 @@ def _app(policy: Policy, watch: ClusterWatch | None) -> App:
 
     if watch is None:
         return build(EMPTY_VIEW, policy)
-    return build(watch.view, policy, ready=Readiness(watch), ages=watch.view.ages)
+    return build(watch.view, policy, ready=Readiness(watch), ages=watch.view.ages, evicted=watch.view.leave)
 
 
 def _drain(given: float | None, register: bool) -> float:

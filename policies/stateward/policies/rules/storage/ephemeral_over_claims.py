@@ -38,6 +38,9 @@ def ephemeral_over_claims(change: Change, see: Sight) -> Iterator[Finding]:
             if volume.ephemeral.value is not True:
                 continue
             earlier = kept.get(volume.name)
+            if earlier is None and all(one.ephemeral.value is True for one in group.volumes):
+                # Another form of storage names its volumes differently (jbod by number): all that was persistent goes.
+                earlier = next((one for one in kept.values() if one.ephemeral.value is not True), None)
             if earlier is not None and earlier.ephemeral.value is not True:
                 yield Finding(
                     field=volume.path or volume.ephemeral.path,

@@ -50,7 +50,7 @@ def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
             continue  # no volume was ever made: nothing keeps the old class
         if bound and {class_of(one) for one in bound} == {after_class or _default(see)}:
             continue  # the class that every live volume has is only written down
-        if before_class is None and bound is None and after_class == _default(see):
+        if before_class is None and not bound and after_class == _default(see):
             continue
         yield Finding(
             field=volume.storage_class.path,
