@@ -22,7 +22,6 @@ def finding(one: Judged, verdict: Verdict, document: Document, now: float) -> st
     span = document.locate(path)
     number = str(span.line)
     gutter = " " * (3 + len(number))
-    about = verdict.service or f"{verdict.request.kind.partition('.')[0]} {_where(verdict)}"
     colour = _COLOURS[one.action]
     head = f"{document.source}:{span.line}:{span.column}: "
     action = "waived" if one.waiver is not None else one.action
@@ -32,7 +31,7 @@ def finding(one: Judged, verdict: Verdict, document: Document, now: float) -> st
     indent = " " * (column - 1)
     bar = click.style("│", dim=True)
     lines = [
-        f"{click.style(head, bold=True)}{one.rule} {click.style(action, fg=colour, bold=True)} {one.name} · {about}",
+        f"{click.style(head, bold=True)}{one.rule} {click.style(action, fg=colour, bold=True)} {one.name} · {verdict.about}",
         f"   {click.style(number, dim=True)} {bar} {shown}",
     ]
     pointer = f"{gutter} {bar} {indent}{click.style(marks, fg=colour, bold=True)}"
@@ -78,9 +77,3 @@ def _labelled(label: str, text: str) -> list[str]:
         return []
     first, *more = textwrap.wrap(text, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
     return [f"   {click.style(label.ljust(4), dim=True)} {first}", *(f"        {line}" for line in more)]
-
-
-def _where(verdict: Verdict) -> str:
-    request = verdict.request
-    inside = request.namespace and request.kind != "Namespace"
-    return f"{request.namespace}/{request.name}" if inside else request.name

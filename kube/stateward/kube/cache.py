@@ -17,6 +17,9 @@ LEAVING: Final = 10.0
 
 POD: Final = "Pod"
 
+Leavers = Mapping[tuple[str, str], tuple[object, float]]
+"""(namespace, name) of a pod → its uid, and the clock's reading until which its eviction counts."""
+
 
 class ClusterView:
     """`stateward.policies.view.View` over Stores. Reads are dictionary look-ups under a short lock; nothing does I/O.
@@ -31,7 +34,7 @@ class ClusterView:
         self.clock = clock
         # Replaced as a whole on every change: readers take one and see no other.
         self._stores: Mapping[Kind, Store] = {}
-        self._leaving: dict[tuple[str, str], tuple[object, float]] = {}
+        self._leaving: Leavers = {}
 
     # --- what is read --------------------------------------------------------------------------------------------
 
@@ -55,8 +58,8 @@ class ClusterView:
         if store is None or not self._fresh(store):
             return UNKNOWN
         found = store.get(namespace, name)
-        if self._leaving and kind == POD and type(found) is dict:
-            return self._left(found)
+        if kind == POD and type(found) is dict and (leavers := self._leavers()):
+            return _left(found, leavers)
         return found
 
     def select(self, kind: Kind, namespace: str | None = None) -> Sequence[Object] | Unknown:
@@ -65,8 +68,8 @@ class ClusterView:
         if store is None or not self._fresh(store):
             return UNKNOWN
         found = store.select(namespace)
-        if self._leaving and kind == POD and found is not UNKNOWN:
-            return [self._left(item) for item in found]
+        if kind == POD and found is not UNKNOWN and (leavers := self._leavers()):
+            return [_left(item, leavers) for item in found]
         return found
 
     def complete(self, kind: Kind) -> bool:
@@ -83,17 +86,15 @@ class ClusterView:
         store = self._stores.get(POD)
         found = store.get(namespace, name) if store is not None else None
         if type(found) is dict:
+            uid = metadata_of(found).get("uid")
+            self._leaving = {**self._leavers(), (namespace, name): (uid, self.clock() + LEAVING)}
+
+    def _leavers(self) -> Leavers:
+        """Those that still count. Once none does there is nothing left to compare each pod with."""
+        if self._leaving:
             now = self.clock()
             self._leaving = {key: entry for key, entry in self._leaving.items() if entry[1] > now}
-            self._leaving[namespace, name] = (metadata_of(found).get("uid"), now + LEAVING)
-
-    def _left(self, pod: Object) -> Object:
-        """A pod as it is, or as being deleted where its eviction was just allowed."""
-        metadata = metadata_of(pod)
-        entry = self._leaving.get((text_of(metadata, "namespace"), text_of(metadata, "name")))
-        if entry is None or entry[0] != metadata.get("uid") or entry[1] <= self.clock():
-            return pod
-        return {**pod, "metadata": {"deletionTimestamp": "evicted", **metadata}}
+        return self._leaving
 
     # --- how much is known ---------------------------------------------------------------------------------------
 
@@ -131,3 +132,12 @@ class ClusterView:
     def _fresh(self, store: Store) -> bool:
         age = store.age()
         return age is not None and age <= self.stale_after
+
+
+def _left(pod: Object, leavers: Leavers) -> Object:
+    """A pod as it is, or as being deleted where its eviction was just allowed."""
+    metadata = metadata_of(pod)
+    entry = leavers.get((text_of(metadata, "namespace"), text_of(metadata, "name")))
+    if entry is None or entry[0] != metadata.get("uid"):
+        return pod
+    return {**pod, "metadata": {"deletionTimestamp": "evicted", **metadata}}

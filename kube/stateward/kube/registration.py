@@ -24,7 +24,6 @@ FailurePolicy = Literal["Fail", "Ignore"]
 Scope = Literal["Namespaced", "Cluster"]
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
-_COLLECTION: Final = ("apis", "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations")
 
 # The resource that a request about the kind names, and its scope (Kubernetes API reference).
 _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
@@ -182,12 +181,17 @@ def _client(url: str | None, service: Mapping[str, Any] | None) -> dict[str, Any
     return {"service": found}
 
 
+def path_to(name: str) -> str:
+    """Where a configuration is, for `Cluster.get` and the like."""
+    return path_of("apis", "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", name)
+
+
 def register(cluster: Cluster, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Creates the configuration or makes it what is wanted, by server-side apply; the object as it is now.
 
     Raises ClusterError; status 403 says which right is missing.
     """
-    return cluster.apply(path_of(*_COLLECTION, metadata_of(wanted)["name"]), wanted)
+    return cluster.apply(path_to(metadata_of(wanted)["name"]), wanted)
 
 
 def unregister(cluster: Cluster, name: str = "stateward") -> bool:
@@ -195,7 +199,7 @@ def unregister(cluster: Cluster, name: str = "stateward") -> bool:
 
     Raises ClusterError, with reason `NotOurs` where somebody else's has that name.
     """
-    path = path_of(*_COLLECTION, name)
+    path = path_to(name)
     try:
         found = cluster.get(path)
         metadata = metadata_of(found)

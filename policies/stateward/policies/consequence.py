@@ -84,9 +84,7 @@ def demanded(change: Change, view: View) -> frozenset[str]:
     asked, given = wanted.version.version, new.version.version
     if asked is not None and given is not None and asked.same_release(given):
         found.update(("version", "pod"))
-    demanded_volumes = {(volume.storage_class.value, volume.bytes) for group in wanted.groups for volume in group.volumes}
-    if demanded_volumes and all(
-        (volume.storage_class.value, volume.bytes) in demanded_volumes for group in new.groups for volume in group.volumes
-    ):
+    demanded_volumes = wanted.asked_volumes
+    if demanded_volumes and new.asked_volumes <= demanded_volumes:
         found.add("volumes")
     return frozenset(found)

@@ -54,6 +54,11 @@ class Verdict:
         """Whether the request passes."""
         return not self.denied
 
+    @property
+    def about(self) -> str:
+        """What the request is about, as a person calls it: the service, or (none) the kind and the object."""
+        return self.service or f"{self.request.kind.partition('.')[0]} {self.request.where}"
+
 
 class Rota:
     """The rules that are asked about one kind of request, in the order of their ids."""

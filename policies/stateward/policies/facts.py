@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from stateward.policies import times
-from stateward.policies.model import Service
+from stateward.policies.model import MemberGroup, Service, Volume
 from stateward.policies.view import (
     UNKNOWN,
     Look,
@@ -24,7 +24,6 @@ CLAIM: Final = "PersistentVolumeClaim"
 CLASS: Final = "StorageClass.storage.k8s.io"
 SNAPSHOT: Final = "VolumeSnapshot.snapshot.storage.k8s.io"
 CNPG_BACKUP: Final = "Backup.postgresql.cnpg.io"
-DAY: Final = 86400.0
 
 BACKUP_LOOKS: Final[tuple[Look, ...]] = (
     excuses(SNAPSHOT, "spec.source", "status"),
@@ -64,6 +63,11 @@ def is_bound(claim: Object) -> bool:
     return bool(text_of(mapping_of(claim, "spec"), "volumeName")) or (
         text_of(mapping_of(claim, "status"), "phase") == "Bound"
     )
+
+
+def bound_claims(claims: Iterable[Object], service: Service, group: MemberGroup, volume: Volume) -> list[Object]:
+    """The claims of this kind of volume that have a volume."""
+    return [claim for claim in claims if is_bound(claim) and service.adapter.claim_is_of(service, group, volume, claim)]
 
 
 def class_of(claim: Object) -> str:
@@ -112,13 +116,13 @@ def default_class(classes: Sequence[Object]) -> str | None:
     return name_of(max(defaults, key=lambda one: str(metadata_of(one).get("creationTimestamp") or "")))
 
 
-def fresh_backup(service: Service, see: Sight, within: float) -> float | Unknown | None:
-    """The age in seconds of the newest backup of a service that is not older than `within`; None if there is none.
+def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown | None:
+    """The age in seconds of the newest backup of a service of the last `hours`; None if there is none.
 
     A backup is what the service's own operator records (CloudNativePG Backup, completed), or VolumeSnapshots that are
     ready: of every claim that holds its data, the oldest of them counting.
     """
-    blind = False
+    within, blind = hours * 3600, False
     backups = see.select(CNPG_BACKUP, service.namespace) if service.adapter.name == "cloudnative-pg" else []
     if backups is UNKNOWN:
         blind, backups = True, []

@@ -29,9 +29,8 @@ def denial(verdict: Verdict, now: float) -> str:
     """The whole message of a refusal."""
     request = verdict.request
     denied = verdict.denied
-    about = verdict.service or f"{request.kind.partition('.')[0]} {_where(verdict)}"
     verb = "eviction" if request.subresource == "eviction" else request.operation
-    lines = [f"Stateward refuses this {verb} of {about}:"]
+    lines = [f"Stateward refuses this {verb} of {verdict.about}:"]
     for one in denied:
         lines += ["", f"{one.rule} {one.name}", f"  {one.finding.headline}"]
         lines += _indented("why", one.finding.why)
@@ -48,13 +47,6 @@ def _indented(label: str, text: str) -> list[str]:
         return []
     first, *rest = text.split("\n")
     return [f"  {label:<4} {first}", *(f"       {line}" for line in rest)]
-
-
-def _where(verdict: Verdict) -> str:
-    request = verdict.request
-    # A Namespace's request names itself as its namespace.
-    inside = request.namespace and request.kind != "Namespace"
-    return f"{request.namespace}/{request.name}" if inside else request.name
 
 
 def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:

@@ -93,6 +93,11 @@ class Volume:
         """The request in bytes; None where it is missing or unreadable."""
         return quantity.parse(self.size.value) if self.size.value is not None else None
 
+    @property
+    def asked(self) -> tuple[Any, Fraction | None]:
+        """What a claim of it asks for: (class, bytes)."""
+        return self.storage_class.value, self.bytes
+
     @lazy
     def modes(self) -> Field:
         """Access modes (list of str)."""
@@ -283,6 +288,11 @@ class Service:
     def groups_by_name(self) -> dict[str, MemberGroup]:
         """The same by name."""
         return {group.name: group for group in self.groups}
+
+    @lazy
+    def asked_volumes(self) -> frozenset[tuple[Any, Fraction | None]]:
+        """What the claims of all its volumes ask for: (class, bytes)."""
+        return frozenset(volume.asked for group in self.groups for volume in group.volumes)
 
     @lazy
     def pod(self) -> Mapping[str, Any]:

@@ -52,6 +52,12 @@ class Request:
         """The object itself: as it will be, or (DELETE) as it was."""
         return self.object if self.object is not None else self.old or {}
 
+    @property
+    def where(self) -> str:
+        """`prod/orders`; of what is in no namespace its name alone. A Namespace's request names itself as its own."""
+        inside = self.namespace and self.kind != "Namespace"
+        return f"{self.namespace}/{self.name}" if inside else self.name
+
 
 def decode(body: bytes) -> Request:
     """The request of an AdmissionReview. Raises BadReview."""

@@ -194,7 +194,7 @@ def _report(verdict: Verdict) -> None:
                 user=request.user.name,
                 operation=request.operation,
                 kind=request.kind,
-                object=f"{request.namespace}/{request.name}" if request.namespace else request.name,
+                object=request.where,
                 rules=",".join(dict.fromkeys(one.rule for one in denied)),
                 dry_run="true" if request.dry_run else "",
             )

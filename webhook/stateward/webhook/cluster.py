@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from stateward.kube.client import Cluster, path_of
+from stateward.kube.client import Cluster
 from stateward.kube.declared import needed
 from stateward.kube.errors import ClusterError
-from stateward.kube.registration import FailurePolicy, configuration, register, unregister
+from stateward.kube.registration import FailurePolicy, configuration, path_to, register, unregister
 from stateward.kube.watcher import ClusterWatch
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.rules import RULES
@@ -26,7 +26,6 @@ from stateward.webhook.server import ServeError, trouble
 
 CONFIGURATION: Final = "stateward-serve"
 """What a door that comes and goes is registered as: not the name of an installed Stateward, which must outlive it."""
-_PATH: Final = path_of("apis", "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", CONFIGURATION)
 
 Say = Callable[[str], None]
 
@@ -109,7 +108,7 @@ def registered(
 
 def _remove(cluster: Cluster, url: str, say: Say, warn: Say) -> None:
     try:
-        found = cluster.get(_PATH)
+        found = cluster.get(path_to(CONFIGURATION))
         asked = [text_of(mapping_of(webhook, "clientConfig"), "url") for webhook in items_of(found, "webhooks")]
         if asked != [url]:
             say(f"  registered    {CONFIGURATION} asks {', '.join(asked) or 'nobody'} by now; left as it is")

@@ -238,7 +238,7 @@ def parse_profile(source: str, content: object) -> Profile:
         modes=tuple((row["mode"], row["env"], str(row.get("value") or "")) for row in content.get("modes") or ()),
         identity=tuple(content.get("identity") or ()),
         flags=tuple(content.get("flags") or ()),
-        backup=content.get("backup") or "",
+        backup=(content.get("backup") or "").rstrip("."),  # it stands inside sentences
         sources=tuple(content.get("sources") or ()),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import BACKUP_LOOKS, DAY, fresh_backup
+from stateward.policies.facts import BACKUP_LOOKS, fresh_backup
 from stateward.policies.finding import Finding
 from stateward.policies.naming import kubectl_name
 from stateward.policies.paths import dig
@@ -37,7 +37,7 @@ def scale_down_deletes_claims(change: Change, see: Sight) -> Iterator[Finding]:
     path = ("spec", "persistentVolumeClaimRetentionPolicy", "whenScaled")
     if was is None or wanted is None or wanted >= was or dig(new.object, path) != "Delete":
         return
-    age = fresh_backup(old, see, see.params["backupMaxAgeHours"] * DAY / 24)
+    age = fresh_backup(old, see, see.params["backupMaxAgeHours"])
     if age is not None and age is not UNKNOWN:
         return
     model = new.engine.quorum.model if new.engine is not None and new.engine_certain else "none"

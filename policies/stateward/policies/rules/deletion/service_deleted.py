@@ -8,7 +8,7 @@ from stateward.policies import times
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.consequence import owner_of
-from stateward.policies.facts import BACKUP_LOOKS, DAY, annotations_of, being_deleted, fresh_backup
+from stateward.policies.facts import BACKUP_LOOKS, annotations_of, being_deleted, fresh_backup
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
@@ -55,7 +55,7 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     if recreated is None:
         return
     hours = see.params["backupMaxAgeHours"]
-    age = fresh_backup(old, see, hours * DAY / 24)
+    age = fresh_backup(old, see, hours)
     backed = age is not None and age is not UNKNOWN
     own = ADAPTERS.get(kind_of_object(subject), old.adapter)  # a node pool says it itself
     deletes = own.read("deletesClaims", Service(own, subject, old.view)).value is True
@@ -70,7 +70,7 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
             else f"a backup {times.ago(float(age or 0))} old exists, but nobody confirmed the deletion"
         ),
         remedy=(
-            f"take a backup first ({old.engine.backup.rstrip('.')}), then confirm: "
+            f"take a backup first ({old.engine.backup}), then confirm: "
             if not backed and old.engine is not None and old.engine.backup
             else "confirm it in an edit of its own: "
         )
@@ -96,13 +96,8 @@ def _recreated_by_operator(change: Change, old: Service, see: Sight) -> bool | N
     adapter = ADAPTERS.get(kind_of_object(owner))
     if adapter is None:
         return False
-    wanted = {
-        (volume.storage_class.value, volume.bytes)
-        for group in Service(adapter, owner, old.view).groups
-        for volume in group.volumes
-    }
-    has = {(volume.storage_class.value, volume.bytes) for group in old.groups for volume in group.volumes}
-    return bool(wanted) and not has <= wanted
+    wanted = Service(adapter, owner, old.view).asked_volumes
+    return bool(wanted) and not old.asked_volumes <= wanted
 
 
 def _engine(service: Service) -> str:

@@ -41,7 +41,7 @@ def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
     if not fewer and not upgrade:
         return
     ready = _ready(old, see)
-    if ready is None or ready >= wanted or (fewer and type(after) is int and ready > after and after >= wanted - 1):
+    if ready is None or ready >= wanted:
         return
     if fewer and ready == 0:
         return  # nothing runs: scaling is part of a repair

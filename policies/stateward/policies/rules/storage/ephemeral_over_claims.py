@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, is_bound, name_of
+from stateward.policies.facts import CLAIM, bound_claims, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, excuses
@@ -55,7 +55,7 @@ def ephemeral_over_claims(change: Change, see: Sight) -> Iterator[Finding]:
                 claims = see.select(CLAIM, new.namespace)
                 if claims is UNKNOWN:
                     continue
-                left = [name_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)]
+                left = [name_of(one) for one in bound_claims(claims, new, group, volume)]
                 if left:
                     yield Finding(
                         field=volume.ephemeral.path,

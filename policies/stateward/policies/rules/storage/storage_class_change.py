@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, CLASS, class_of, default_class, is_bound
+from stateward.policies.facts import CLAIM, CLASS, bound_claims, class_of, default_class
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
@@ -41,11 +41,7 @@ def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
         if before_class == after_class or UNKNOWN in (before_class, after_class):
             continue
         claims = see.select(CLAIM, new.namespace, whole=True)
-        bound = (
-            [one for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)]
-            if claims is not UNKNOWN
-            else None
-        )
+        bound = bound_claims(claims, new, group, volume) if claims is not UNKNOWN else None
         if bound is not None and not bound and claims:
             continue  # no volume was ever made: nothing keeps the old class
         if bound and {class_of(one) for one in bound} == {after_class or _default(see)}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, CLASS, class_of, default_class, is_bound, name_of
+from stateward.policies.facts import CLAIM, CLASS, bound_claims, class_of, default_class, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
@@ -35,11 +35,8 @@ def volume_cannot_grow(change: Change, see: Sight) -> Iterator[Finding]:
         if classes is UNKNOWN:
             return
         claims = see.select(CLAIM, new.namespace)
-        live = (
-            {class_of(one) for one in claims if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)}
-            if claims is not UNKNOWN
-            else set()
-        )
+        bound = bound_claims(claims, new, group, volume) if claims is not UNKNOWN else []
+        live = {class_of(one) for one in bound}
         asked = live or {was.storage_class.value or default_class(classes) or ""}
         for one in classes:
             if name_of(one) in asked and one.get("allowVolumeExpansion") is not True:

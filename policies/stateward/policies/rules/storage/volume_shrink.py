@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from stateward.policies import quantity
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, is_bound
+from stateward.policies.facts import CLAIM, bound_claims
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Object, Sight, excuses, mapping_of
@@ -38,13 +38,8 @@ def volume_shrink(change: Change, see: Sight) -> Iterator[Finding]:
             continue
         claims = see.select(CLAIM, new.namespace)
         if claims is not UNKNOWN:
-            sizes = [
-                size
-                for one in claims
-                if is_bound(one) and new.adapter.claim_is_of(new, group, volume, one)
-                for size in [_capacity(one)]
-                if size is not None
-            ]
+            capacities = (_capacity(one) for one in bound_claims(claims, new, group, volume))
+            sizes = [size for size in capacities if size is not None]
             if sizes and volume.bytes >= max(sizes):
                 continue  # a growth that the storage never granted is taken back
         yield Finding(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, CLASS, default_class, is_bound, labels_of, name_of
+from stateward.policies.facts import CLAIM, CLASS, bound_claims, default_class, labels_of, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses, excuses, text_of
@@ -62,9 +62,7 @@ def zonal_volume_bound_early(change: Change, see: Sight) -> Iterator[Finding]:
                 continue
             if one.get("volumeBindingMode", "Immediate") != "Immediate":
                 continue
-            if claims is not UNKNOWN and any(
-                is_bound(claim) and new.adapter.claim_is_of(new, group, volume, claim) for claim in claims
-            ):
+            if claims is not UNKNOWN and bound_claims(claims, new, group, volume):
                 continue
             yield Finding(
                 field=volume.storage_class.path,

@@ -39,7 +39,7 @@ def changes_at_once(change: Change, see: Sight) -> Iterator[Finding]:
     others += [
         f"another class or size for volume {volume.name}"
         for _, was, volume in change.kept_volumes()
-        if (was.storage_class.value, was.bytes) != (volume.storage_class.value, volume.bytes)
+        if was.asked != volume.asked
     ]
     if not others:
         return

@@ -35,6 +35,6 @@ def downgrade(change: Change, see: Sight) -> Iterator[Finding]:
         text=f"{done.old.text} → {done.new.text} is a downgrade of {done.profile.title}",
         why=done.hop.reason,
         remedy=f"stay on {done.old.text} or go forward; to go back restore a backup taken with {done.new.text} into a new "
-        "service" + (f" ({done.profile.backup.rstrip('.')})" if done.profile.backup else ""),
+        "service" + (f" ({done.profile.backup})" if done.profile.backup else ""),
         weak=done.hop.verdict == "warn" or not change.new.engine_certain,
     )

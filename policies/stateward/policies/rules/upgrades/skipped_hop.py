@@ -37,7 +37,7 @@ def skipped_hop(change: Change, see: Sight) -> Iterator[Finding]:
         if path
         else (
             f"make a new service on {done.new.text} and move the data"
-            + (f": {done.profile.backup.rstrip('.')}" if done.profile.backup else "")
+            + (f": {done.profile.backup}" if done.profile.backup else "")
         )
     )
     if done.hop.finalise:

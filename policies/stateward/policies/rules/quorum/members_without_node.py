@@ -27,7 +27,7 @@ _HOST: Final = "kubernetes.io/hostname"
     about=("placement", "members"),
     looks_at=(accuses("Node", "metadata", "spec.taints", "spec.unschedulable"),),
 )
-def no_node_for_members(change: Change, see: Sight) -> Iterator[Finding]:
+def members_without_node(change: Change, see: Sight) -> Iterator[Finding]:
     """Node selector and required node affinity against the labels of the nodes, with required anti-affinity by host."""
     new = change.new
     if new is None:
