@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import click
 
 from stateward.cli import inputs, manifests, text
-from stateward.policies.engine import Verdict, evaluate
-from stateward.policies.policy import Policy
-from stateward.policies.request import Request, User
-from stateward.policies.view import MemoryView, kind_of_object, metadata_of, nothing_complete, text_of
-
-Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One object's way from old to new manifests."""
-
-    old: manifests.Document | None
-    new: manifests.Document | None
-
-    @property
-    def document(self) -> manifests.Document:
-        """Where findings point: the new manifest, or the old one of what is gone."""
-        found = self.new or self.old
-        if found is None:
-            raise ValueError("an edit of nothing")
-        return found
+from stateward.cli.edits import Edit, created, judge, pair
+from stateward.policies.view import MemoryView, nothing_complete
 
 
 @click.command("lint")
@@ -79,43 +57,6 @@ def command(
         click.echo(f"{click.style(inputs.where(problem), bold=True)}: error: {problem.message}", err=True)
     _summary(edits, counts, problems, [*after.skipped, *before.skipped])
     sys.exit(2 if problems else 1 if counts["deny"] else 0)
-
-
-def created(loaded: manifests.Loaded) -> Iterator[Edit]:
-    """Every object as created."""
-    for document in loaded.documents:
-        yield Edit(None, document)
-
-
-def pair(old: Iterable[manifests.Document], new: Iterable[manifests.Document], *, deletions: bool) -> Iterator[Edit]:
-    """Old and new manifests by kind, namespace and name. A changed apiVersion of the same group is no other object."""
-    before = {key(one): one for one in old}
-    for document in new:
-        yield Edit(before.pop(key(document), None), document)
-    if deletions:
-        for document in before.values():
-            yield Edit(document, None)
-
-
-def key(document: manifests.Document) -> Key:
-    """What makes an object the same in two sets of manifests."""
-    metadata = metadata_of(document.object)
-    return kind_of_object(document.object), text_of(metadata, "namespace"), text_of(metadata, "name")
-
-
-def judge(edit: Edit, view: MemoryView, policy: Policy, now: float) -> Verdict:
-    """The verdict on one edit, as if it were made by the author of the manifests."""
-    kind, namespace, name = key(edit.document)
-    request = Request(
-        kind=kind,
-        operation="CREATE" if edit.old is None else "DELETE" if edit.new is None else "UPDATE",
-        name=name,
-        namespace=name if kind == "Namespace" else namespace,
-        object=edit.new.object if edit.new is not None else None,
-        old=edit.old.object if edit.old is not None else None,
-        user=User("lint"),
-    )
-    return evaluate(request, view, policy, now=now, unknown="deny" if policy.profile == "strict" else "silent")
 
 
 def _summary(edits: list[Edit], counts: dict[str, int], problems: list[manifests.Problem], skipped: list[str]) -> None:
