@@ -21,6 +21,13 @@ ITEM = {
         "config": {"min.insync.replicas": 2},
         "level": "3.9-IV0",
         "major": 17,
+        "disks": [{"id": 0, "size": "1Gi"}, {"id": 1, "size": "2Gi"}],
+    },
+    "status": {
+        "conditions": [
+            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-02T00:00:00Z"},
+            {"type": "Done", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        ]
     },
 }
 
@@ -57,6 +64,19 @@ VALUES: list[tuple[str, Any, Any, tuple[str | int, ...]]] = [
     ("turned round", {"path": "spec.off", "transform": "not"}, True, ("spec", "off")),
     ("nothing is transformed", {"path": "spec.x", "transform": "not"}, None, ("spec", "x")),
     ("a default is not transformed", {"path": "spec.x", "transform": "not", "default": True}, True, ("spec", "x")),
+    ("from the root of the object", {"root": "spec.replicas"}, 3, ("spec", "replicas")),
+    ("mapped", {"path": "spec.level", "map": {"3.9-IV0": "new"}}, "new", ("spec", "level")),
+    ("mapped to nothing", {"path": "spec.level", "map": {"3.8": "old"}}, None, ("spec", "level")),
+    ("a default for what maps to nothing", {"path": "spec.level", "map": {}, "default": "x"}, "x", ("spec", "level")),
+    ("framed", {"path": "spec.level", "prefix": "v", "suffix": "!"}, "v3.9-IV0!", ("spec", "level")),
+    ("a number is not framed", {"path": "spec.replicas", "suffix": "!"}, 3, ("spec", "replicas")),
+    ("above", {"path": "spec.replicas", "above": 2}, True, ("spec", "replicas")),
+    ("not above itself", {"path": "spec.replicas", "above": 3}, False, ("spec", "replicas")),
+    ("a text is above nothing", {"path": "spec.level", "above": 0}, False, ("spec", "level")),
+    ("a condition that is true", {"condition": "Done"}, "2026-01-01T00:00:00Z", ("status", "conditions")),
+    ("a condition that is false", {"condition": "Ready"}, None, ("status", "conditions")),
+    ("an item of a list", {"find": "spec.disks", "where": {"id": 1}, "value": "size"}, "2Gi", ("spec", "disks", 1, "size")),
+    ("no such item", {"find": "spec.disks", "where": {"id": 7}, "value": "size"}, None, ("spec", "disks")),
     ("when it holds", {"path": "spec.replicas", "when": {"path": "spec.off", "equals": False}}, 3, ("spec", "replicas")),
     ("when it does not", {"path": "spec.replicas", "when": "spec.off"}, None, ("spec", "replicas")),
     ("when it is no boolean", {"path": "spec.replicas", "when": "spec.zero"}, None, ("spec", "replicas")),
@@ -117,12 +137,12 @@ MISTAKES = [
     (["spec"], "here: an expression is a path or a mapping, not list"),
     (
         {"path": "spec", "equal": 1},
-        'here: unknown word "equal"; an expression has const, contains, default, equals, exists, firstOf, in, not, path, '
-        "transform, when",
+        'here: unknown word "equal"; an expression has above, condition, const, contains, default, equals, exists, find, '
+        "firstOf, in, key, map, not, path, prefix, root, suffix, transform, value, when, where",
     ),
-    ({}, "here: one of path, firstOf and const is wanted, here are 0"),
-    ({"default": 1}, "here: one of path, firstOf and const is wanted, here are 0"),
-    ({"path": "a", "const": 1}, "here: one of path, firstOf and const is wanted, here are 2"),
+    ({}, "here: one of path, root, firstOf, const, key, condition, find is wanted, here are 0"),
+    ({"default": 1}, "here: one of path, root, firstOf, const, key, condition, find is wanted, here are 0"),
+    ({"path": "a", "const": 1}, "here: one of path, root, firstOf, const, key, condition, find is wanted, here are 2"),
     ({"firstOf": []}, "here.firstOf: an empty list"),
     ({"firstOf": ["a", {"path": "b", "x": 1}]}, 'here.firstOf[1]: unknown word "x"; an expression has'),
     ({"path": "a", "when": {"pth": "b"}}, 'here.when: unknown word "pth"; an expression has'),
@@ -130,6 +150,12 @@ MISTAKES = [
         {"path": "a", "transform": "shout"},
         'here: no transform "shout" is registered; there are kafka-release, not, text',
     ),
+    ({"path": "a", "in": "b"}, "here.in: a list is wanted"),
+    ({"path": "a", "above": "b"}, "here.above: a whole number is wanted"),
+    ({"path": "a", "map": ["b"]}, "here.map: a mapping is wanted"),
+    ({"path": 5}, "here: a path is a text, not int"),
+    ({"firstOf": "a"}, "here.firstOf: a list of expressions is wanted"),
+    ({"find": "a", "value": "b"}, "here: find wants `where` (keys and their values) and `value` (a path)"),
     ("a..b", 'path "a..b": an empty key'),
     ("a[b", 'path "a[b": a bracket is not closed'),
     ("", "an empty path"),
@@ -212,3 +238,39 @@ def test_a_broken_adapter_is_refused_with_file_place_and_reason(content: Any, me
 def test_an_adapter_of_three_lines_is_enough() -> None:
     adapter = Adapter("index.yaml", WHOLE)
     assert (adapter.kind, adapter.resource, adapter.scale_path) == ("Index.search.example", "indices", None)
+
+
+def test_each_goes_through_lists_inside_lists() -> None:
+    item = {"spec": {"zones": [{"pools": [{"n": 1}, {"n": 2}]}, {"pools": 3}, {"pools": [{"n": 4}]}]}}
+    found = each_item({"each": "spec.zones[].pools"}, "here")(item, ())
+    assert [(one["n"], at) for one, at in found] == [
+        (1, ("spec", "zones", 0, "pools", 0)),
+        (2, ("spec", "zones", 0, "pools", 1)),
+        (4, ("spec", "zones", 2, "pools", 0)),
+    ]
+
+
+def test_each_of_goes_over_a_mapping_and_knows_the_keys() -> None:
+    found = each_item({"eachOf": "spec.shards"}, "here")({"spec": {"shards": {"a": {"n": 1}, "b": 2, "c": {"n": 3}}}}, ())
+    assert [(one["n"], at) for one, at in found] == [(1, ("spec", "shards", "a")), (3, ("spec", "shards", "c"))]
+    assert compile_expression({"key": True}, "here")(*found[0]).value == "a"
+
+
+def test_inside_a_list_the_root_is_the_whole_object() -> None:
+    item = {"spec": {"size": "1Gi", "pools": [{"size": None}]}}
+    reader = compile_expression({"firstOf": ["size", {"root": "spec.size"}]}, "here")
+    (inner, base), *_ = each_item({"each": "spec.pools"}, "here")(item, ())
+    assert reader(inner, base, item) == Field("1Gi", ("spec", "size"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"each": "a", "eachOf": "b"}, "here: either each (a list) or eachOf (a mapping), not both"),
+        ({"each": 5}, "here.each: a path is wanted, not int"),
+    ],
+)
+def test_a_mistake_in_a_list_is_told(spec: Any, message: str) -> None:
+    with pytest.raises(GrammarError) as caught:
+        each_item(spec, "here")
+    assert str(caught.value) == message

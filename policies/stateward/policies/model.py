@@ -69,7 +69,7 @@ class Volume:
     """One kind of volume of a member group: a claim template, a volume of the custom resource."""
 
     def __init__(
-        self, name: str, item: Any, base: Path, fields: Mapping[str, Callable[[Any, Path], Field]], on: Object
+        self, name: str, item: Any, base: Path, fields: Mapping[str, Callable[[Any, Path, Any], Field]], on: Object
     ) -> None:
         self.name = name
         self.path = base
@@ -81,12 +81,12 @@ class Volume:
     @lazy
     def storage_class(self) -> Field:
         """The class's name (str); None means the default class."""
-        return self._fields["class"](self._item, self.path)
+        return self._fields["class"](self._item, self.path, self.on)
 
     @lazy
     def size(self) -> Field:
         """The request as it is written."""
-        return self._fields["size"](self._item, self.path)
+        return self._fields["size"](self._item, self.path, self.on)
 
     @lazy
     def bytes(self) -> Fraction | None:
@@ -101,17 +101,17 @@ class Volume:
     @lazy
     def modes(self) -> Field:
         """Access modes (list of str)."""
-        return self._fields["modes"](self._item, self.path)
+        return self._fields["modes"](self._item, self.path, self.on)
 
     @lazy
     def ephemeral(self) -> Field:
         """True where nothing of it survives the pod."""
-        return self._fields["ephemeral"](self._item, self.path)
+        return self._fields["ephemeral"](self._item, self.path, self.on)
 
     @lazy
     def labels(self) -> Field:
         """Labels that every claim made of it will carry (mapping)."""
-        return self._fields["labels"](self._item, self.path)
+        return self._fields["labels"](self._item, self.path, self.on)
 
 
 class MemberGroup:
@@ -128,23 +128,28 @@ class MemberGroup:
     @lazy
     def members(self) -> Field:
         """How many are wanted (int)."""
-        return self._fields.members(self._item, self.path)
+        return self._fields.members(self._item, self.path, self.on)
 
     @lazy
     def ready(self) -> Field:
         """How many are ready now (int), None where the object does not say."""
-        return self._fields.ready(self._item, self.path)
+        return self._fields.ready(self._item, self.path, self.on)
 
     @lazy
     def voters(self) -> bool | None:
         """Whether its members vote in a quorum of their own; None where the engine decides."""
-        value = self._fields.voters(self._item, self.path).value
+        value = self._fields.voters(self._item, self.path, self.on).value
         return value if isinstance(value, bool) else None
+
+    @lazy
+    def votes(self) -> Field:
+        """How many of its members vote (int), where the object says; None where all do."""
+        return self._fields.votes(self._item, self.path, self.on)
 
     @lazy
     def roles(self) -> Field:
         """Roles (list of str) where members have some."""
-        return self._fields.roles(self._item, self.path)
+        return self._fields.roles(self._item, self.path, self.on)
 
     @lazy
     def volumes(self) -> tuple[Volume, ...]:
@@ -156,10 +161,11 @@ class MemberGroup:
 class GroupFields:
     """The compiled readers of a member group."""
 
-    members: Callable[[Any, Path], Field]
-    ready: Callable[[Any, Path], Field]
-    voters: Callable[[Any, Path], Field]
-    roles: Callable[[Any, Path], Field]
+    members: Callable[[Any, Path, Any], Field]
+    ready: Callable[[Any, Path, Any], Field]
+    voters: Callable[[Any, Path, Any], Field]
+    votes: Callable[[Any, Path, Any], Field]
+    roles: Callable[[Any, Path, Any], Field]
     volumes: Callable[[Any, Path, Object], Sequence[Volume]]
 
 
@@ -172,6 +178,44 @@ class Archive:
     server: str
     """The name below it that this service writes under."""
     path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRef:
+    """A Secret that a service lives by."""
+
+    name: str
+    role: str
+    """`credentials`, `ca`, `certificate`, `key` (of encryption), `cluster` (a secret shared by all members), `backup`."""
+    made: str
+    """`operator`: made and kept by the operator; `user`: handed in."""
+    path: Path
+    """The field that names it, () where its name follows from the service's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A value that is decided when the service is created."""
+
+    key: str
+    """The same for the same value before and after."""
+    value: Any
+    path: Path
+    what: str
+    why: str
+    once_set: bool
+    """Whether it may still be set where it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsafe:
+    """A safeguard that is switched off, or a switch that makes a later edit lose data."""
+
+    key: str
+    path: Path
+    what: str
+    why: str
+    denies: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +443,32 @@ class Service:
     def archives(self) -> tuple[Archive, ...]:
         """Where its backups go."""
         return self.adapter.archives(self, "archives")
+
+    @lazy
+    def secrets(self) -> tuple[SecretRef, ...]:
+        """The Secrets that it lives by, as its adapter knows them."""
+        return self.adapter.secrets(self)
+
+    @lazy
+    def fixed(self) -> dict[str, Fixed]:
+        """The values that are decided when it is created, by key."""
+        return {one.key: one for one in self.adapter.fixed(self)}
+
+    @lazy
+    def unsafe(self) -> tuple[Unsafe, ...]:
+        """The safeguards that are off."""
+        return self.adapter.unsafe(self)
+
+    @lazy
+    def stopped(self) -> bool:
+        """Whether it is stopped on purpose (hibernated, shut down, paused with all its members)."""
+        return self.field("stopped").value is True
+
+    @lazy
+    def backed_up(self) -> bool | None:
+        """Whether the object asks for backups; None where its kind has no such setting."""
+        value = self.field("backup").value
+        return value if isinstance(value, bool) else None
 
     @lazy
     def sources(self) -> tuple[Archive, ...]:

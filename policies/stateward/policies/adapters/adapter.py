@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from stateward.policies import paths, version
@@ -14,10 +15,13 @@ from stateward.policies.model import (
     Archive,
     EngineVersion,
     Field,
+    Fixed,
     GroupFields,
     MemberGroup,
     Placement,
+    SecretRef,
     Service,
+    Unsafe,
     Volume,
 )
 from stateward.policies.paths import Path
@@ -28,7 +32,8 @@ _KNOWN: Final = frozenset(
     (
         *("adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running"),
         *("finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives"),
-        *("sources", "looksAt", "bypass", "unpinned"),
+        *("sources", "looksAt", "unpinned", "only", "stopped", "paused", "backup", "backups", "scaleDown"),
+        *("classChange", "fixed", "unsafe", "secrets", "pods", "ready"),
     )
 )
 
@@ -36,7 +41,7 @@ _KNOWN: Final = frozenset(
 class Adapter:
     """One compiled adapter. Raises GrammarError (a ValueError) naming file, field and reason."""
 
-    def __init__(self, source: str, content: Any) -> None:
+    def __init__(self, source: str, content: Any, group: str | None = None) -> None:
         if not isinstance(content, Mapping):
             raise GrammarError(f"{source}: a mapping is wanted")
         stray = sorted(set(content) - _KNOWN)
@@ -47,9 +52,9 @@ class Adapter:
                 raise GrammarError(f'{source}: "{needed}" is missing')
         self.source = source
         self.name: str = content["adapter"]
-        match = content["match"]
-        self.group: str = match.get("group", "")
-        self.match_kind: str = match["kind"]
+        groups = groups_of(content["match"], source)
+        self.group: str = groups[0] if group is None else group
+        self.match_kind: str = content["match"]["kind"]
         self.kind: Kind = kind_of(f"{self.group}/v1" if self.group else "v1", self.match_kind)
         self.resource: str = content["resource"]
         self.scale_path: Path | None = paths.parse(content["scale"]) if "scale" in content else None
@@ -57,25 +62,52 @@ class Adapter:
         """Set on an adapter of joined objects (a node pool): {kind, label} of the hub that they belong to."""
         self.carries_majors: str = content.get("upgrades", "image")
         """Who carries a new major over to the data: `image` (nobody: a plain swap) or `operator`."""
-        self.bypass: Sequence[Mapping[str, Any]] = content.get("bypass") or ()
+        self.scale_down: str = content.get("scaleDown", "plain")
+        """What becomes of members that are scaled away: `plain` (their pods go, their claims stay), `deletesClaims`,
+        `decommissions` (the operator empties them first), `unsupported` (the operator refuses and stands still)."""
+        self.class_change: str = content.get("classChange", "ignored")
+        """What a change of class does: `ignored` (the volumes stay as they are, the object tells otherwise), `newGroup`
+        (a group of another name gets it), `replaces` (the operator moves the data)."""
+        self.backups: tuple[BackupRecord, ...] = tuple(
+            BackupRecord(row, f"{source}: backups[{index}]") for index, row in enumerate(content.get("backups") or ())
+        )
+        self.pod_label: str | None = (content.get("pods") or {}).get("label")
+        """The label by which the service's pods name it; None where only their owner tells."""
+        self._only = compile_expression(content["only"], f"{source}: only") if "only" in content else None
         self.unpinned: str = content.get("unpinned", "kept")
         """What an unset version means: `kept` (the operator writes its default down at once) or `operator` (the engine
         follows the operator's version)."""
         self._joins: Mapping[str, Mapping[str, str]] = content.get("join") or {}
         self._slots: dict[str, Reader] = {}
-        self._engine = content.get("engine")
+        engine = content.get("engine")
+        self._engine: str | Reader | None = (
+            compile_expression(engine, f"{source}: engine") if isinstance(engine, Mapping) else engine
+        )
         self._claims = content.get("claims") or {}
         self._version = self._versions(content.get("version"), "version")
         self._running = self._versions(content.get("running"), "running")
         self._finalised = (
             compile_expression(content["finalised"], f"{source}: finalised") if "finalised" in content else None
         )
-        self._mode: str = content.get("mode") or ""
+        mode = content.get("mode") or ""
+        self._mode: str | Reader = compile_expression(mode, f"{source}: mode") if isinstance(mode, Mapping) else mode
+        if isinstance(self._mode, str) and self._mode and self._mode not in derive.MODES:
+            raise GrammarError(f'{source}: mode: "{self._mode}" is not registered; there are {", ".join(derive.MODES)}')
         self.looks_at: tuple[Look, ...] = tuple(accuses(*entry) for entry in content.get("looksAt") or ())
         if "pod" in content:
             self._slots["pod"] = compile_expression(content["pod"], f"{source}: pod", dict)
-        if "deletesClaims" in content:
-            self._slots["deletesClaims"] = compile_expression(content["deletesClaims"], f"{source}: deletesClaims")
+        for slot in ("deletesClaims", "stopped", "paused", "backup", "ready"):
+            if slot in content:
+                self._slots[slot] = compile_expression(content[slot], f"{source}: {slot}")
+        self._secrets = [
+            _SecretReader(row, f"{source}: secrets[{index}]") for index, row in enumerate(content.get("secrets") or ())
+        ]
+        self._fixed = [
+            _FixedReader(row, f"{source}: fixed[{index}]") for index, row in enumerate(content.get("fixed") or ())
+        ]
+        self._unsafe = [
+            _UnsafeReader(row, f"{source}: unsafe[{index}]") for index, row in enumerate(content.get("unsafe") or ())
+        ]
         for name, spec in (content.get("values") or {}).items():
             self._slots[name] = compile_expression(spec, f"{source}: values.{name}")
         placement = content.get("placement") or {}
@@ -99,7 +131,11 @@ class Adapter:
 
     def read(self, slot: str, service: Service) -> Field:
         """A slot of an object; `Field(None, ())` where the adapter has none of that name."""
-        return self._slots.get(slot, nothing)(service.object, ())
+        return self._slots.get(slot, nothing)(service.object, (), service.object)
+
+    def applies(self, item: Object) -> bool:
+        """Whether an object of this kind is a stateful service at all (a Deployment with a claim)."""
+        return self._only is None or self._only(item, (), item).value is True
 
     def join(self, name: str, service: Service) -> Sequence[Object] | Unknown:
         """The objects that carry the hub's name in the join's label; unknown where the kind is."""
@@ -113,14 +149,15 @@ class Adapter:
 
     def engine(self, service: Service) -> Profile | None:
         """The engine's profile: stated by the adapter, or recognised from the pod."""
-        if isinstance(self._engine, str):
-            return recognise.PROFILES.get(self._engine)
+        if self._engine is not None:
+            name = self._engine if isinstance(self._engine, str) else self._engine(service.object, ()).value
+            return recognise.PROFILES.get(name) if isinstance(name, str) else None
         found = _recognised(service)
         return found[1].profile if found is not None else None
 
     def engine_certain(self, service: Service) -> bool:
         """Whether the kind, the image or the command says which engine it is."""
-        if isinstance(self._engine, str):
+        if self._engine is not None:
             return True
         found = _recognised(service)
         return found is not None and found[1].strong
@@ -156,8 +193,10 @@ class Adapter:
 
     def mode(self, service: Service) -> str:
         """The engine's mode."""
-        compute = derive.MODES.get(self._mode) if self._mode else derive.mode_of_pod
-        return compute(service) if compute is not None else ""
+        if not isinstance(self._mode, str):
+            value = self._mode(service.object, ()).value
+            return value if isinstance(value, str) else ""
+        return (derive.MODES[self._mode] if self._mode else derive.mode_of_pod)(service)
 
     def groups(self, service: Service) -> tuple[MemberGroup, ...]:
         """The member groups."""
@@ -194,13 +233,27 @@ class Adapter:
             found.extend(reader.read(service))
         return tuple(found)
 
+    def secrets(self, service: Service) -> tuple[SecretRef, ...]:
+        """The Secrets that the service lives by."""
+        return tuple(ref for reader in self._secrets for ref in reader.read(service))
+
+    def fixed(self, service: Service) -> tuple[Fixed, ...]:
+        """The values that are decided when the service is created."""
+        return tuple(one for position, reader in enumerate(self._fixed) for one in reader.read(service, position))
+
+    def unsafe(self, service: Service) -> tuple[Unsafe, ...]:
+        """The safeguards that are off."""
+        return tuple(one for position, reader in enumerate(self._unsafe) for one in reader.read(service, position))
+
     # --- claims --------------------------------------------------------------------------------------------------
 
     def owns_claim(self, service: Service, claim: Object) -> bool:
         """Whether a claim of the same namespace holds this service's data."""
         label = self._claims.get("label")
-        if label is not None:
+        if label is not None and _label(claim, label) is not None:
             return _label(claim, label) == service.name
+        if label is not None and not self._claims.get("names"):
+            return False
         return any(self.claim_is_of(service, group, volume, claim) for group in service.groups for volume in group.volumes)
 
     def claim_is_of(self, service: Service, group: MemberGroup, volume: Volume, claim: Object) -> bool:
@@ -212,6 +265,8 @@ class Adapter:
             named = label == wanted or (label is None and volume.name == role.get("missing"))
             owner = self.claim_label
             return named and (owner is None or _label(claim, owner) == service.name)
+        if self._claims.get("named") == "volume":
+            return text_of(metadata_of(claim), "name") == volume.name
         return self.ordinal(service, group.name, volume.name, claim) is not None
 
     def ordinal(self, service: Service, group: str, volume: str, claim: Object) -> int | None:
@@ -239,20 +294,30 @@ class Adapter:
     def _versions(self, spec: Any, where: str) -> Callable[[Service], EngineVersion] | None:
         if spec is None:
             return None
-        readers: list[tuple[str, Reader]] = []
+        readers: list[tuple[str, Reader, re.Pattern[str] | None]] = []
         for index, row in enumerate(spec if isinstance(spec, list) else [spec]):
-            form, expression = next(iter(row.items()))
-            if form not in ("image", "text", "catalog"):
-                raise GrammarError(f'{self.source}: {where}[{index}]: "{form}" is none of image, text, catalog')
-            readers.append((form, compile_expression(expression, f"{self.source}: {where}[{index}]")))
+            place = f"{self.source}: {where}[{index}]"
+            if not isinstance(row, Mapping):
+                raise GrammarError(f"{place}: a mapping with one of image, text, catalog is wanted")
+            stray = sorted(set(row) - {"image", "text", "catalog", "pattern"})
+            forms = [form for form in ("image", "text", "catalog") if form in row]
+            if stray or len(forms) != 1:
+                raise GrammarError(f'{place}: "{(stray or ["nothing"])[0]}" is none of image, text, catalog')
+            pattern = re.compile(row["pattern"]) if "pattern" in row else None
+            readers.append((forms[0], compile_expression(row[forms[0]], place), pattern))
 
         def read(service: Service) -> EngineVersion:
             path: Path = ()
-            for form, reader in readers:
-                value, at = reader(service.object, ())
+            for form, reader, pattern in readers:
+                value, at = reader(service.object, (), service.object)
                 path = path or at
-                if value is None:
+                if value is None or value == "":
                     continue
+                if pattern is not None and isinstance(value, str):
+                    match = pattern.search(value)
+                    if match is None:
+                        return EngineVersion("opaque", None, value, at)
+                    return EngineVersion("known", version.parse(match[1]), value, at)
                 return _engine_version(form, value, at, service)
             return EngineVersion("unset", None, "", path)
 
@@ -272,20 +337,23 @@ def _engine_version(form: str, value: Any, at: Path, service: Service) -> Engine
     if not isinstance(text, str):
         return EngineVersion("opaque", None, "", at)
     if form == "image":
-        return recognise_tag(text, at)
+        return recognise_tag(text, at, service.engine)
     parsed = version.parse(text)
     return EngineVersion("known" if parsed is not None else "opaque", parsed, text, at)
 
 
-def recognise_tag(reference: str, at: Path) -> EngineVersion:
-    """The version in an image's tag, whatever the image is called."""
+def recognise_tag(reference: str, at: Path, engine: Profile | None = None) -> EngineVersion:
+    """The version in an image's tag: as the engine's own images spell it, else where the tag begins with it."""
     from stateward.policies import images
 
+    found = recognise.recognise_image(reference)
+    if found is not None and found.profile is engine:
+        return EngineVersion(found.state, found.version, found.text, at)
     image = images.parse(reference)
     parsed = version.parse(image.tag) if image.tag else None
     if parsed is not None:
         return EngineVersion("known", parsed, image.tag, at)
-    return EngineVersion("opaque", None, image.tag or image.digest, at)
+    return EngineVersion("opaque" if image.tag or image.digest else "unset", None, image.tag or image.digest, at)
 
 
 def _label(item: Object, label: str) -> str | None:
@@ -307,6 +375,7 @@ class _VolumeReader:
     def __init__(self, spec: Mapping[str, Any], where: str) -> None:
         self._items = each_item(spec, where)
         self._name = compile_expression(spec["name"], f"{where}.name")
+        self._only = compile_expression(spec["only"], f"{where}.only") if "only" in spec else None
         self._fields: dict[str, Reader] = {
             slot: compile_expression(spec[slot], f"{where}.{slot}", wanted) if slot in spec else nothing
             for slot, wanted in (
@@ -320,8 +389,10 @@ class _VolumeReader:
 
     def read(self, item: Any, base: Path, on: Object) -> list[Volume]:
         found: list[Volume] = []
-        for one, at in self._items(item, base):
-            name = self._name(one, at).value
+        for one, at in self._items(item, base, on):
+            if self._only is not None and self._only(one, at, on).value is not True:
+                continue
+            name = self._name(one, at, on).value
             if isinstance(name, str) or (isinstance(name, int) and not isinstance(name, bool)):
                 found.append(Volume(str(name), one, at, self._fields, on))
         return found
@@ -346,6 +417,7 @@ class _GroupReader:
             members=slot("members", int),
             ready=slot("ready", int),
             voters=slot("voters", bool),
+            votes=slot("votes", int),
             roles=slot("roles", list),
             volumes=read_volumes,
         )
@@ -360,8 +432,8 @@ class _GroupReader:
             owners = joined
         found: list[MemberGroup] = []
         for owner in owners:
-            for item, base in self._items(owner, ()):
-                name = self._name(item, base).value
+            for item, base in self._items(owner, (), owner):
+                name = self._name(item, base, owner).value
                 if isinstance(name, str):
                     found.append(MemberGroup(name, item, base, self._fields, owner))
         return found
@@ -369,7 +441,7 @@ class _GroupReader:
 
 class _ArchiveReader:
     def __init__(self, spec: Mapping[str, Any], where: str) -> None:
-        self._items = each_item({key: spec[key] for key in ("each", "when") if key in spec}, where)
+        self._items = each_item({key: spec[key] for key in ("each", "eachOf", "when") if key in spec}, where)
         self._store = compile_expression(spec["store"], f"{where}.store", str)
         self._server = compile_expression(spec["server"], f"{where}.server", str) if "server" in spec else nothing
         self._only = compile_expression(spec["only"], f"{where}.only") if "only" in spec else None
@@ -377,15 +449,121 @@ class _ArchiveReader:
 
     def read(self, service: Service) -> list[Archive]:
         found: list[Archive] = []
-        only = self._only(service.object, ()).value if self._only is not None else None
-        for item, base in self._items(service.object, ()):
+        whole = service.object
+        only = self._only(whole, ()).value if self._only is not None else None
+        for item, base in self._items(whole, (), whole):
             if self._named is not None and self._named(item, base).value != only:
                 continue
-            store, at = self._store(item, base)
-            server = self._server(item, base).value
+            store, at = self._store(item, base, whole)
+            server = self._server(item, base, whole).value
             if isinstance(store, str):
                 found.append(Archive(store, server if isinstance(server, str) else service.name, at))
         return found
+
+
+class _SecretReader:
+    """A row of `secrets`: the field that names it (`name`), or how its name is made of the service's (`named`)."""
+
+    def __init__(self, spec: Mapping[str, Any], where: str) -> None:
+        _rows(spec, where, ("name", "named", "role", "made", "each", "eachOf", "when"))
+        self._items = each_item({key: spec[key] for key in ("each", "eachOf", "when") if key in spec}, where)
+        self._name = compile_expression(spec["name"], f"{where}.name", str) if "name" in spec else None
+        self._named: str = spec.get("named", "")
+        self._role: str = spec.get("role", "credentials")
+        self._made: str = spec.get("made", "operator" if self._named else "user")
+        if self._role not in ("credentials", "ca", "certificate", "key", "cluster", "backup"):
+            raise GrammarError(f'{where}.role: "{self._role}" is none of credentials, ca, certificate, key, cluster, backup')
+
+    def read(self, service: Service) -> Iterator[SecretRef]:
+        for item, base in self._items(service.object, (), service.object):
+            if self._name is None:
+                key = base[-1] if base else ""
+                yield SecretRef(self._named.format(service=service.name, key=key), self._role, self._made, ())
+                continue
+            name, at = self._name(item, base, service.object)
+            if isinstance(name, str) and name:
+                yield SecretRef(name, self._role, self._made, at)
+
+
+class _FixedReader:
+    """A row of `fixed`: a field (in each item of a list, told apart by `name`), what it is, why it stays."""
+
+    def __init__(self, spec: Mapping[str, Any], where: str) -> None:
+        _rows(spec, where, ("field", "each", "eachOf", "when", "name", "what", "why", "onceSet"))
+        self._items = each_item({key: spec[key] for key in ("each", "eachOf", "when") if key in spec}, where)
+        self._name = compile_expression(spec["name"], f"{where}.name") if "name" in spec else None
+        self._field = compile_expression(spec["field"], f"{where}.field")
+        self._what, self._why = str(spec["what"]), str(spec["why"])
+        self._once_set = bool(spec.get("onceSet"))
+
+    def read(self, service: Service, position: int) -> Iterator[Fixed]:
+        for item, base in self._items(service.object, (), service.object):
+            name = self._name(item, base, service.object).value if self._name is not None else ""
+            value, at = self._field(item, base, service.object)
+            yield Fixed(f"{position}:{name}", value, at, self._what, self._why, self._once_set)
+
+
+class _UnsafeReader:
+    """A row of `unsafe`: a test that is true where a safeguard is off, what that is, and why it matters."""
+
+    def __init__(self, spec: Mapping[str, Any], where: str) -> None:
+        _rows(spec, where, ("test", "each", "eachOf", "name", "what", "why", "denies"))
+        self._items = each_item({key: spec[key] for key in ("each", "eachOf") if key in spec}, where)
+        self._name = compile_expression(spec["name"], f"{where}.name") if "name" in spec else None
+        self._test = compile_expression(spec["test"], f"{where}.test")
+        self._what, self._why = str(spec["what"]), str(spec["why"])
+        self._denies = bool(spec.get("denies"))
+
+    def read(self, service: Service, position: int) -> Iterator[Unsafe]:
+        for item, base in self._items(service.object, (), service.object):
+            value, at = self._test(item, base, service.object)
+            if value is True:
+                name = self._name(item, base, service.object).value if self._name is not None else ""
+                yield Unsafe(f"{position}:{name}", at, self._what, self._why, self._denies)
+
+
+class BackupRecord:
+    """A row of `backups`: how the operator records a backup that was taken."""
+
+    def __init__(self, spec: Mapping[str, Any], where: str) -> None:
+        _rows(spec, where, ("kind", "of", "done", "at", "label"))
+        if "kind" not in spec or "at" not in spec:
+            raise GrammarError(f"{where}: kind and at are wanted")
+        self.kind: Kind = spec["kind"]
+        self._of = compile_expression(spec["of"], f"{where}.of") if "of" in spec else None
+        self._label: str | None = spec.get("label")
+        self._done = compile_expression(spec["done"], f"{where}.done") if "done" in spec else None
+        self._at = compile_expression(spec["at"], f"{where}.at")
+
+    def taken(self, record: Object, service: Service) -> Any:
+        """When this record's backup of the service was done (text), None where it is of another or is not done."""
+        named = _label(record, self._label) if self._label is not None else None
+        if self._of is not None and named is None:
+            named = self._of(record, (), record).value
+        if named != service.name:
+            return None
+        if self._done is not None and self._done(record, (), record).value is not True:
+            return None
+        return self._at(record, (), record).value
+
+
+def _rows(spec: Any, where: str, known: tuple[str, ...]) -> None:
+    if not isinstance(spec, Mapping):
+        raise GrammarError(f"{where}: a mapping is wanted, not {type(spec).__name__}")
+    stray = sorted(set(spec) - set(known))
+    if stray:
+        raise GrammarError(f'{where}: unknown field "{stray[0]}"; there are {", ".join(known)}')
+
+
+def groups_of(match: Any, source: str) -> tuple[str, ...]:
+    """The API groups of an adapter's `match`: one, or several where the group was renamed."""
+    if not isinstance(match, Mapping) or not isinstance(match.get("kind"), str):
+        raise GrammarError(f"{source}: match: a mapping with group and kind is wanted")
+    group = match.get("group", "")
+    groups = group if isinstance(group, list) else [group]
+    if not groups or not all(isinstance(one, str) for one in groups):
+        raise GrammarError(f"{source}: match.group: a text, or a list of texts, is wanted")
+    return tuple(groups)
 
 
 def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]], ...]:
@@ -398,16 +576,34 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
             for one in spec:
                 walk(section, one)
         elif isinstance(spec, Mapping):
-            if "each" in spec:
-                walk(section, spec["each"])
+            listed = spec.get("each", spec.get("eachOf"))
+            if listed is not None:
+                walk(section, listed.partition("[]")[0])
                 return
-            for key in ("path", "firstOf", "when", "image", "text", "catalog", "store", "server"):
+            if "condition" in spec:
+                walk(section, "status.conditions")
+            for key in ("path", "root", "find", "firstOf", "when", "image", "text", "catalog", "store", "server"):
                 if key in spec:
                     walk(section, spec[key])
 
-    for slot in ("version", "running", "finalised", "pod", "template", "deletesClaims", "archives", "sources"):
-        if slot in content:
+    for slot in (
+        "version",
+        "running",
+        "finalised",
+        "pod",
+        "template",
+        "deletesClaims",
+        "archives",
+        "sources",
+        "mode",
+        "backup",
+    ):
+        if slot in content and not (slot == "mode" and isinstance(content[slot], str)):
             walk(slot, content[slot])
+    for row in content.get("fixed") or ():
+        walk("fixed", row if "each" in row or "eachOf" in row else row["field"])
+    for row in content.get("unsafe") or ():
+        walk("unsafe", row if "each" in row or "eachOf" in row else row["test"])
     for name, spec in (content.get("values") or {}).items():
         walk(f"values.{name}", spec)
     for spec in (content.get("placement") or {}).values():
@@ -415,17 +611,38 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
     for group in content.get("groups") or ():
         if "join" in group:
             continue
+        if "each" in group or "eachOf" in group:
+            # What lies in a list is one part: members and volumes of the groups in it.
+            walk("members", group)
+            walk("volumes", group)
         walk("members", group.get("when"))
-        for slot in ("members", "voters", "roles"):
-            walk("members", group.get(slot))
+        below = "root" if "each" in group or "eachOf" in group else "all"
+        for slot in ("members", "voters", "votes", "roles"):
+            _walk_group("members", group.get(slot), below, walk)
         for volume in group.get("volumes") or ():
-            if "each" in volume:
-                walk("volumes", volume["each"])
+            if "each" in volume or "eachOf" in volume:
+                _walk_group("volumes", volume, below, walk)
                 continue
             for slot in ("when", "class", "size", "modes", "ephemeral"):
-                walk("volumes", volume.get(slot))
+                _walk_group("volumes", volume.get(slot), below, walk)
     parts: dict[Path, list[str]] = {}
     for section, steps in sorted(found.items()):
         for path in steps:
             parts.setdefault(path, []).append(section)
     return tuple((path, tuple(sections)) for path, sections in parts.items())
+
+
+def _walk_group(section: str, spec: Any, below: str, walk: Callable[[str, Any], None]) -> None:
+    """Inside a list only what is told from the root is a path of the object; the rest is covered by the list's own."""
+    if below == "all":
+        walk(section, spec)
+        return
+    if isinstance(spec, list):
+        for one in spec:
+            _walk_group(section, one, below, walk)
+    elif isinstance(spec, Mapping):
+        if "root" in spec:
+            walk(section, spec["root"])
+        for key in ("firstOf", "when"):
+            if key in spec:
+                _walk_group(section, spec[key], below, walk)

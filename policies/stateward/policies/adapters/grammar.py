@@ -2,42 +2,60 @@
 
 An expression is a path (`spec.instances`) or a mapping with one source and modifiers:
 
-    {path: P}  {firstOf: [E, …]}  {const: V}          the source
-    default: V          where the source gives nothing
-    transform: NAME     a registered function of (value, service)
-    equals: V | in: [V, …] | contains: V | exists: true|false     turn it into true or false; `not: true` turns it round
-    when: E             nothing, unless E is true
+    {path: P}                       a value below the item
+    {root: P}                       a value of the whole object, from inside a list
+    {firstOf: [E, …]}               the first that is there
+    {const: V}                      a constant
+    {key: true}                     the item's own key in its mapping, or its place in its list
+    {condition: TYPE}               when a condition of the item's status became true (its time, as text)
+    {find: P, where: {K: V}, value: P}    a value of the list item whose keys have these values
 
-Lists are `{each: PATH, …}`; the other expressions of the same mapping are then relative to each item.
+    default: V                      where the source gives nothing
+    transform: NAME                 a registered function of the value
+    map: {V: W, …}                  another value for each value; nothing for the others
+    prefix: T, suffix: T            put before or behind a text
+    equals: V | in: [V, …] | contains: V | above: N | exists: true|false
+                                    turn it into true or false; `not: true` turns it round
+    when: E                         nothing, unless E is true
+
+Lists are `{each: PATH, …}`, with `[]` where a list lies inside a list (`spec.zones[].pools`); `{eachOf: PATH}` goes over
+the mappings in a mapping. The other expressions of the same mapping are then relative to each item.
 There are no expressions inside strings: what the grammar cannot say is a transform.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from stateward.policies import paths
 from stateward.policies.adapters.transforms import TRANSFORMS, Transform
 from stateward.policies.model import Field
 from stateward.policies.paths import Path
-from stateward.policies.view import UNKNOWN
+from stateward.policies.view import UNKNOWN, items_of, mapping_of
 
-Reader = Callable[[Any, Path], Field]
-"""(item, path of the item) → Field."""
+
+class Reader(Protocol):
+    """A compiled expression: (item, path of the item, the whole object) → Field."""
+
+    def __call__(self, item: Any, base: Path, root: Any = None, /) -> Field:
+        """The value, and where it stands."""
+        ...
+
 
 Check = Callable[[Any], bool]
 
-_SOURCES: Final = ("path", "firstOf", "const")
-_TESTS: Final = ("equals", "in", "contains", "exists")
-_KNOWN: Final = frozenset((*_SOURCES, *_TESTS, "default", "transform", "when", "not"))
+_SOURCES: Final = ("path", "root", "firstOf", "const", "key", "condition", "find")
+_TESTS: Final = ("equals", "in", "contains", "above", "exists")
+_MODIFIERS: Final = ("default", "transform", "map", "prefix", "suffix", "when", "not", "where", "value")
+_KNOWN: Final = frozenset((*_SOURCES, *_TESTS, *_MODIFIERS))
 
 
 class GrammarError(ValueError):
     """An expression that the grammar does not have. The message names the place and the reason."""
 
 
-def nothing(_: Any, base: Path) -> Field:
+def nothing(_: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100 - a Reader
     """The reader of a slot that an adapter leaves out."""
     return Field(None, base)
 
@@ -84,16 +102,20 @@ def compile_expression(spec: Any, where: str, wanted: type | None = None) -> Rea
         raise GrammarError(f'{where}: unknown word "{stray[0]}"; an expression has {", ".join(sorted(_KNOWN))}')
     sources = [name for name in _SOURCES if name in spec]
     if len(sources) != 1:
-        raise GrammarError(f"{where}: one of path, firstOf and const is wanted, here are {len(sources)}")
+        raise GrammarError(f"{where}: one of {', '.join(_SOURCES)} is wanted, here are {len(sources)}")
     reader = _source(spec, sources[0], where)
     transform = spec.get("transform")
     if transform is not None:
-        reader = _transformed(reader, _transform(transform, where))
+        reader = _changed(reader, _transform(transform, where))
+    if "map" in spec:
+        reader = _changed(reader, _mapped(spec["map"], where))
+    if "prefix" in spec or "suffix" in spec:
+        reader = _changed(reader, _framed(str(spec.get("prefix", "")), str(spec.get("suffix", ""))))
     if "default" in spec:
         reader = _defaulted(reader, spec["default"])
     tests = [name for name in _TESTS if name in spec]
     if tests:
-        reader = _tested(reader, _test(tests, spec), bool(spec.get("not")))
+        reader = _tested(reader, _test(tests, spec, where), bool(spec.get("not")))
     if "when" in spec:
         reader = _guarded(reader, compile_expression(spec["when"], f"{where}.when"))
     return _typed(reader, wanted) if wanted is not None and not tests else reader
@@ -102,26 +124,72 @@ def compile_expression(spec: Any, where: str, wanted: type | None = None) -> Rea
 def _source(spec: Mapping[str, Any], source: str, where: str) -> Reader:
     if source == "const":
         constant = spec["const"]
-        return lambda _, base: Field(constant, base)
+        return lambda _, base, root=None: Field(constant, base)
     if source == "path":
-        dig, steps = compile_path(spec["path"])
-
-        def read(item: Any, base: Path) -> Field:
-            return Field(dig(item), base + steps if base else steps)
-
-        return read
+        return _at(spec["path"], where)
+    if source == "root":
+        below = _at(spec["root"], where)
+        return lambda item, base, root=None: below(item if root is None else root, ())
+    if source == "key":
+        return lambda _, base, root=None: Field(str(base[-1]) if base else None, base)
+    if source == "condition":
+        return _condition(str(spec["condition"]))
+    if source == "find":
+        return _find(spec, where)
+    if not isinstance(spec["firstOf"], list):
+        raise GrammarError(f"{where}.firstOf: a list of expressions is wanted")
     readers = [compile_expression(one, f"{where}.firstOf[{position}]") for position, one in enumerate(spec["firstOf"])]
     if not readers:
         raise GrammarError(f"{where}.firstOf: an empty list")
 
-    def first(item: Any, base: Path) -> Field:
+    def first(item: Any, base: Path, root: Any = None) -> Field:
         for reader in readers:
-            found = reader(item, base)
+            found = reader(item, base, root)
             if found.value is not None:
                 return found
-        return readers[0](item, base)
+        return readers[0](item, base, root)
 
     return first
+
+
+def _at(path: Any, where: str) -> Reader:
+    if not isinstance(path, str):
+        raise GrammarError(f"{where}: a path is a text, not {type(path).__name__}")
+    dig, steps = compile_path(path)
+
+    def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
+        return Field(dig(item), base + steps if base else steps)
+
+    return read
+
+
+def _condition(kind: str) -> Reader:
+    def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
+        rows = items_of(mapping_of(item, "status"), "conditions") if type(item) is dict else []
+        for row in rows:
+            if row.get("type") == kind and row.get("status") == "True":
+                return Field(row.get("lastTransitionTime"), (*base, "status", "conditions"))
+        return Field(None, (*base, "status", "conditions"))
+
+    return read
+
+
+def _find(spec: Mapping[str, Any], where: str) -> Reader:
+    dig, steps = compile_path(str(spec["find"]))
+    wanted = spec.get("where")
+    if not isinstance(wanted, Mapping) or not wanted or "value" not in spec:
+        raise GrammarError(f"{where}: find wants `where` (keys and their values) and `value` (a path)")
+    keys = [(compile_path(str(key))[0], value) for key, value in wanted.items()]
+    value, further = compile_path(str(spec["value"]))
+
+    def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
+        rows = dig(item)
+        for position, row in enumerate(rows if type(rows) is list else ()):
+            if all(key(row) == value_of_key for key, value_of_key in keys):
+                return Field(value(row), (*base, *steps, position, *further))
+        return Field(None, (*base, *steps))
+
+    return read
 
 
 def _transform(name: object, where: str) -> Transform:
@@ -131,55 +199,72 @@ def _transform(name: object, where: str) -> Transform:
     return transform
 
 
-def _transformed(reader: Reader, transform: Transform) -> Reader:
-    def read(item: Any, base: Path) -> Field:
-        found = reader(item, base)
+def _mapped(rows: Any, where: str) -> Transform:
+    if not isinstance(rows, Mapping):
+        raise GrammarError(f"{where}.map: a mapping is wanted")
+    return lambda value: rows.get(value) if isinstance(value, str | int) else None
+
+
+def _framed(prefix: str, suffix: str) -> Transform:
+    return lambda value: f"{prefix}{value}{suffix}" if isinstance(value, str) else value
+
+
+def _changed(reader: Reader, transform: Transform) -> Reader:
+    def read(item: Any, base: Path, root: Any = None) -> Field:
+        found = reader(item, base, root)
         return found if found.value is None else Field(transform(found.value), found.path)
 
     return read
 
 
 def _defaulted(reader: Reader, default: Any) -> Reader:
-    def read(item: Any, base: Path) -> Field:
-        found = reader(item, base)
+    def read(item: Any, base: Path, root: Any = None) -> Field:
+        found = reader(item, base, root)
         return found if found.value is not None else Field(default, found.path)
 
     return read
 
 
-def _test(tests: Sequence[str], spec: Mapping[str, Any]) -> Check:
+def _test(tests: Sequence[str], spec: Mapping[str, Any], where: str) -> Check:
     if "exists" in spec:
         wanted = bool(spec["exists"])
         return lambda value: (value is not None) is wanted
     if "in" in spec:
+        if not isinstance(spec["in"], list):
+            raise GrammarError(f"{where}.in: a list is wanted")
         choices = list(spec["in"])
         return lambda value: value in choices
     if "contains" in spec:
         member = spec["contains"]
         return lambda value: isinstance(value, list) and member in value
+    if "above" in spec:
+        bound = spec["above"]
+        if not isinstance(bound, int):
+            raise GrammarError(f"{where}.above: a whole number is wanted")
+        return lambda value: type(value) is int and value > bound
     equal = spec["equals"]
     return lambda value: bool(value == equal)
 
 
 def _tested(reader: Reader, check: Check, inverted: bool) -> Reader:
-    def read(item: Any, base: Path) -> Field:
-        found = reader(item, base)
+    def read(item: Any, base: Path, root: Any = None) -> Field:
+        found = reader(item, base, root)
         return Field(check(found.value) is not inverted, found.path)
 
     return read
 
 
 def _guarded(reader: Reader, guard: Reader) -> Reader:
-    def read(item: Any, base: Path) -> Field:
-        found = reader(item, base)
-        return found if guard(item, base).value is True else Field(None, found.path)
+    def read(item: Any, base: Path, root: Any = None) -> Field:
+        found = reader(item, base, root)
+        return found if guard(item, base, root).value is True else Field(None, found.path)
 
     return read
 
 
 def _typed(reader: Reader, wanted: type) -> Reader:
-    def read(item: Any, base: Path) -> Field:
-        found = reader(item, base)
+    def read(item: Any, base: Path, root: Any = None) -> Field:
+        found = reader(item, base, root)
         value = found.value
         # bool is an int in Python and is none in a manifest
         if value is None or (isinstance(value, wanted) and (wanted is bool or type(value) is not bool)):
@@ -189,23 +274,40 @@ def _typed(reader: Reader, wanted: type) -> Reader:
     return read
 
 
-def each_item(spec: Mapping[str, Any], where: str) -> Callable[[Any, Path], list[tuple[Any, Path]]]:
-    """The items that a mapping with `each` goes over: (item, its path). Without `each` the item itself."""
+Items = Callable[..., list[tuple[Any, Path]]]
+"""(item, its path, the whole object) → the items of a list inside it, each with its path."""
+
+
+def each_item(spec: Mapping[str, Any], where: str) -> Items:
+    """The items that a mapping with `each` or `eachOf` goes over. Without either the item itself."""
     guard = compile_expression(spec["when"], f"{where}.when") if "when" in spec else None
-    if "each" not in spec:
+    if "each" in spec and "eachOf" in spec:
+        raise GrammarError(f"{where}: either each (a list) or eachOf (a mapping), not both")
+    word = "each" if "each" in spec else "eachOf"
+    path = spec.get(word)
+    if path is not None and not isinstance(path, str):
+        raise GrammarError(f"{where}.{word}: a path is wanted, not {type(path).__name__}")
+    levels = [compile_path(part.removeprefix(".")) for part in path.removesuffix("[]").split("[]")] if path else []
+    mapping = word == "eachOf"
 
-        def self_only(item: Any, base: Path) -> list[tuple[Any, Path]]:
-            return [(item, base)] if guard is None or guard(item, base).value is True else []
-
-        return self_only
-    dig, steps = compile_path(spec["each"])
-
-    def over(item: Any, base: Path) -> list[tuple[Any, Path]]:
-        if guard is not None and guard(item, base).value is not True:
+    def over(item: Any, base: Path, root: Any = None) -> list[tuple[Any, Path]]:
+        if guard is not None and guard(item, base, root).value is not True:
             return []
-        found = dig(item)
-        if type(found) is not list:
-            return []
-        return [(one, (*base, *steps, index)) for index, one in enumerate(found) if type(one) is dict]
+        found = [(item, base)]
+        for depth, (dig, steps) in enumerate(levels, start=1):
+            last = depth == len(levels)
+            found = [
+                (inner, (*at, *steps, key))
+                for outer, at in found
+                for key, inner in _inside(dig(outer), mapping and last)
+                if type(inner) is dict
+            ]
+        return found
 
     return over
+
+
+def _inside(value: Any, mapping: bool) -> list[tuple[str | int, Any]]:
+    if mapping:
+        return list(value.items()) if type(value) is dict else []
+    return list(enumerate(value)) if type(value) is list else []

@@ -32,6 +32,14 @@ def floating_version(change: Change, see: Sight) -> Iterator[Finding]:
     native = new.adapter.name == "statefulset"
     if asked.state == "unset" and not asked.text and not native and new.adapter.unpinned != "operator":
         return
+    if (
+        asked.state == "unset"
+        and asked.text
+        and not native
+        and change.old is not None
+        and change.old.version.state == "known"
+    ):
+        return  # the version that it replaces is known: SW304 speaks
     if asked.state == "unset":
         text = f'"{asked.text}" is whatever is newest' if asked.text else "no version is named"
     elif asked.version is not None and len(asked.version.parts) < new.engine.series_parts(asked.version):
