@@ -612,7 +612,7 @@ def test_one_group_of_unknown_size_makes_the_number_of_members_unknown() -> None
 
 def test_the_catalogue_has_one_adapter_for_each_file() -> None:
     files = data.folder("adapters/data")
-    assert sorted(adapter.source for adapter in ADAPTERS.values()) == [name for name, _ in files]
+    assert sorted({adapter.source for adapter in ADAPTERS.values()}) == [name for name, _ in files]
     assert all(kind == adapter.kind for kind, adapter in ADAPTERS.items())
     assert {adapter.name for adapter in with_scale()} == {"statefulset", "cloudnative-pg", "strimzi-node-pool"}
 
@@ -647,6 +647,19 @@ def test_a_joined_kind_belongs_to_a_hub_that_joins_it(adapter: Adapter) -> None:
         ("text", ["x"], ["x"]),
         ("not", True, False),
         ("not", "true", "true"),
+        ("count", ["a", "b"], 2),
+        ("count", "ab", "ab"),
+        ("first", ["a", "b"], "a"),
+        ("first", [], None),
+        ("first", "ab", "ab"),
+        ("highest-version", ["4.0.12", "4.1.5", "3.11"], "4.1.5"),
+        ("highest-version", ["4.0.12", "main"], None),
+        ("highest-version", ["4.0.12", 5], None),
+        ("highest-version", "4.0", "4.0"),
+        ("all-stopped", [{"stopped": True}, {"stop": True}], True),
+        ("all-stopped", [{"stopped": True}, {}], False),
+        ("all-stopped", [], False),
+        ("all-stopped", "yes", "yes"),
     ],
 )
 def test_a_transform_leaves_what_it_does_not_understand(name: str, given: Any, made: Any) -> None:

@@ -54,6 +54,10 @@ VALUES: list[tuple[str, Any, Any, tuple[str | int, ...]]] = [
     ("contains", {"path": "spec.roles", "contains": "broker"}, True, ("spec", "roles")),
     ("does not contain", {"path": "spec.roles", "contains": "voter"}, False, ("spec", "roles")),
     ("a text contains nothing", {"path": "spec.level", "contains": "3"}, False, ("spec", "level")),
+    ("every value", {"every": "spec.disks", "value": "size"}, ["1Gi", "2Gi"], ("spec", "disks")),
+    ("every value of no list", {"every": "spec.level", "value": "size"}, None, ("spec", "level")),
+    ("every value, none there", {"every": "spec.disks", "value": "class"}, None, ("spec", "disks")),
+    ("how many", {"every": "spec.disks", "value": "id", "transform": "count"}, 2, ("spec", "disks")),
     ("exists", {"path": "spec.zero", "exists": True}, True, ("spec", "zero")),
     ("does not exist", {"path": "spec.nothing", "exists": True}, False, ("spec", "nothing")),
     ("is absent", {"path": "spec.nothing", "exists": False}, True, ("spec", "nothing")),
@@ -137,18 +141,21 @@ MISTAKES = [
     (["spec"], "here: an expression is a path or a mapping, not list"),
     (
         {"path": "spec", "equal": 1},
-        'here: unknown word "equal"; an expression has above, condition, const, contains, default, equals, exists, find, '
-        "firstOf, in, key, map, not, path, prefix, root, suffix, transform, value, when, where",
+        'here: unknown word "equal"; an expression has above, condition, const, contains, default, equals, every, exists, '
+        "find, firstOf, in, key, map, not, path, prefix, root, suffix, transform, value, when, where",
     ),
-    ({}, "here: one of path, root, firstOf, const, key, condition, find is wanted, here are 0"),
-    ({"default": 1}, "here: one of path, root, firstOf, const, key, condition, find is wanted, here are 0"),
-    ({"path": "a", "const": 1}, "here: one of path, root, firstOf, const, key, condition, find is wanted, here are 2"),
+    ({}, "here: one of path, root, firstOf, const, key, condition, find, every is wanted, here are 0"),
+    ({"default": 1}, "here: one of path, root, firstOf, const, key, condition, find, every is wanted, here are 0"),
+    (
+        {"path": "a", "const": 1},
+        "here: one of path, root, firstOf, const, key, condition, find, every is wanted, here are 2",
+    ),
     ({"firstOf": []}, "here.firstOf: an empty list"),
     ({"firstOf": ["a", {"path": "b", "x": 1}]}, 'here.firstOf[1]: unknown word "x"; an expression has'),
     ({"path": "a", "when": {"pth": "b"}}, 'here.when: unknown word "pth"; an expression has'),
     (
         {"path": "a", "transform": "shout"},
-        'here: no transform "shout" is registered; there are kafka-release, not, text',
+        'here: no transform "shout" is registered; there are all-stopped, count, ',
     ),
     ({"path": "a", "in": "b"}, "here.in: a list is wanted"),
     ({"path": "a", "above": "b"}, "here.above: a whole number is wanted"),

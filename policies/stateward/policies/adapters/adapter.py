@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from stateward.policies import paths, version
@@ -265,9 +266,19 @@ class Adapter:
             named = label == wanted or (label is None and volume.name == role.get("missing"))
             owner = self.claim_label
             return named and (owner is None or _label(claim, owner) == service.name)
+        owner = self.claim_label
+        if "like" in self._claims and owner is not None and _label(claim, owner) == service.name:
+            return self._is_like(service, group, volume, claim)
         if self._claims.get("named") == "volume":
             return text_of(metadata_of(claim), "name") == volume.name
         return self.ordinal(service, group.name, volume.name, claim) is not None
+
+    def _is_like(self, service: Service, group: MemberGroup, volume: Volume, claim: Object) -> bool:
+        name = text_of(metadata_of(claim), "name")
+        return any(
+            fnmatchcase(name, pattern.format(service=service.name, group=group.name, volume=volume.name))
+            for pattern in self._claims["like"]
+        )
 
     def ordinal(self, service: Service, group: str, volume: str, claim: Object) -> int | None:
         """The member's number at the end of a claim's name, None where the name is not made by this service."""
@@ -526,11 +537,12 @@ class BackupRecord:
     """A row of `backups`: how the operator records a backup that was taken."""
 
     def __init__(self, spec: Mapping[str, Any], where: str) -> None:
-        _rows(spec, where, ("kind", "of", "done", "at", "label"))
+        _rows(spec, where, ("kind", "of", "ofGroup", "done", "at", "label"))
         if "kind" not in spec or "at" not in spec:
             raise GrammarError(f"{where}: kind and at are wanted")
         self.kind: Kind = spec["kind"]
         self._of = compile_expression(spec["of"], f"{where}.of") if "of" in spec else None
+        self._of_group = compile_expression(spec["ofGroup"], f"{where}.ofGroup") if "ofGroup" in spec else None
         self._label: str | None = spec.get("label")
         self._done = compile_expression(spec["done"], f"{where}.done") if "done" in spec else None
         self._at = compile_expression(spec["at"], f"{where}.at")
@@ -540,6 +552,9 @@ class BackupRecord:
         named = _label(record, self._label) if self._label is not None else None
         if self._of is not None and named is None:
             named = self._of(record, (), record).value
+        if self._of_group is not None:
+            group = self._of_group(record, (), record).value
+            named = service.name if isinstance(group, str) and group in service.groups_by_name else None
         if named != service.name:
             return None
         if self._done is not None and self._done(record, (), record).value is not True:
@@ -582,7 +597,7 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
                 return
             if "condition" in spec:
                 walk(section, "status.conditions")
-            for key in ("path", "root", "find", "firstOf", "when", "image", "text", "catalog", "store", "server"):
+            for key in ("path", "root", "find", "every", "firstOf", "when", "image", "text", "catalog", "store", "server"):
                 if key in spec:
                     walk(section, spec[key])
 

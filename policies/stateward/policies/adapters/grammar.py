@@ -9,6 +9,7 @@ An expression is a path (`spec.instances`) or a mapping with one source and modi
     {key: true}                     the item's own key in its mapping, or its place in its list
     {condition: TYPE}               when a condition of the item's status became true (its time, as text)
     {find: P, where: {K: V}, value: P}    a value of the list item whose keys have these values
+    {every: P, value: P}            the values of all items of a list that have one, as a list; nothing where none has
 
     default: V                      where the source gives nothing
     transform: NAME                 a registered function of the value
@@ -45,7 +46,7 @@ class Reader(Protocol):
 
 Check = Callable[[Any], bool]
 
-_SOURCES: Final = ("path", "root", "firstOf", "const", "key", "condition", "find")
+_SOURCES: Final = ("path", "root", "firstOf", "const", "key", "condition", "find", "every")
 _TESTS: Final = ("equals", "in", "contains", "above", "exists")
 _MODIFIERS: Final = ("default", "transform", "map", "prefix", "suffix", "when", "not", "where", "value")
 _KNOWN: Final = frozenset((*_SOURCES, *_TESTS, *_MODIFIERS))
@@ -136,6 +137,8 @@ def _source(spec: Mapping[str, Any], source: str, where: str) -> Reader:
         return _condition(str(spec["condition"]))
     if source == "find":
         return _find(spec, where)
+    if source == "every":
+        return _every(spec, where)
     if not isinstance(spec["firstOf"], list):
         raise GrammarError(f"{where}.firstOf: a list of expressions is wanted")
     readers = [compile_expression(one, f"{where}.firstOf[{position}]") for position, one in enumerate(spec["firstOf"])]
@@ -188,6 +191,20 @@ def _find(spec: Mapping[str, Any], where: str) -> Reader:
             if all(key(row) == value_of_key for key, value_of_key in keys):
                 return Field(value(row), (*base, *steps, position, *further))
         return Field(None, (*base, *steps))
+
+    return read
+
+
+def _every(spec: Mapping[str, Any], where: str) -> Reader:
+    dig, steps = compile_path(str(spec["every"]))
+    if "value" not in spec:
+        raise GrammarError(f"{where}: every wants `value` (a path)")
+    value, _ = compile_path(str(spec["value"]))
+
+    def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
+        rows = dig(item)
+        values = [value(row) for row in (rows if type(rows) is list else ())]
+        return Field([one for one in values if one is not None] or None, (*base, *steps))
 
     return read
 

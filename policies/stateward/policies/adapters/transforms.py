@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from stateward.policies import version
+
 Transform = Callable[[Any], Any]
 
 
@@ -23,8 +25,40 @@ def negate(value: Any) -> Any:
     return (not value) if isinstance(value, bool) else value
 
 
+def count(value: Any) -> Any:
+    """How many items a list has."""
+    return len(value) if isinstance(value, list) else value
+
+
+def highest_version(value: Any) -> Any:
+    """The highest of a list of versions; nothing where one of them cannot be read."""
+    if not isinstance(value, list):
+        return value
+    read = [(version.parse(one), one) for one in value if isinstance(one, str)]
+    known = [(found.key(), one) for found, one in read if found is not None]
+    return max(known)[1] if known and len(known) == len(value) else None
+
+
+def first(value: Any) -> Any:
+    """The first item of a list."""
+    return (value[0] if value else None) if isinstance(value, list) else value
+
+
+def all_stopped(value: Any) -> Any:
+    """Whether every item of a list is stopped (`stopped: true`, `stop: true`); an empty list is not."""
+    if not isinstance(value, list):
+        return value
+    return bool(value) and all(
+        isinstance(item, dict) and (item.get("stopped") is True or item.get("stop") is True) for item in value
+    )
+
+
 TRANSFORMS: Final[dict[str, Transform]] = {
     "kafka-release": strip_default_suffix,
     "text": as_text,
     "not": negate,
+    "count": count,
+    "highest-version": highest_version,
+    "first": first,
+    "all-stopped": all_stopped,
 }
