@@ -215,7 +215,7 @@ WHOLE: dict[str, Any] = {"adapter": "index", "match": {"group": "search.example"
 BROKEN: list[tuple[Any, str]] = [
     ([], "index.yaml: a mapping is wanted"),
     (None, "index.yaml: a mapping is wanted"),
-    ({**WHOLE, "volume": []}, 'index.yaml: unknown field "volume"; an adapter has adapter, archives'),
+    ({**WHOLE, "volume": []}, 'index.yaml: unknown field "volume"; an adapter has accounts, adapter, agree'),
     ({"match": WHOLE["match"], "resource": "indices"}, 'index.yaml: "adapter" is missing'),
     ({"adapter": "index", "resource": "indices"}, 'index.yaml: "match" is missing'),
     ({"adapter": "index", "match": WHOLE["match"]}, 'index.yaml: "resource" is missing'),

@@ -360,5 +360,6 @@ def test_the_examples_reach_every_kind_of_request_that_is_judged() -> None:
     """The properties above are only as good as what they begin with."""
     reached = {(case.request.kind, case.request.operation, case.request.subresource) for case in EXAMPLES}
     kinds = {kind for kind, _, _ in reached}
-    assert {kind for kind, _, _ in DISPATCHED} <= kinds
+    # Kinds with an adapter have vectors of their own; every other kind is there because a rule names it.
+    assert {kind for kind, _, _ in DISPATCHED if kind not in ADAPTERS} <= kinds
     assert all(kind_of_object(item) for case in EXAMPLES for item in case.context)

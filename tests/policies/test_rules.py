@@ -128,7 +128,7 @@ def test_the_parts_that_a_rule_depends_on_exist(rule: Rule) -> None:
 def test_declared_looks_are_kinds_with_fields_below_the_object(rule: Rule) -> None:
     for kind, look in rule.looks_at.items():
         assert look.kind == kind
-        assert re.fullmatch(r"[A-Z][A-Za-z]+(\.[a-z0-9.-]+)?", kind)
+        assert re.fullmatch(r"[A-Z][A-Za-z0-9]+(\.[a-z0-9.-]+)?", kind)
         assert all(re.fullmatch(r"[a-zA-Z]+(\.[a-zA-Z]+)*", field) for field in look.fields)
 
 
@@ -255,6 +255,8 @@ def shown(value: object) -> Iterator[str]:
 @each(refused(BAD))
 def test_a_refusal_shows_the_value_that_its_field_has(rule: Rule, case: cases.Case) -> None:
     for one in cases.run(case).judged:
+        if case.request.kind == "Secret" and one.finding.field[:1] == ("data",):
+            continue  # a Secret's values are never shown
         on = one.finding.on or case.request.object
         value = dig(on, one.finding.field) if one.finding.field else None
         if case.request.subresource or isinstance(value, dict | list | bool) or value in (None, "", 0):

@@ -8,14 +8,14 @@ from typing import Any, Final
 from stateward.policies.model import MemberGroup, Service, Volume, lazy
 from stateward.policies.paths import differs, dig
 from stateward.policies.request import Request
-from stateward.policies.view import Kind, Object, items_of
+from stateward.policies.view import Kind, Object, View, items_of
 
 
 class Change:
     """What a request does to one service, or to one object that is none.
 
     `old` and `new` are Services (None: there is none before or after, or the object is no service). `via` says how the
-    request reaches the service: "" (its own object), `scale`, `eviction`, `claim`, `namespace`, `crd`, `pool`.
+    request reaches the service: "" (its own object), `scale`, `eviction`, `pool`, `secret`, `config`, `operation`.
     """
 
     def __init__(
@@ -31,6 +31,8 @@ class Change:
         self.old = old
         self.new = new
         self.via = via
+        self.view: View | None = None
+        """What else exists once the request is done, where that differs (a ConfigMap that a service reads)."""
         self.unseen: Kind = ""
         """The kind of what this is about, where that could not be seen (a Scale's parent, a pool's hub); "" elsewhere."""
         self.old_object = old_object if old is None else old.object
@@ -81,11 +83,12 @@ class Change:
     @lazy
     def spec_changed(self) -> bool:
         """Whether anything but metadata and status differs."""
-        if self.via == "pool":
+        if self.via in ("pool", "operation"):
             return True  # the hub stays as it is, one of what is joined to it does not
-        if self.touched:
+        if self.via not in ("secret", "config") and self.touched:
             return True
-        before, after = self.old_object, self.new_object
+        own = self.via in ("secret", "config")
+        before, after = (self.request.old, self.request.object) if own else (self.old_object, self.new_object)
         if before is None or after is None:
             return True
         if differs(before.get("spec"), after.get("spec")):

@@ -90,6 +90,8 @@ def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
                 kinds = list(rule.judges.kinds)
                 if rule.judges.services:
                     kinds += [SCALE] if subresource == "scale" else list(ADAPTERS)
+                if rule.judges.configs and operation == "UPDATE" and not subresource:
+                    kinds.append("ConfigMap")
                 for kind in kinds:
                     found.setdefault((kind, operation, subresource), []).append(rule)
     return {key: Rota(asked) for key, asked in found.items()}
@@ -165,7 +167,7 @@ def _judge(
     subject = change.subject
     demanded: frozenset[str] | None = None
     plain = policy is DEFAULT
-    see = Sight(view, {}, {}, now)
+    see = Sight(change.view or view, {}, {}, now)
     for rule in rota.concerned(change.touched):
         action = rule.action if plain else policy.action(rule, namespace, subject)
         if action == "off":
@@ -173,7 +175,7 @@ def _judge(
         try:
             see.turn(rule.looks_at, rule.params if plain else policy.params(rule, namespace, subject))
             found = list(rule.check(change, see))
-            if found and rule.nature == "state" and change.request.operation == "UPDATE":
+            if found and rule.nature == "state" and _has_past(change):
                 found = _ratchet(rule, change, see, found)
         except Exception as fault:  # noqa: BLE001,RUF100 - whatever a rule does, the others still speak
             verdict.faults[rule.id] = type(fault).__name__
@@ -205,8 +207,15 @@ def _judge(
     _waive(change, view, policy, now, verdict)
 
 
+def _has_past(change: Change) -> bool:
+    """Whether there is something before that a state rule can be asked about (of a new node pool: its hub)."""
+    return change.request.operation == "UPDATE" or (change.old is not None and change.new is not None)
+
+
 def _ratchet(rule: Rule, change: Change, see: Sight, found: list[Finding]) -> list[Finding]:
     """What a state rule finds now and did not find before."""
+    if change.view is not None and change.old is not None:
+        see = see.on(change.old.view)
     sins = {old.subject for old in rule.check(change.before(), see)}
     return [finding for finding in found if finding.subject not in sins]
 

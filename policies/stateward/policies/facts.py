@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from stateward.policies import times
+from stateward.policies.adapters.catalogue import backup_kinds
 from stateward.policies.model import MemberGroup, Service, Volume
 from stateward.policies.view import (
     UNKNOWN,
@@ -23,11 +24,10 @@ from stateward.policies.view import (
 CLAIM: Final = "PersistentVolumeClaim"
 CLASS: Final = "StorageClass.storage.k8s.io"
 SNAPSHOT: Final = "VolumeSnapshot.snapshot.storage.k8s.io"
-CNPG_BACKUP: Final = "Backup.postgresql.cnpg.io"
 
 BACKUP_LOOKS: Final[tuple[Look, ...]] = (
     excuses(SNAPSHOT, "spec.source", "status"),
-    excuses(CNPG_BACKUP, "spec.cluster", "status"),
+    *(excuses(kind, "spec", "status") for kind in backup_kinds()),
     excuses(CLAIM, "spec", "status"),
 )
 """What `fresh_backup` looks at."""
@@ -119,19 +119,18 @@ def default_class(classes: Sequence[Object]) -> str | None:
 def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown | None:
     """The age in seconds of the newest backup of a service of the last `hours`; None if there is none.
 
-    A backup is what the service's own operator records (CloudNativePG Backup, completed), or VolumeSnapshots that are
-    ready: of every claim that holds its data, the oldest of them counting.
+    A backup is what the service's own operator records, done, or VolumeSnapshots that are ready: of every claim that
+    holds its data, the oldest of them counting.
     """
     within, blind = hours * 3600, False
-    backups = see.select(CNPG_BACKUP, service.namespace) if service.adapter.name == "cloudnative-pg" else []
-    if backups is UNKNOWN:
-        blind, backups = True, []
-    ages = [
-        _age(mapping_of(backup, "status").get("stoppedAt"), see.now)
-        for backup in backups
-        if text_of(mapping_of(mapping_of(backup, "spec"), "cluster"), "name") == service.name
-        and text_of(mapping_of(backup, "status"), "phase") == "completed"
-    ]
+    ages: list[float | None] = []
+    for form in service.adapter.backups:
+        own = form.kind == service.kind
+        records = [service.object] if own else see.select(form.kind, service.namespace)
+        if records is UNKNOWN:
+            blind = True
+            continue
+        ages += [_age(form.taken(record, service), see.now) for record in records]
     best = _newest(ages, within)
     if best is not None:
         return best

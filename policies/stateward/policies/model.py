@@ -191,6 +191,8 @@ class SecretRef:
     """`operator`: made and kept by the operator; `user`: handed in."""
     path: Path
     """The field that names it, () where its name follows from the service's."""
+    applied: bool = False
+    """Whether the operator carries a changed value over into the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,8 @@ class Unsafe:
     """A safeguard that is switched off, or a switch that makes a later edit lose data."""
 
     key: str
+    value: Any
+    """What stands there."""
     path: Path
     what: str
     why: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from stateward.policies import bearing
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
@@ -36,8 +37,12 @@ def resolve(request: Request, view: View) -> list[Change]:
         return [_eviction(request, view)]
     if request.subresource:
         return [Change(request, old_object=request.old, new_object=request.object, via=request.subresource)]
+    if request.kind == "Secret":
+        return _bearing(request, view, "secret")
+    if request.kind == "ConfigMap":
+        return _bearing(request, view, "config")
     adapter = ADAPTERS.get(request.kind)
-    if adapter is None:
+    if adapter is None or not any(item is not None and adapter.applies(item) for item in (request.old, request.object)):
         return [Change(request, old_object=request.old, new_object=request.object)]
     if adapter.hub is not None:
         return [_joined(request, adapter, view)]
@@ -48,6 +53,27 @@ def resolve(request: Request, view: View) -> list[Change]:
             Service(adapter, request.object, view) if request.object is not None else None,
         )
     ]
+
+
+def _bearing(request: Request, view: View, via: str) -> list[Change]:
+    """A Secret or a ConfigMap: the services that live by it, each before and after; the object alone where none does."""
+    if request.operation == "CREATE":
+        return [Change(request, new_object=request.object)]
+    found: list[Service] = []
+    for service in bearing.services_in(view, request.namespace):
+        named = bearing.secret_of(service, request.name) if via == "secret" else bearing.reads_config(service, request.name)
+        if named:
+            found.append(service)
+    changes: list[Change] = []
+    for service in bearing.without_children(found):
+        change = Change(request, service, service, via)
+        if via == "config" and request.object is not None and request.old is not None:
+            # The view may show the ConfigMap as it was, as it will be, or not at all.
+            change.view = bearing.Overlay(view, request.object)
+            change.old = Service(service.adapter, service.object, bearing.Overlay(view, request.old))
+            change.new = Service(service.adapter, service.object, change.view)
+        changes.append(change)
+    return changes or [Change(request, old_object=request.old, new_object=request.object)]
 
 
 def parent_of_scale(request: Request, view: View) -> tuple[Adapter, Object] | None:

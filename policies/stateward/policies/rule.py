@@ -40,11 +40,16 @@ class Judges:
     """Kinds judged as themselves; with `services` also every service."""
     services: bool = False
     subresources: frozenset[str] = frozenset({""})
+    configs: bool = False
+    """Whether an update of a ConfigMap that a service reads reaches it too."""
 
 
-def services(*operations: str) -> Judges:
-    """Every stateful service, in these operations; an UPDATE also reaches it through `scale`."""
-    return Judges(frozenset(operations), services=True, subresources=frozenset({"", "scale"}))
+def services(*operations: str, configs: bool = False) -> Judges:
+    """Every stateful service, in these operations; an UPDATE also reaches it through `scale`.
+
+    `configs`: an UPDATE also reaches it through a ConfigMap that its pods read.
+    """
+    return Judges(frozenset(operations), services=True, subresources=frozenset({"", "scale"}), configs=configs)
 
 
 def objects(*kinds: Kind, on: tuple[str, ...], subresource: str = "") -> Judges:

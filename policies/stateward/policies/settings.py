@@ -16,7 +16,11 @@ def config_files(service: Service, see: Sight) -> Iterator[tuple[str, str]]:
     """The files that the engine's container mounts from ConfigMaps: (file name, text). Needs a look at ConfigMap."""
     volumes = {text_of(volume, "name"): volume for volume in items_of(service.pod, "volumes")}
     seen: set[str] = set()
-    for mount in items_of(service.container, "volumeMounts"):
+    # Charts have an init container copy the files to where the engine reads them.
+    mounts = items_of(service.container, "volumeMounts")
+    for container in items_of(service.pod, "initContainers"):
+        mounts += items_of(container, "volumeMounts")
+    for mount in mounts:
         volume = volumes.get(text_of(mount, "name"), {})
         name = text_of(mapping_of(volume, "configMap"), "name")
         if not name or name in seen:

@@ -99,20 +99,19 @@ def texts_of(mapping: Mapping[str, Any], key: str) -> list[str]:
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
-ALWAYS_COMPLETE: Final = frozenset(
-    {
-        "VolumeSnapshot.snapshot.storage.k8s.io",
-        "Backup.postgresql.cnpg.io",
-    }
-)
-"""Kinds whose absence is knowledge wherever objects are given by hand: no backup given means none was taken."""
+SNAPSHOT: Final = "VolumeSnapshot.snapshot.storage.k8s.io"
+
+
+def records_backups(kind: Kind) -> bool:
+    """Kinds whose absence is knowledge wherever objects are given by hand: no backup given means none was taken."""
+    return kind == SNAPSHOT or kind.partition(".")[0].endswith("Backup")
 
 
 class MemoryView:
     """A View over objects in memory.
 
     `complete` says of a kind whether all its objects were given. By default a kind is complete if one object of it is
-    there; `ALWAYS_COMPLETE` kinds always are. `nothing_complete` is the linter's: files never show all of a cluster.
+    there; those of backups always are. `nothing_complete` is the linter's: files never show all of a cluster.
     """
 
     def __init__(self, objects: Iterable[Object], complete: Callable[[Kind], bool] | None = None) -> None:
@@ -127,7 +126,7 @@ class MemoryView:
         """Whether what is not here does not exist."""
         if self._complete is not None:
             return self._complete(kind)
-        return kind in self._objects or kind in ALWAYS_COMPLETE
+        return kind in self._objects or records_backups(kind)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
         """See `View.get`."""
@@ -198,6 +197,10 @@ class Sight:
         self._looks = looks
         self.params = params
         self.unknown = None
+
+    def on(self, view: View) -> Sight:
+        """The same eyes on how things are in another View (before the request)."""
+        return Sight(view, self._looks, self.params, self.now)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
         """One object, through a declared look-up (KeyError if the rule did not declare it: a fault of the rule)."""

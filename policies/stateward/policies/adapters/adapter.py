@@ -34,7 +34,7 @@ _KNOWN: Final = frozenset(
         *("adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running"),
         *("finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives"),
         *("sources", "looksAt", "unpinned", "only", "stopped", "paused", "backup", "backups", "scaleDown"),
-        *("classChange", "fixed", "unsafe", "secrets", "pods", "ready"),
+        *("classChange", "fixed", "unsafe", "secrets", "pods", "ready", "accounts", "agree", "sharesClaims"),
     )
 )
 
@@ -74,7 +74,9 @@ class Adapter:
         )
         self.pod_label: str | None = (content.get("pods") or {}).get("label")
         """The label by which the service's pods name it; None where only their owner tells."""
-        self._only = compile_expression(content["only"], f"{source}: only") if "only" in content else None
+        self.accounts: tuple[str, ...] = tuple(content.get("accounts") or ())
+        """The service accounts that the operator runs as where it is installed as its makers ship it."""
+        self._only = _whether(content.get("only"), f"{source}: only")
         self.unpinned: str = content.get("unpinned", "kept")
         """What an unset version means: `kept` (the operator writes its default down at once) or `operator` (the engine
         follows the operator's version)."""
@@ -122,6 +124,12 @@ class Adapter:
             slot: [_ArchiveReader(spec, f"{source}: {slot}[{index}]") for index, spec in enumerate(content.get(slot) or ())]
             for slot in ("archives", "sources")
         }
+        self.has_archives = bool(self._archives["archives"])
+        """Whether the kind says where backups go."""
+        self.has_placement = "placement" in content or "pod" in content
+        """Whether the kind says where its members may run."""
+        self.shares_claims = bool(content.get("sharesClaims"))
+        """Whether all its members mount the same claims: copies of a process, not of the data."""
         self.compared: tuple[tuple[Path, tuple[str, ...]], ...] = _compared(content)
         """Paths, and the parts of the model that are read from each: where no path of a part differs, nor does the part."""
 
@@ -136,7 +144,7 @@ class Adapter:
 
     def applies(self, item: Object) -> bool:
         """Whether an object of this kind is a stateful service at all (a Deployment with a claim)."""
-        return self._only is None or self._only(item, (), item).value is True
+        return self._only is None or self._only(item)
 
     def join(self, name: str, service: Service) -> Sequence[Object] | Unknown:
         """The objects that carry the hub's name in the join's label; unknown where the kind is."""
@@ -476,12 +484,13 @@ class _SecretReader:
     """A row of `secrets`: the field that names it (`name`), or how its name is made of the service's (`named`)."""
 
     def __init__(self, spec: Mapping[str, Any], where: str) -> None:
-        _rows(spec, where, ("name", "named", "role", "made", "each", "eachOf", "when"))
+        _rows(spec, where, ("name", "named", "role", "made", "applied", "each", "eachOf", "when"))
         self._items = each_item({key: spec[key] for key in ("each", "eachOf", "when") if key in spec}, where)
         self._name = compile_expression(spec["name"], f"{where}.name", str) if "name" in spec else None
         self._named: str = spec.get("named", "")
         self._role: str = spec.get("role", "credentials")
         self._made: str = spec.get("made", "operator" if self._named else "user")
+        self._applied = bool(spec.get("applied"))
         if self._role not in ("credentials", "ca", "certificate", "key", "cluster", "backup"):
             raise GrammarError(f'{where}.role: "{self._role}" is none of credentials, ca, certificate, key, cluster, backup')
 
@@ -489,11 +498,11 @@ class _SecretReader:
         for item, base in self._items(service.object, (), service.object):
             if self._name is None:
                 key = base[-1] if base else ""
-                yield SecretRef(self._named.format(service=service.name, key=key), self._role, self._made, ())
+                yield SecretRef(self._named.format(service=service.name, key=key), self._role, self._made, (), self._applied)
                 continue
             name, at = self._name(item, base, service.object)
             if isinstance(name, str) and name:
-                yield SecretRef(name, self._role, self._made, at)
+                yield SecretRef(name, self._role, self._made, at, self._applied)
 
 
 class _FixedReader:
@@ -530,7 +539,7 @@ class _UnsafeReader:
             value, at = self._test(item, base, service.object)
             if value is True:
                 name = self._name(item, base, service.object).value if self._name is not None else ""
-                yield Unsafe(f"{position}:{name}", at, self._what, self._why, self._denies)
+                yield Unsafe(f"{position}:{name}", paths.dig(service.object, at), at, self._what, self._why, self._denies)
 
 
 class BackupRecord:
@@ -560,6 +569,18 @@ class BackupRecord:
         if self._done is not None and self._done(record, (), record).value is not True:
             return None
         return self._at(record, (), record).value
+
+
+def _whether(spec: Any, where: str) -> Callable[[Object], bool] | None:
+    """A test of a whole object: registered, or an expression."""
+    if spec is None:
+        return None
+    if isinstance(spec, str):
+        if spec not in derive.TESTS:
+            raise GrammarError(f'{where}: "{spec}" is not registered; there are {", ".join(derive.TESTS)}')
+        return derive.TESTS[spec]
+    reader = compile_expression(spec, where)
+    return lambda item: reader(item, (), item).value is True
 
 
 def _rows(spec: Any, where: str, known: tuple[str, ...]) -> None:

@@ -22,6 +22,17 @@ def built_in() -> dict[Kind, Adapter]:
 ADAPTERS: Final[dict[Kind, Adapter]] = built_in()
 
 
+def backup_kinds() -> tuple[Kind, ...]:
+    """The kinds by which operators record a backup that was taken."""
+    found = {
+        row["kind"]
+        for _, content in data.folder("adapters/data")
+        for row in content.get("backups") or ()
+        if row["kind"] not in ADAPTERS
+    }
+    return tuple(sorted(found))
+
+
 def with_scale() -> list[Adapter]:
     """The adapters whose kind has a scale subresource."""
     return [adapter for adapter in ADAPTERS.values() if adapter.scale_path is not None]

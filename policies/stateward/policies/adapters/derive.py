@@ -10,7 +10,7 @@ from stateward.policies.engines import recognise
 from stateward.policies.model import Placement
 from stateward.policies.paths import Path, dig
 from stateward.policies.version import Version
-from stateward.policies.view import UNKNOWN, Unknown, items_of, mapping_of, metadata_of, text_of, texts_of
+from stateward.policies.view import UNKNOWN, Object, Unknown, items_of, mapping_of, metadata_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from stateward.policies.model import Service
@@ -135,3 +135,17 @@ def mode_of_pool(service: Service) -> str:
 
 
 MODES: Final[dict[str, Callable[[Service], str]]] = {"strimzi": mode_of_strimzi, "strimzi-pool": mode_of_pool}
+
+
+def keeps_data(item: Object) -> bool:
+    """Whether a workload keeps data: its pod mounts a claim, or runs an engine that is never run for nothing."""
+    pod = dig(item, ("spec", "template", "spec"))
+    if type(pod) is not dict:
+        return False
+    if any("persistentVolumeClaim" in volume for volume in items_of(pod, "volumes")):
+        return True
+    found = recognise.recognise_pod(pod)
+    return found is not None and found[1].strong and not found[1].profile.volatile
+
+
+TESTS: Final[dict[str, Callable[[Object], bool]]] = {"keeps-data": keeps_data}

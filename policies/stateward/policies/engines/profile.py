@@ -128,6 +128,8 @@ class Profile:
     identity: tuple[str, ...] = ()
     """Variables that name the cluster on disk and never change."""
     flags: tuple[Mapping[str, str], ...] = ()
+    initial: tuple[tuple[str, str], ...] = ()
+    """(setting, what happens when it is changed later): settings that are decided when the data directory is made."""
     backup: str = ""
     sources: tuple[str, ...] = ()
 
@@ -199,7 +201,8 @@ def parse_profile(source: str, content: object) -> Profile:
         raise ValueError(f"{source}: a mapping is wanted")
     known = {
         "engine", "title", "images", "commands", "tag", "variants", "series", "releases", "upgrades", "downgrades",
-        "quorum", "data", "cache", "volatile", "bootstrap", "modes", "identity", "flags", "backup", "sources",
+        "quorum", "data", "cache", "volatile", "bootstrap", "modes", "identity", "flags", "initial", "backup",
+        "sources",
     }  # fmt: skip
     stray = sorted(set(content) - known)
     if stray:
@@ -238,6 +241,7 @@ def parse_profile(source: str, content: object) -> Profile:
         modes=tuple((row["mode"], row["env"], str(row.get("value") or "")) for row in content.get("modes") or ()),
         identity=tuple(content.get("identity") or ()),
         flags=tuple(content.get("flags") or ()),
+        initial=tuple((row["name"], row["why"]) for row in content.get("initial") or ()),
         backup=(content.get("backup") or "").rstrip("."),  # it stands inside sentences
         sources=tuple(content.get("sources") or ()),
     )

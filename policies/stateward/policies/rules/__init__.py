@@ -5,20 +5,29 @@ from __future__ import annotations
 from typing import Final
 
 from stateward.policies.rule import Rule
-from stateward.policies.rules.backup import archive_shared
-from stateward.policies.rules.control import crd_prunes_fields, webhook_backend_deleted
+from stateward.policies.rules.backup import archive_shared, backup_switched_off, restore_over_data
+from stateward.policies.rules.control import crd_prunes_fields, safeguard_off, webhook_backend_deleted
+from stateward.policies.rules.credentials import (
+    authority_replaced,
+    credential_changed_underneath,
+    owner_elsewhere,
+    secret_deleted,
+)
 from stateward.policies.rules.deletion import (
     claim_deleted,
     crd_deleted,
     namespace_deleted,
     scale_down_deletes_claims,
     service_deleted,
+    volume_deleted,
 )
 from stateward.policies.rules.geometry import (
     autoscaler_overridden,
     bootstrap_over_cluster,
     cluster_identity_changed,
     engine_mode_switched,
+    fixed_value_changed,
+    initial_setting_changed,
     members_of_fixed_pool,
     memory_below_need,
     preempts_members,
@@ -28,6 +37,7 @@ from stateward.policies.rules.geometry import (
 from stateward.policies.rules.quorum import (
     change_while_member_down,
     eviction_breaks_quorum,
+    member_deleted,
     members_leave_with_data,
     members_share_node,
     members_without_node,
@@ -40,11 +50,13 @@ from stateward.policies.rules.storage import (
     claim_template_change,
     claims_left_behind,
     data_off_volume,
+    ephemeral_members,
     ephemeral_over_claims,
     recreated_over_other_claims,
     rollout_over_ephemeral,
     storage_class_change,
     tracked_claim_template,
+    two_writers,
     volume_cannot_grow,
     volume_shrink,
     zonal_volume_bound_early,
@@ -72,6 +84,8 @@ RULES: Final[tuple[Rule, ...]] = (
     tracked_claim_template.tracked_claim_template,
     volume_cannot_grow.volume_cannot_grow,
     recreated_over_other_claims.recreated_over_other_claims,
+    two_writers.two_writers,
+    ephemeral_members.ephemeral_members,
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,
@@ -81,6 +95,7 @@ RULES: Final[tuple[Rule, ...]] = (
     members_share_node.members_share_node,
     members_without_node.members_without_node,
     change_while_member_down.change_while_member_down,
+    member_deleted.member_deleted,
     downgrade.downgrade,
     skipped_hop.skipped_hop,
     one_way_without_backup.one_way_without_backup,
@@ -94,9 +109,17 @@ RULES: Final[tuple[Rule, ...]] = (
     namespace_deleted.namespace_deleted,
     crd_deleted.crd_deleted,
     scale_down_deletes_claims.scale_down_deletes_claims,
+    volume_deleted.volume_deleted,
     archive_shared.archive_shared,
+    restore_over_data.restore_over_data,
+    backup_switched_off.backup_switched_off,
+    secret_deleted.secret_deleted,
+    credential_changed_underneath.credential_changed_underneath,
+    authority_replaced.authority_replaced,
+    owner_elsewhere.owner_elsewhere,
     crd_prunes_fields.crd_prunes_fields,
     webhook_backend_deleted.webhook_backend_deleted,
+    safeguard_off.safeguard_off,
     members_of_fixed_pool.members_of_fixed_pool,
     cluster_identity_changed.cluster_identity_changed,
     engine_mode_switched.engine_mode_switched,
@@ -106,6 +129,8 @@ RULES: Final[tuple[Rule, ...]] = (
     restart_without_standby.restart_without_standby,
     preempts_members.preempts_members,
     second_set_for_members.second_set_for_members,
+    fixed_value_changed.fixed_value_changed,
+    initial_setting_changed.initial_setting_changed,
 )
 
 BY_ID: Final[dict[str, Rule]] = {rule.id: rule for rule in RULES}

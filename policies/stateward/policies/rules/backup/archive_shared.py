@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CNPG_BACKUP
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+
+_BACKUP: Final = "Backup.postgresql.cnpg.io"
 
 
 @rule(
@@ -26,7 +28,7 @@ from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
     looks_at=(
         accuses("Cluster.postgresql.cnpg.io"),
         accuses("ObjectStore.barmancloud.cnpg.io", "status"),
-        accuses(CNPG_BACKUP, "spec", "status"),
+        accuses(_BACKUP, "spec", "status"),
     ),
     loses_data=True,
 )

@@ -44,7 +44,7 @@ _PER_CONNECTION: Final = {
     source="MariaDB documentation, memory allocation; RabbitMQ documentation, memory threshold and limit",
     nature="state",
     action="warn",
-    judges=services("CREATE", "UPDATE"),
+    judges=services("CREATE", "UPDATE", configs=True),
     about=("settings", "mounts", "resources"),
     looks_at=(accuses("ConfigMap", "data"),),
 )

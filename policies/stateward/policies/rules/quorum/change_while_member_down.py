@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import is_live, is_ready, owned_by
+from stateward.policies.facts import is_live, is_ready, labels_of, owned_by
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
@@ -28,13 +28,11 @@ from stateward.policies.view import UNKNOWN, Sight, accuses
 def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
     """Fewer members, or another version, while fewer are ready than were wanted."""
     old, new = change.old, change.new
-    if old is None or new is None or old.engine is None or not old.engine_certain or len(old.groups) != 1:
+    if old is None or new is None or old.engine is None or not old.engine_certain or old.adapter.shares_claims:
         return
-    group = old.groups[0]
-    wanted = group.members.value
-    if type(wanted) is not int or wanted < 2 or not new.groups:
+    wanted, after = old.members, new.members
+    if wanted is None or wanted < 2 or not new.groups or new.stopped:
         return
-    after = new.groups[0].members.value
     fewer = type(after) is int and after < wanted
     before_version, after_version = old.version.version, new.version.version
     upgrade = before_version is not None and after_version is not None and before_version < after_version
@@ -63,13 +61,17 @@ def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
 
 
 def _ready(service: Service, see: Sight) -> int | None:
-    ready = service.groups[0].ready.value
-    if type(ready) is int:
-        return ready
-    if service.adapter.name != "statefulset":
+    counts = [group.ready.value for group in service.groups]
+    if counts and all(type(count) is int for count in counts):
+        return int(sum(counts))
+    said = service.field("ready").value
+    if type(said) is int:
+        return said
+    label = service.adapter.pod_label
+    if service.adapter.name != "statefulset" and label is None:
         return None
     pods = see.select("Pod", service.namespace, whole=True)
     if pods is UNKNOWN:
         return None
-    mine = [pod for pod in pods if owned_by(pod, service.object)]
+    mine = [pod for pod in pods if (labels_of(pod).get(label) == service.name if label else owned_by(pod, service.object))]
     return sum(1 for pod in mine if is_live(pod) and is_ready(pod)) if mine else None

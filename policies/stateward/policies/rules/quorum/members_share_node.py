@@ -27,10 +27,10 @@ from stateward.policies.view import UNKNOWN, Sight, excuses, mapping_of
 def members_share_node(change: Change, see: Sight) -> Iterator[Finding]:
     """Nothing spreads them; or they are only asked to spread and the nodes are fewer than the members."""
     new = change.new
-    if new is None or not new.pod or not new.groups or not votes(new, new.groups[0]):
+    if new is None or not new.groups or not new.adapter.has_placement or not votes(new, new.groups[0]):
         return
-    members = new.members
-    if members is None or members < 3 or new.placement.required:
+    members = new.groups[0].members.value
+    if type(members) is not int or members < 3 or new.placement.required:
         return
     if new.placement.preferred:
         nodes = see.select("Node")

@@ -32,7 +32,7 @@ _MASTERS: Final = ("discovery.zen.minimum_master_nodes", "minimum_master_nodes")
     source="Apache Kafka documentation, min.insync.replicas; PostgreSQL documentation, synchronous_standby_names; "
     "Elasticsearch 6.8 documentation, minimum_master_nodes",
     nature="state",
-    judges=services("CREATE", "UPDATE"),
+    judges=services("CREATE", "UPDATE", configs=True),
     about=("members", "values.replicationFactor", "values.minInsync", "values.syncStandbys", "settings", "version"),
     looks_at=(accuses("ConfigMap", "data"),),
 )

@@ -29,13 +29,14 @@ def standby_lost(change: Change, see: Sight) -> Iterator[Finding]:
     old, new = change.old, change.new
     if old is None or new is None or old.engine is None or not old.engine_certain:
         return
-    if old.engine.quorum.model != "standby" or len(new.groups) != 1 or len(old.groups) != 1:
+    if old.engine.quorum.model != "standby" or old.adapter.shares_claims:
         return
-    before, after = old.groups[0], new.groups[0]
-    was, wanted = before.members.value, after.members.value
-    if type(was) is not int or type(wanted) is not int or wanted > 1 or was < 2 or votes(old, before):
+    if any(votes(old, group) for group in old.groups) or new.stopped:
         return
-    deletes = new.adapter.name != "statefulset"
+    was, wanted, after = old.members, new.members, new.groups[0] if new.groups else None
+    if was is None or wanted is None or wanted > 1 or was < 2 or after is None:
+        return
+    deletes = new.adapter.scale_down == "deletesClaims"
     yield Finding(
         field=after.members.path,
         text=f"{was} → {wanted} leaves "

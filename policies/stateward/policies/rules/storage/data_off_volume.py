@@ -24,7 +24,7 @@ from stateward.policies.view import Sight, accuses, items_of, text_of
     remedy="Mount a claim (volumeClaimTemplates) at, or above, the directory that the engine writes to.",
     source="Kubernetes documentation, Volumes: emptyDir is deleted when the pod is removed from its node",
     nature="state",
-    judges=services("CREATE", "UPDATE"),
+    judges=services("CREATE", "UPDATE", configs=True),
     about=("settings", "mounts", "volumes", "version"),
     looks_at=(accuses("ConfigMap", "data"),),
     loses_data=True,

@@ -1,0 +1,38 @@
+"""SW720: a safeguard is switched off, or a switch turned that lets a later edit lose data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.change import Change
+from stateward.policies.finding import Finding
+from stateward.policies.rule import rule, services
+from stateward.policies.view import Sight
+
+
+@rule(
+    id="SW720",
+    name="safeguard-off",
+    summary="A safeguard of the operator is switched off",
+    why="Data is rarely lost by one edit: first the switch that keeps the volumes or refuses unsafe values is turned, "
+    "then a second, innocent edit does the rest.",
+    remedy="Leave the safeguard on. If it must be off, waive this rule for as long as that takes.",
+    source="the operators' CRDs and documentation; each row of an adapter's `unsafe` says why",
+    nature="state",
+    judges=services("CREATE", "UPDATE"),
+    about=("unsafe",),
+)
+def safeguard_off(change: Change, see: Sight) -> Iterator[Finding]:
+    """The rows of the adapter; on CREATE it only warns, for there is nothing to lose yet."""
+    new = change.new
+    if new is None or change.via not in ("", "pool"):
+        return
+    for one in new.unsafe:
+        yield Finding(
+            field=one.path,
+            text=f'"{one.value}"; {one.what}' if isinstance(one.value, str | int) and len(str(one.value)) < 60 else one.what,
+            why=one.why,
+            remedy="leave it as it was, or say in a waiver why and until when it is off",
+            subject=one.key,
+            weak=not one.denies or change.request.operation == "CREATE",
+        )

@@ -1,0 +1,130 @@
+"""SW210: a member's pod is deleted while others are down, or by force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.change import Change
+from stateward.policies.facts import is_live, is_ready, labels_of, name_of, owned_by
+from stateward.policies.finding import Finding
+from stateward.policies.model import Service
+from stateward.policies.rule import objects, rule
+from stateward.policies.rules.quorum.quorum_lost import votes
+from stateward.policies.view import (
+    EMPTY_VIEW,
+    UNKNOWN,
+    Object,
+    Sight,
+    accuses,
+    items_of,
+    kind_of,
+    mapping_of,
+    metadata_of,
+    text_of,
+)
+
+
+@rule(
+    id="SW210",
+    name="member-deleted",
+    summary="The pod of a member is deleted that the others cannot spare, or by force",
+    why="A deletion asks no disruption budget. While another member is down it takes the majority, or the last copy that "
+    "runs; by force it may leave the old process writing while its successor starts.",
+    remedy="Bring the other members back first. Use eviction (kubectl drain), which asks the budget.",
+    source="Kubernetes documentation, Force Delete StatefulSet Pods; Disruptions: deleting a pod bypasses budgets",
+    nature="transition",
+    judges=objects("Pod", on=("DELETE",)),
+    looks_at=(
+        accuses("Pod", "spec.volumes", "spec.nodeName", "status.phase", "status.conditions"),
+        accuses("StatefulSet.apps", "spec"),
+        accuses("Node", "status.conditions", "spec.taints"),
+    ),
+)
+def member_deleted(change: Change, see: Sight) -> Iterator[Finding]:
+    """Pods of a StatefulSet or of a custom resource. A member that is not ready may always be restarted."""
+    pod = change.request.old
+    if pod is None:
+        return
+    service = _service_of(pod, change, see)
+    if service is None or service.engine is None or not service.engine_certain:
+        return
+    forced = _forced(change, pod, service, see)
+    if forced is not None:
+        yield forced
+    if not is_ready(pod) or change.request.user.name.startswith(("system:node:", "system:serviceaccount:kube-system:")):
+        return
+    pods = see.select("Pod", change.request.namespace, whole=True)
+    wanted = service.members
+    if pods is UNKNOWN or wanted is None or wanted < 2:
+        return
+    ready = [one for one in pods if _same_service(one, pod, service) and is_live(one) and is_ready(one)]
+    left, title = len(ready) - 1, service.engine.title
+    majority = wanted // 2 + 1
+    voting = all(votes(service, group) for group in service.groups)
+    if left >= (majority if voting else 1) or len(ready) == wanted:
+        return
+    yield Finding(
+        field=(),
+        text=f"pod {name_of(pod)} is one of {len(ready)} ready member{'s' if len(ready) != 1 else ''} of {wanted}; "
+        + (f"{left} left are no majority ({majority})" if voting else "none would be left"),
+        why=f"{wanted - len(ready)} of {title} are down already: without this one "
+        + ("no leader is elected and writes stop" if voting else "the service is down and no copy of the data runs"),
+        remedy="bring the other members back first",
+        subject=name_of(pod),
+        weak=left > 0,
+    )
+
+
+def _service_of(pod: Object, change: Change, see: Sight) -> Service | None:
+    for reference in items_of(dict(metadata_of(pod)), "ownerReferences"):
+        kind = kind_of(reference.get("apiVersion"), reference.get("kind"))
+        adapter = ADAPTERS.get(kind)
+        if adapter is None or reference.get("controller") is not True:
+            continue
+        if kind == "StatefulSet.apps":
+            owner = see.get(kind, change.request.namespace, text_of(reference, "name"))
+            return Service(adapter, owner, EMPTY_VIEW) if owner is not UNKNOWN and owner is not None else None
+        found = see.select_declared(accuses(kind, "spec"))
+        for owner in found if found is not UNKNOWN else ():
+            if owned_by(pod, owner) and metadata_of(owner).get("namespace") == change.request.namespace:
+                return Service(adapter, owner, EMPTY_VIEW)
+    return None
+
+
+def _same_service(one: Object, pod: Object, service: Service) -> bool:
+    label = service.adapter.pod_label
+    if label is not None and labels_of(pod).get(label):
+        return bool(labels_of(one).get(label) == labels_of(pod).get(label))
+    return owned_by(one, service.object)
+
+
+def _forced(change: Change, pod: Object, service: Service, see: Sight) -> Finding | None:
+    """A deletion that does not wait for the process to end, on a node that is not known to be dead."""
+    if change.request.options.get("gracePeriodSeconds") != 0 or service.engine is None:
+        return None
+    name = text_of(mapping_of(pod, "spec"), "nodeName")
+    node = see.get("Node", "", name) if name else None
+    if node is None or (node is not UNKNOWN and _out_of_service(node)):
+        return None  # the node is gone, or somebody has said that it is off
+    healthy = node is not UNKNOWN and is_ready(node)
+    if healthy and not any(group.volumes for group in service.groups):
+        return None
+    return Finding(
+        field=(),
+        text=f"pod {name_of(pod)} is deleted by force (grace period 0)",
+        why=f"its process on node {name} may still run and write while its successor starts with the same identity and disk"
+        if not healthy
+        else f"{service.engine.title} gets no time to hand over and to flush: recovery follows, or a torn write",
+        remedy="delete it without --force; where the node is dead, taint it out-of-service "
+        "(node.kubernetes.io/out-of-service=nodeshutdown:NoExecute) first",
+        subject="force",
+        weak=healthy,
+    )
+
+
+def _out_of_service(node: Object) -> bool:
+    return any(
+        text_of(taint, "key") == "node.kubernetes.io/out-of-service"
+        for taint in items_of(mapping_of(node, "spec"), "taints")
+    )
