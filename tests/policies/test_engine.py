@@ -10,7 +10,7 @@ import pytest
 from stateward.policies import cases, message, times
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
-from stateward.policies.engine import Rota, Verdict, dispatch, evaluate
+from stateward.policies.engine import ANY_SERVICE, Rota, Verdict, dispatch, evaluate
 from stateward.policies.finding import Finding
 from stateward.policies.policy import DEFAULT, Override, Policy
 from stateward.policies.request import Request, User
@@ -167,7 +167,9 @@ def test_a_rule_without_parts_is_asked_about_every_change() -> None:
 
 def test_services_reach_every_adapter_and_their_scale() -> None:
     asked = dispatch([made(says("x"), judges=services("UPDATE"))])
-    assert set(asked) == {(kind, "UPDATE", "") for kind in ADAPTERS} | {("Scale.autoscaling", "UPDATE", "scale")}
+    assert set(asked) == {(kind, "UPDATE", "") for kind in (*ADAPTERS, ANY_SERVICE)} | {
+        ("Scale.autoscaling", "UPDATE", "scale")
+    }
 
 
 def test_objects_are_judged_as_themselves() -> None:

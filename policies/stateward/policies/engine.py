@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stateward.policies import consequence, waiver
+from stateward.policies.adapters import shape
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding, Judged, Waived
@@ -19,6 +20,8 @@ from stateward.policies.times import render
 from stateward.policies.view import UNKNOWN, Kind, Object, Sight, View, mapping_of, metadata_of
 
 SCALE: Final = "Scale.autoscaling"
+ANY_SERVICE: Final = "*"
+"""Stands for custom kinds without an adapter: those that ask for volumes are judged as far as their shape tells."""
 
 
 @dataclass(slots=True)
@@ -89,7 +92,7 @@ def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
             for subresource in rule.judges.subresources:
                 kinds = list(rule.judges.kinds)
                 if rule.judges.services:
-                    kinds += [SCALE] if subresource == "scale" else list(ADAPTERS)
+                    kinds += [SCALE] if subresource == "scale" else [*ADAPTERS, ANY_SERVICE]
                 if rule.judges.configs and operation == "UPDATE" and not subresource:
                     kinds.append("ConfigMap")
                 for kind in kinds:
@@ -118,6 +121,8 @@ def evaluate(
     """
     verdict = Verdict(request)
     rota = asked.get((request.kind, request.operation, request.subresource))
+    if rota is None and not request.subresource and shape.adapter_of(request.kind) is not None:
+        rota = asked.get((ANY_SERVICE, request.operation, ""))
     if rota is None:
         return verdict
     passed = consequence.of_request(request, view) or _exempt(request, policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from stateward.policies import bearing
+from stateward.policies.adapters import shape
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
@@ -41,7 +42,7 @@ def resolve(request: Request, view: View) -> list[Change]:
         return _bearing(request, view, "secret")
     if request.kind == "ConfigMap":
         return _bearing(request, view, "config")
-    adapter = ADAPTERS.get(request.kind)
+    adapter = ADAPTERS.get(request.kind) or shape.adapter_of(request.kind)
     if adapter is None or not any(item is not None and adapter.applies(item) for item in (request.old, request.object)):
         return [Change(request, old_object=request.old, new_object=request.object)]
     if adapter.hub is not None:

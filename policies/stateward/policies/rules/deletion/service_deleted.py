@@ -8,7 +8,7 @@ from stateward.policies import times
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.consequence import owner_of
-from stateward.policies.facts import BACKUP_LOOKS, annotations_of, being_deleted, fresh_backup
+from stateward.policies.facts import BACKUP_LOOKS, CLAIM, annotations_of, being_deleted, fresh_backup
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
@@ -76,8 +76,16 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         )
         + f"kubectl annotate {kubectl_name(subject)} {CONFIRM_DELETE}={name}, then delete again",
         subject=name,
-        weak=recreated,
+        weak=recreated or _never_came_up(old, see),
     )
+
+
+def _never_came_up(old: Service, see: Sight) -> bool:
+    """Whether it is known that no claim was ever made for a service that asks for some: there is nothing to lose."""
+    claims = see.select(CLAIM, old.namespace, whole=True)
+    if claims is UNKNOWN or not any(volume.ephemeral.value is not True for group in old.groups for volume in group.volumes):
+        return False
+    return not any(old.adapter.owns_claim(old, claim) for claim in claims)
 
 
 def _recreated_by_operator(change: Change, old: Service, see: Sight) -> bool | None:
