@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -217,14 +218,20 @@ class Adapter:
     def placement(self, service: Service) -> Placement:
         """Where members may run."""
         slots = self._slots
+        key = service.field("placement.topologyKey").value
+        hard = service.field("placement.antiAffinityRequired").value is True
         if "placement.pod" in slots or "pod" in slots:
             field = service.field("placement.pod" if "placement.pod" in slots else "pod")
-            return derive.placement_of_pod(field.value if type(field.value) is dict else {}, field.path)
+            found = derive.placement_of_pod(field.value if type(field.value) is dict else {}, field.path)
+            # A switch of the operator's own beside the pod's affinity (`antiAffinity: true`).
+            if service.field("placement.antiAffinity").value is not True or not isinstance(key, str):
+                return found
+            if hard:
+                return replace(found, required=(*found.required, key))
+            return replace(found, preferred=(*found.preferred, key))
         selector = service.field("placement.nodeSelector")
         affinity = service.field("placement.nodeAffinity")
-        key = service.field("placement.topologyKey").value
         keys = (key,) if isinstance(key, str) and service.field("placement.antiAffinity").value is not False else ()
-        hard = service.field("placement.antiAffinityRequired").value is True
         return Placement(
             node_selector=selector.value if type(selector.value) is dict else {},
             node_affinity=affinity.value if type(affinity.value) is dict else {},
