@@ -663,6 +663,12 @@ def test_a_joined_kind_belongs_to_a_hub_that_joins_it(adapter: Adapter) -> None:
         ("all-stopped", [{"stopped": True}, {}], False),
         ("all-stopped", [], False),
         ("all-stopped", "yes", "yes"),
+        ("engine-of-definition", "apecloud-mysql", "mysql"),
+        ("engine-of-definition", "redis-7-1.0.0", "redis"),
+        ("engine-of-definition", "postgresql16", "postgresql"),
+        ("engine-of-definition", ["pulsar-proxy", "zookeeper-3.8"], "zookeeper"),
+        ("engine-of-definition", "pgbouncer", None),
+        ("engine-of-definition", 5, None),
     ],
 )
 def test_a_transform_leaves_what_it_does_not_understand(name: str, given: Any, made: Any) -> None:

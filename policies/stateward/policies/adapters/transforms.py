@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -44,6 +45,26 @@ def first(value: Any) -> Any:
     return (value[0] if value else None) if isinstance(value, list) else value
 
 
+def engine_of_definition(value: Any) -> Any:
+    """The engine that the name of a KubeBlocks definition tells (`apecloud-mysql`, `redis-7-1.0.0`); of a list the first."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            words = re.split(r"[-_.\d]+", one.lower())
+            found = next((_DEFINED[word] for word in words if word in _DEFINED), None)
+            if found is not None:
+                return found
+    return None
+
+
+_DEFINED: Final = {
+    name: name
+    for name in (
+        *("cassandra", "elasticsearch", "etcd", "kafka", "mariadb", "minio", "mongodb", "mysql", "nats", "opensearch"),
+        *("postgresql", "rabbitmq", "redis", "tidb", "valkey", "zookeeper"),
+    )
+} | {"mongo": "mongodb", "postgres": "postgresql", "pg": "postgresql"}
+
+
 def all_stopped(value: Any) -> Any:
     """Whether every item of a list is stopped (`stopped: true`, `stop: true`); an empty list is not."""
     if not isinstance(value, list):
@@ -61,4 +82,5 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "highest-version": highest_version,
     "first": first,
     "all-stopped": all_stopped,
+    "engine-of-definition": engine_of_definition,
 }
