@@ -9,6 +9,7 @@ from pathlib import Path
 from stateward.cli.commands.rules import AREAS
 from stateward.policies import cases, data
 from stateward.policies.finding import Judged
+from stateward.policies.operators.catalogue import said
 from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES
 
@@ -57,7 +58,7 @@ def page(rule: Rule) -> str:
     ]
     if rule.looks_at:
         lines += ["| it looks at | which |", "|---|---|"]
-        lines += [f"| `{look.kind}` | {'accuses' if look.accuses else 'excuses'} |" for look in rule.looks_at.values()]
+        lines += [f"| {f'`{what}`' if ' ' not in what else what} | {role} |" for what, role in said(rule.looks_at)]
         lines.append("")
     if rule.params:
         lines += ["| parameter | default |", "|---|---|"]

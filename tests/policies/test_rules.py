@@ -128,7 +128,7 @@ def test_the_parts_that_a_rule_depends_on_exist(rule: Rule) -> None:
 def test_declared_looks_are_kinds_with_fields_below_the_object(rule: Rule) -> None:
     for kind, look in rule.looks_at.items():
         assert look.kind == kind
-        assert re.fullmatch(r"[A-Z][A-Za-z0-9]+(\.[a-z0-9.-]+)?", kind)
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]+(\.[a-z0-9.-]+)?", kind)
         assert all(re.fullmatch(r"[a-zA-Z]+(\.[a-zA-Z]+)*", field) for field in look.fields)
 
 

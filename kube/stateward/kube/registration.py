@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.errors import ClusterError
 from stateward.policies.adapters.adapter import Adapter
-from stateward.policies.rule import Judges, Rule
+from stateward.policies.rule import SCALE, Judges, Rule
 from stateward.policies.view import Kind, mapping_of, metadata_of
 
 WEBHOOK: Final = "validate.stateward.dev"
@@ -48,6 +48,9 @@ _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
     "StorageClass.storage.k8s.io": ("storage.k8s.io", "storageclasses", "Cluster"),
     "VolumeSnapshot.snapshot.storage.k8s.io": ("snapshot.storage.k8s.io", "volumesnapshots", "Namespaced"),
 }
+
+# Kinds judged as they are whose resource has a scale subresource.
+_SCALED: Final = frozenset(("Deployment.apps", "StatefulSet.apps"))
 
 # Operations that exist of a subresource: a scale is only ever updated, an eviction only ever created.
 _EXISTING: Final[Mapping[str, frozenset[str]]] = {
@@ -144,6 +147,9 @@ def _resources(
     rule: Rule, judges: Judges, subresource: str, adapters: Mapping[Kind, Adapter]
 ) -> Iterable[tuple[str, str, Scope]]:
     for kind in judges.kinds:
+        # A Scale arrives on `<plural>/scale` of the kinds beside it, as its workloads have one.
+        if kind == SCALE or (subresource == "scale" and kind not in _SCALED):
+            continue
         adapter = adapters.get(kind)
         if adapter is not None:
             yield adapter.group, adapter.resource, "Namespaced"

@@ -14,12 +14,11 @@ from stateward.policies.finding import Action, Finding, Judged, Waived
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import Request
 from stateward.policies.resolve import resolve
-from stateward.policies.rule import Rule
+from stateward.policies.rule import SCALE, Rule
 from stateward.policies.rules import RULES
 from stateward.policies.times import render
 from stateward.policies.view import UNKNOWN, Kind, Object, Sight, View, mapping_of, metadata_of
 
-SCALE: Final = "Scale.autoscaling"
 ANY_SERVICE: Final = "*"
 """Stands for custom kinds without an adapter: those that ask for volumes are judged as far as their shape tells."""
 
@@ -90,7 +89,8 @@ def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
     for rule in sorted(rules, key=lambda one: one.id):
         for operation in rule.judges.operations:
             for subresource in rule.judges.subresources:
-                kinds = list(rule.judges.kinds)
+                # A request on `<resource>/scale` is a Scale, whatever the rule judges beside it.
+                kinds = [kind for kind in rule.judges.kinds if (kind == SCALE) == (subresource == "scale")]
                 if rule.judges.services:
                     kinds += [SCALE] if subresource == "scale" else [*ADAPTERS, ANY_SERVICE]
                 if rule.judges.configs and operation == "UPDATE" and not subresource:

@@ -27,6 +27,9 @@ from stateward.policies.view import Kind, Look, Sight
 Check = Callable[[Change, Sight], Iterator[Finding]]
 Nature: TypeAlias = Literal["state", "transition"]
 
+SCALE: Final = "Scale.autoscaling"
+"""The kind of a request on `<resource>/scale`; it says of which resource, and no more."""
+
 SERVICES: Final = "services"
 """In `judges`: every kind with an adapter, and what resolves to one (scale, joined objects)."""
 

@@ -8,6 +8,7 @@ import click
 
 from stateward.cli import inputs
 from stateward.policies import cases, data
+from stateward.policies.operators.catalogue import said
 from stateward.policies.rules import RULES, find
 
 
@@ -25,7 +26,7 @@ def command(rule: str) -> None:
         click.echo(textwrap.fill(text, 100, initial_indent=f"{label:<9}", subsequent_indent=" " * 9))
     kinds = "every stateful service" if found.judges.services else ", ".join(found.judges.kinds)
     click.echo(f"{'judges':<9}{kinds}: {', '.join(sorted(found.judges.operations))}")
-    looks = ", ".join(f"{look.kind} ({'accuses' if look.accuses else 'excuses'})" for look in found.looks_at.values())
+    looks = ", ".join(f"{what} ({role})" for what, role in said(found.looks_at))
     if looks:
         click.echo(textwrap.fill(looks, 100, initial_indent=f"{'looks at':<9}", subsequent_indent=" " * 9))
     for name, value in found.params.items():

@@ -6,7 +6,19 @@ from typing import Final
 
 from stateward.policies.rule import Rule
 from stateward.policies.rules.backup import archive_shared, backup_switched_off, restore_over_data
-from stateward.policies.rules.control import crd_prunes_fields, safeguard_off, webhook_backend_deleted
+from stateward.policies.rules.control import (
+    crd_prunes_fields,
+    data_plane_left_behind,
+    operator_downgraded,
+    operator_drops_engine_version,
+    operator_rolls_operands,
+    operator_skips_releases,
+    operator_starts_while_crd_goes,
+    operator_version_unreadable,
+    safeguard_off,
+    unpinned_engine_follows_operator,
+    webhook_backend_deleted,
+)
 from stateward.policies.rules.credentials import (
     authority_replaced,
     credential_changed_underneath,
@@ -119,6 +131,14 @@ RULES: Final[tuple[Rule, ...]] = (
     owner_elsewhere.owner_elsewhere,
     crd_prunes_fields.crd_prunes_fields,
     webhook_backend_deleted.webhook_backend_deleted,
+    operator_downgraded.operator_downgraded,
+    operator_skips_releases.operator_skips_releases,
+    operator_drops_engine_version.operator_drops_engine_version,
+    unpinned_engine_follows_operator.unpinned_engine_follows_operator,
+    operator_rolls_operands.operator_rolls_operands,
+    data_plane_left_behind.data_plane_left_behind,
+    operator_starts_while_crd_goes.operator_starts_while_crd_goes,
+    operator_version_unreadable.operator_version_unreadable,
     safeguard_off.safeguard_off,
     members_of_fixed_pool.members_of_fixed_pool,
     cluster_identity_changed.cluster_identity_changed,

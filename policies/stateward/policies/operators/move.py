@@ -1,0 +1,203 @@
+"""A change of an operator's release: from which to which, over what it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.change import Change
+from stateward.policies.facts import being_deleted, name_of
+from stateward.policies.model import Service
+from stateward.policies.operators.catalogue import KINDS, Operator, identify
+from stateward.policies.paths import Path
+from stateward.policies.rule import Judges, objects
+from stateward.policies.version import Version
+from stateward.policies.view import (
+    EMPTY_VIEW,
+    UNKNOWN,
+    Kind,
+    Look,
+    Object,
+    Sight,
+    accuses,
+    items_of,
+    mapping_of,
+    metadata_of,
+    text_of,
+)
+
+WORKLOADS: Final = ("Deployment.apps", "StatefulSet.apps")
+"""What operators run as."""
+
+UPDATES: Final[Judges] = objects(*WORKLOADS, on=("UPDATE",))
+OPERANDS: Final[tuple[Look, ...]] = tuple(accuses(kind, "spec", "status") for kind in KINDS)
+"""What `operands` looks at."""
+
+_CONTAINERS: Final[Path] = ("spec", "template", "spec", "containers")
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """The container of a workload that runs an operator."""
+
+    operator: Operator
+    container: Mapping[str, Any]
+    image: str
+    path: Path
+    """Of its image."""
+
+    @property
+    def version(self) -> Version | None:
+        """The operator's release; None where the tag does not say."""
+        return self.operator.version(self.image)
+
+    def env(self, name: str) -> str | None:
+        """A variable's literal value; None where it is not set or comes from elsewhere."""
+        for entry in items_of(self.container, "env"):
+            if entry.get("name") == name:
+                value = entry.get("value", "")
+                return value if isinstance(value, str) and "valueFrom" not in entry else None
+        return None
+
+    def names(self) -> Iterator[str]:
+        """The names of its variables."""
+        for entry in items_of(self.container, "env"):
+            yield text_of(entry, "name")
+
+    def watches(self, namespace: str) -> frozenset[str] | None:
+        """The namespaces that it looks after, itself in `namespace`; None for all (and where it does not say)."""
+        for entry in items_of(self.container, "env"):
+            if entry.get("name") != self.operator.watches:
+                continue
+            field = mapping_of(mapping_of(entry, "valueFrom"), "fieldRef")
+            if field.get("fieldPath") == "metadata.namespace":
+                return frozenset({namespace})
+            named = frozenset(part.strip() for part in text_of(entry, "value").split(",") if part.strip())
+            return named if named and "*" not in named else None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """An operator's image that becomes another, both of releases that can be read."""
+
+    before: Manager
+    after: Manager
+    old: Version
+    new: Version
+
+    @property
+    def operator(self) -> Operator:
+        """Whose release it is."""
+        return self.after.operator
+
+    @property
+    def downwards(self) -> bool:
+        """Whether it goes back to an older release."""
+        return self.new < self.old
+
+    @property
+    def title(self) -> str:
+        """`Strimzi 0.36.0 → 0.37.0`."""
+        return f"{self.operator.title} {self.old.text} → {self.new.text}"
+
+
+def managers(item: Object | None) -> dict[str, Manager]:
+    """The containers of a workload that run an operator, by the operator's name."""
+    found: dict[str, Manager] = {}
+    template = mapping_of(mapping_of(mapping_of(item or {}, "spec"), "template"), "spec")
+    for index, container in enumerate(items_of(template, "containers")):
+        image = text_of(container, "image")
+        operator = identify(image) if image else None
+        if operator is not None:
+            found.setdefault(operator.name, Manager(operator, container, image, (*_CONTAINERS, index, "image")))
+    return found
+
+
+def move(change: Change) -> Move | None:
+    """The change of an operator's release; None for every other workload and every other edit of an operator."""
+    cached = change.__dict__.get("_operator_move", False)
+    if cached is False:
+        cached = change.__dict__["_operator_move"] = _move(change)
+    return cached  # type: ignore[no-any-return]
+
+
+def _move(change: Change) -> Move | None:
+    after = managers(change.new_object)
+    if not after or change.old_object is None:
+        return None
+    before = managers(change.old_object)
+    for name, manager in after.items():
+        was = before.get(name)
+        if was is None or was.image == manager.image:
+            continue
+        old, new = was.version, manager.version
+        if old is not None and new is not None and old.key() != new.key():
+            return Move(was, manager, old, new)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What an operator runs: one custom resource that is not on its way out."""
+
+    kind: Kind
+    item: Object
+
+    @property
+    def where(self) -> str:
+        """`Kafka prod/events`."""
+        namespace = text_of(metadata_of(self.item), "namespace")
+        name = f"{namespace}/{name_of(self.item)}" if namespace else name_of(self.item)
+        return f"{self.kind.partition('.')[0]} {name}"
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it runs, or its operator is told to leave it alone, as far as its adapter can tell."""
+        adapter = ADAPTERS.get(self.kind)
+        if adapter is None:
+            return False
+        service = Service(adapter, self.item, EMPTY_VIEW)
+        return service.stopped or service.field("paused").value is True or service.members == 0
+
+
+def operands(manager: Manager, change: Change, see: Sight, kind: Kind = "") -> list[Operand]:
+    """What is known to run under an operator, of one kind or of all, by kind and name."""
+    watched = manager.watches(change.request.namespace)
+    found: list[Operand] = []
+    for one in (kind,) if kind else manager.operator.runs:
+        known = see.select(one)
+        for item in known if known is not UNKNOWN else ():
+            if being_deleted(item) or (watched is not None and text_of(metadata_of(item), "namespace") not in watched):
+                continue
+            found.append(Operand(one, item))
+    return sorted(found, key=lambda operand: (manager.operator.runs.index(operand.kind), operand.where))
+
+
+def counted(found: Sequence[Operand], shown: int = 3) -> str:
+    """`2 Kafka (prod/events, prod/logs)`, for each kind."""
+    kinds: dict[str, list[str]] = {}
+    for operand in found:
+        kind, _, name = operand.where.partition(" ")
+        kinds.setdefault(kind, []).append(name)
+    return " and ".join(
+        f"{len(names)} {kind} ({', '.join(names[:shown])}{', …' if len(names) > shown else ''})"
+        for kind, names in kinds.items()
+    )
+
+
+def engine_versions(manager: Manager) -> frozenset[str] | None:
+    """The engine versions in the operator's own list; None where it has none."""
+    supports = manager.operator.supports
+    if supports is None:
+        return None
+    if supports.names is not None:
+        matches = (supports.names.match(name) for name in manager.names())
+        named = frozenset(match[1].replace("_", ".") for match in matches if match is not None)
+        return named or None
+    listed = manager.env(supports.list)
+    if not listed:
+        return None
+    return frozenset(word.partition("=")[0] for word in listed.replace(",", " ").split() if "=" in word) or None
