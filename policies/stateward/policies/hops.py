@@ -68,7 +68,7 @@ def _row(engine: str, old: Version, new: Version, known: tuple[tuple[str, str], 
 def facts(old: Service, new: Service, after: Version) -> dict[str, str]:
     """What the rows of a profile may ask: by, mode, rolling, strategy, topology, finalised."""
     alone = new.engine is not None and new.engine.quorum.fixed and old.members == 1
-    found = {"by": new.adapter.carries_majors, "rolling": "no" if old.members == 0 or alone else "yes"}
+    found = {"by": old.adapter.carrier(old), "rolling": "no" if old.members == 0 or alone else "yes"}
     if new.pod:
         strategy = dig(new.object, ("spec", "updateStrategy", "type"))
         found["strategy"] = strategy if isinstance(strategy, str) else "RollingUpdate"

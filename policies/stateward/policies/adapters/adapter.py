@@ -62,8 +62,10 @@ class Adapter:
         self.scale_path: Path | None = paths.parse(content["scale"]) if "scale" in content else None
         self.hub: Mapping[str, str] | None = content.get("joins")
         """Set on an adapter of joined objects (a node pool): {kind, label} of the hub that they belong to."""
-        self.carries_majors: str = content.get("upgrades", "image")
+        upgrades = content.get("upgrades", "image")
+        self.carries_majors: str = upgrades if isinstance(upgrades, str) else "image"
         """Who carries a new major over to the data: `image` (nobody: a plain swap) or `operator`."""
+        self._carrier = compile_expression(upgrades, f"{source}: upgrades") if isinstance(upgrades, Mapping) else None
         self.scale_down: str = content.get("scaleDown", "plain")
         """What becomes of members that are scaled away: `plain` (their pods go, their claims stay), `deletesClaims`,
         `decommissions` (the operator empties them first), `unsupported` (the operator refuses and stands still)."""
@@ -188,6 +190,11 @@ class Adapter:
             return EngineVersion(what.state, what.version, what.text, path)
         return self._version(service)
 
+    def carrier(self, service: Service) -> str:
+        """The same for one object, where it says so itself (an upgrade of its data was asked for and is allowed)."""
+        value = self._carrier(service.object, ()).value if self._carrier is not None else None
+        return value if isinstance(value, str) else self.carries_majors
+
     def running(self, service: Service) -> Version | None:
         """The version that the object's status reports, or (native sets) that of the revision still current."""
         if self._running is not None:
@@ -274,6 +281,8 @@ class Adapter:
 
     def claim_is_of(self, service: Service, group: MemberGroup, volume: Volume, claim: Object) -> bool:
         """Whether a claim was made for this kind of volume."""
+        if not self._labelled(group, claim):
+            return False
         role = self._claims.get("role")
         if role is not None:
             label = _label(claim, role["label"])
@@ -295,15 +304,36 @@ class Adapter:
             for pattern in self._claims["like"]
         )
 
+    def _labelled(self, group: MemberGroup, claim: Object) -> bool:
+        """Whether the labels that tell a claim's group name this one; a part of its name with a `*` before it is any."""
+        labels = self._claims.get("group")
+        if labels is None:
+            return True
+        given = [_label(claim, label) for label in (labels if isinstance(labels, list) else [labels])]
+        wanted, found = group.name.split("/"), [value for value in given if value]
+        return not found or (
+            len(wanted) == len(found) and all(a[:1] == "*" or a == b for a, b in zip(wanted, found, strict=True))
+        )
+
     def ordinal(self, service: Service, group: str, volume: str, claim: Object) -> int | None:
         """The member's number at the end of a claim's name, None where the name is not made by this service."""
         name = text_of(metadata_of(claim), "name")
-        for pattern in self._claims.get("names") or ():
+        for pattern in self._patterns(group):
             prefix = pattern.format(service=service.name, group=group, volume=volume)
+            if "*" in prefix:  # a number that is no name of anything (a shard's)
+                made = re.match(re.escape(prefix).replace(r"\*", r"\d+"), name)
+                prefix = made.group() if made is not None else prefix
             tail = name.removeprefix(prefix)
             if tail != name and tail.isascii() and tail.isdigit() and len(tail) < 6:
                 return int(tail)
         return None
+
+    def _patterns(self, group: str) -> Sequence[str]:
+        """How the claims' names of a group begin: one list for all, or one beginning a group (`*`: of the others)."""
+        names = self._claims.get("names") or ()
+        if isinstance(names, Mapping):
+            return (names.get(group, names.get("*", "")),)
+        return names
 
     def hub_name(self, item: Object) -> str | None:
         """The hub's name in a joined object's label."""
@@ -504,7 +534,8 @@ class _SecretReader:
     def read(self, service: Service) -> Iterator[SecretRef]:
         for item, base in self._items(service.object, (), service.object):
             if self._name is None:
-                key = base[-1] if base else ""
+                # A key that is no name of an object (a database user with an underscore) is written with dashes.
+                key = str(base[-1]).replace("_", "-") if base else ""
                 yield SecretRef(self._named.format(service=service.name, key=key), self._role, self._made, (), self._applied)
                 continue
             name, at = self._name(item, base, service.object)
@@ -625,7 +656,23 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
                 return
             if "condition" in spec:
                 walk(section, "status.conditions")
-            for key in ("path", "root", "find", "every", "firstOf", "when", "image", "text", "catalog", "store", "server"):
+            if "within" in spec:
+                walk(section, spec["within"].partition("[]")[0])
+                return
+            for key in (
+                "path",
+                "root",
+                "find",
+                "every",
+                "firstOf",
+                "all",
+                "when",
+                "image",
+                "text",
+                "catalog",
+                "store",
+                "server",
+            ):
                 if key in spec:
                     walk(section, spec[key])
 

@@ -10,6 +10,8 @@ An expression is a path (`spec.instances`) or a mapping with one source and modi
     {condition: TYPE}               when a condition of the item's status became true (its time, as text)
     {find: P, where: {K: V}, value: P}    a value of the list item whose keys have these values
     {every: P, value: P}            the values of all items of a list that have one, as a list; nothing where none has
+    {path: P, within: L}            a value below the item of the list L that this item lies inside
+    {all: [E, …], between: T}       the texts of those that are there, with T between them
 
     default: V                      where the source gives nothing
     transform: NAME                 a registered function of the value
@@ -46,9 +48,9 @@ class Reader(Protocol):
 
 Check = Callable[[Any], bool]
 
-_SOURCES: Final = ("path", "root", "firstOf", "const", "key", "condition", "find", "every")
+_SOURCES: Final = ("path", "root", "firstOf", "all", "const", "key", "condition", "find", "every")
 _TESTS: Final = ("equals", "in", "contains", "above", "exists")
-_MODIFIERS: Final = ("default", "transform", "map", "prefix", "suffix", "when", "not", "where", "value")
+_MODIFIERS: Final = ("default", "transform", "map", "prefix", "suffix", "when", "not", "where", "value", "within", "between")
 _KNOWN: Final = frozenset((*_SOURCES, *_TESTS, *_MODIFIERS))
 
 
@@ -127,7 +129,9 @@ def _source(spec: Mapping[str, Any], source: str, where: str) -> Reader:
         constant = spec["const"]
         return lambda _, base, root=None: Field(constant, base)
     if source == "path":
-        return _at(spec["path"], where)
+        return _within(spec, where) if "within" in spec else _at(spec["path"], where)
+    if source == "all":
+        return _all(spec, where)
     if source == "root":
         below = _at(spec["root"], where)
         return lambda item, base, root=None: below(item if root is None else root, ())
@@ -139,11 +143,7 @@ def _source(spec: Mapping[str, Any], source: str, where: str) -> Reader:
         return _find(spec, where)
     if source == "every":
         return _every(spec, where)
-    if not isinstance(spec["firstOf"], list):
-        raise GrammarError(f"{where}.firstOf: a list of expressions is wanted")
-    readers = [compile_expression(one, f"{where}.firstOf[{position}]") for position, one in enumerate(spec["firstOf"])]
-    if not readers:
-        raise GrammarError(f"{where}.firstOf: an empty list")
+    readers = _several(spec["firstOf"], f"{where}.firstOf")
 
     def first(item: Any, base: Path, root: Any = None) -> Field:
         for reader in readers:
@@ -162,6 +162,42 @@ def _at(path: Any, where: str) -> Reader:
 
     def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
         return Field(dig(item), base + steps if base else steps)
+
+    return read
+
+
+def _several(specs: Any, where: str) -> list[Reader]:
+    if not isinstance(specs, list):
+        raise GrammarError(f"{where}: a list of expressions is wanted")
+    if not specs:
+        raise GrammarError(f"{where}: an empty list")
+    return [compile_expression(one, f"{where}[{position}]") for position, one in enumerate(specs)]
+
+
+def _within(spec: Mapping[str, Any], where: str) -> Reader:
+    below = _at(spec["path"], where)
+    levels = [compile_path(part.removeprefix("."))[1] for part in str(spec["within"]).removesuffix("[]").split("[]")]
+
+    def read(_: Any, base: Path, root: Any = None) -> Field:
+        outer: Path = ()
+        for steps in levels:
+            depth = len(outer) + len(steps)
+            if base[:depth] != (*outer, *steps) or len(base) <= depth:
+                return Field(None, base)
+            outer = base[: depth + 1]
+        return below(paths.dig(root, outer), outer)
+
+    return read
+
+
+def _all(spec: Mapping[str, Any], where: str) -> Reader:
+    readers = _several(spec["all"], f"{where}.all")
+    between = str(spec.get("between", ""))
+
+    def read(item: Any, base: Path, root: Any = None) -> Field:
+        found = [reader(item, base, root) for reader in readers]
+        texts = [str(field.value) for field in found if type(field.value) in (str, int)]
+        return Field(between.join(texts) if texts else None, found[0].path)
 
     return read
 

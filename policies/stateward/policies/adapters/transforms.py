@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from stateward.policies import version
 
 Transform = Callable[[Any], Any]
@@ -74,6 +76,57 @@ def all_stopped(value: Any) -> Any:
     )
 
 
+def nonzero(value: Any) -> Any:
+    """0 and "" as nothing: what a status holds before its operator has written it."""
+    return value if value or value is False else None
+
+
+_PERCONA_BUILD: Final = re.compile(r":main-[a-z]*(\d+\.\d+)")
+
+
+def percona_image(value: Any) -> Any:
+    """`…-operator:main-pxc8.4` → `…-operator:8.4`: Percona's builds of a branch name the engine before its series."""
+    return _PERCONA_BUILD.sub(r":\1", value) if isinstance(value, str) else value
+
+
+def feature_version(value: Any) -> Any:
+    """`8.0.4-1` → `8.0`: the feature compatibility version of a MongoDB release."""
+    return ".".join(value.split(".")[:2]) if isinstance(value, str) else value
+
+
+def applied_feature_version(value: Any) -> Any:
+    """The `featureCompatibilityVersion` of a specification kept as JSON text; nothing where it is missing or unreadable."""
+    try:
+        kept = orjson.loads(value) if isinstance(value, str) else None
+    except orjson.JSONDecodeError:
+        return None
+    level = kept.get("featureCompatibilityVersion") if type(kept) is dict else None
+    return level if isinstance(level, str) and level else None
+
+
+def mongodb_votes(value: Any) -> Any:
+    """How many members of a specification vote: all `members` but those whose `memberConfig` gives them no vote."""
+    members = value.get("members") if type(value) is dict else None
+    rows = value.get("memberConfig") if type(value) is dict else None
+    if type(members) is not int or type(rows) is not list:
+        return None
+    return members - sum(type(row) is dict and str(row.get("votes", 1)) == "0" for row in rows[:members])
+
+
+def key_range(value: Any) -> Any:
+    """`{start: "80"}` → `80-x`: a Vitess shard as its labels name it (vitess-operator, keyrange.go: SafeName)."""
+    return f"{value.get('start') or 'x'}-{value.get('end') or 'x'}" if type(value) is dict else None
+
+
+_LITE: Final = re.compile(r"vitess/lite:(?:.*-)?mysql(\d)(\d)$")
+
+
+def vitess_image(value: Any) -> Any:
+    """`vitess/lite:v24.0.0-mysql84` → `mysql:8.4`: the mysqld in Vitess's own images, as far as their tags tell."""
+    found = _LITE.search(value) if isinstance(value, str) else None
+    return f"mysql:{found[1]}.{found[2]}" if found is not None else value
+
+
 TRANSFORMS: Final[dict[str, Transform]] = {
     "kafka-release": strip_default_suffix,
     "text": as_text,
@@ -83,4 +136,11 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "first": first,
     "all-stopped": all_stopped,
     "engine-of-definition": engine_of_definition,
+    "nonzero": nonzero,
+    "percona-image": percona_image,
+    "feature-version": feature_version,
+    "applied-feature-version": applied_feature_version,
+    "mongodb-votes": mongodb_votes,
+    "key-range": key_range,
+    "vitess-image": vitess_image,
 }
