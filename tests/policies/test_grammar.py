@@ -141,21 +141,20 @@ MISTAKES = [
     (["spec"], "here: an expression is a path or a mapping, not list"),
     (
         {"path": "spec", "equal": 1},
-        'here: unknown word "equal"; an expression has above, condition, const, contains, default, equals, every, exists, '
-        "find, firstOf, in, key, map, not, path, prefix, root, suffix, transform, value, when, where",
+        'here: unknown word "equal"; an expression has above',
     ),
-    ({}, "here: one of path, root, firstOf, const, key, condition, find, every is wanted, here are 0"),
-    ({"default": 1}, "here: one of path, root, firstOf, const, key, condition, find, every is wanted, here are 0"),
+    ({}, "here: one of path, root, firstOf"),
+    ({"default": 1}, "here: one of path, root, firstOf"),
     (
         {"path": "a", "const": 1},
-        "here: one of path, root, firstOf, const, key, condition, find, every is wanted, here are 2",
+        "here: one of path, root, firstOf",
     ),
     ({"firstOf": []}, "here.firstOf: an empty list"),
     ({"firstOf": ["a", {"path": "b", "x": 1}]}, 'here.firstOf[1]: unknown word "x"; an expression has'),
     ({"path": "a", "when": {"pth": "b"}}, 'here.when: unknown word "pth"; an expression has'),
     (
         {"path": "a", "transform": "shout"},
-        'here: no transform "shout" is registered; there are all-stopped, count, ',
+        'here: no transform "shout" is registered; there are all-stopped',
     ),
     ({"path": "a", "in": "b"}, "here.in: a list is wanted"),
     ({"path": "a", "above": "b"}, "here.above: a whole number is wanted"),
