@@ -11,9 +11,10 @@ from stateward.kube.errors import ClusterError
 from stateward.kube.registration import configuration, register, unregister, webhook_rules
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.engine import SCALE, dispatch
-from stateward.policies.rule import Judges, Rule, objects, rule, services
+from stateward.policies.engine import dispatch
+from stateward.policies.rule import SCALE, Judges, Rule, objects, rule, services
 from stateward.policies.rules import RULES
+from stateward.policies.webhooks import CONFIGURATIONS
 
 PEM = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 URL = "https://localhost:9443/validate"
@@ -159,7 +160,8 @@ def test_a_kind_without_a_known_resource_is_an_error_that_names_the_rule() -> No
 
 def test_every_rule_can_be_registered() -> None:
     for one in RULES:
-        assert webhook_rules([one], ADAPTERS), f"{one.id} is never asked"
+        never = not one.judges.services and set(one.judges.kinds) <= set(CONFIGURATIONS)
+        assert bool(webhook_rules([one], ADAPTERS)) != never, one.id
 
 
 def test_nothing_is_a_wildcard_and_no_status_is_asked_about() -> None:
@@ -176,6 +178,9 @@ def test_whatever_the_engine_dispatches_on_is_sent_to_it() -> None:
         "PersistentVolumeClaim": "persistentvolumeclaims",
         "Namespace": "namespaces",
         "CustomResourceDefinition.apiextensions.k8s.io": "customresourcedefinitions",
+        "ClusterPolicy.kyverno.io": "clusterpolicies",
+        "Policy.kyverno.io": "policies",
+        "PriorityClass.scheduling.k8s.io": "priorityclasses",
     }
     for kind, operation, subresource in dispatch(RULES):
         if kind == SCALE:
@@ -184,6 +189,8 @@ def test_whatever_the_engine_dispatches_on_is_sent_to_it() -> None:
             for adapter in ADAPTERS.values():
                 scalable = adapter.scale_path is not None
                 assert matches(entries, adapter.group, f"{adapter.resource}/scale", operation) == scalable
+        elif kind in CONFIGURATIONS:
+            assert not matches(entries, kind.partition(".")[2], f"{kind.partition('.')[0].lower()}s", operation)
         elif kind == "Eviction.policy":
             assert matches(entries, "", "pods/eviction", operation)
         elif kind in ADAPTERS:

@@ -9,6 +9,7 @@ from stateward.kube.trim import normalised
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.rule import Rule
 from stateward.policies.view import Kind, Look
+from stateward.policies.webhooks import CONFIGURATIONS
 
 CRD: Final = "CustomResourceDefinition.apiextensions.k8s.io"
 
@@ -35,7 +36,9 @@ _OWN: Final[Mapping[Kind, tuple[str, ...]]] = {
 
 def needed(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Needed:
     """The kinds that reflectors must read. Kinds with an adapter are kept whole: they are resolved into services."""
-    looks: list[Look] = [look for rule in rules for look in rule.looks_at.values()]
+    # Rules on configurations of webhooks are never asked by an API server: what they look at is not kept for them.
+    asked = [rule for rule in rules if rule.judges.services or not set(rule.judges.kinds) <= set(CONFIGURATIONS)]
+    looks: list[Look] = [look for rule in asked for look in rule.looks_at.values()]
     looks += [look for adapter in adapters.values() for look in adapter.looks_at]
     fields: dict[Kind, set[str]] = {kind: set(own) for kind, own in _OWN.items()}
     for look in looks:

@@ -13,6 +13,7 @@ from stateward.kube.errors import ClusterError
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.rule import SCALE, Judges, Rule
 from stateward.policies.view import Kind, mapping_of, metadata_of
+from stateward.policies.webhooks import CONFIGURATIONS
 
 WEBHOOK: Final = "validate.stateward.dev"
 BREAK_GLASS: Final = "stateward:break-glass"
@@ -27,6 +28,7 @@ _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 
 # The resource that a request about the kind names, and its scope (Kubernetes API reference).
 _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
+    "ClusterPolicy.kyverno.io": ("kyverno.io", "clusterpolicies", "Cluster"),
     "ConfigMap": ("", "configmaps", "Namespaced"),
     "CronJob.batch": ("batch", "cronjobs", "Namespaced"),
     "CustomResourceDefinition.apiextensions.k8s.io": ("apiextensions.k8s.io", "customresourcedefinitions", "Cluster"),
@@ -43,11 +45,16 @@ _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
     "Pod": ("", "pods", "Namespaced"),
     "PodDisruptionBudget.policy": ("policy", "poddisruptionbudgets", "Namespaced"),
     "Secret": ("", "secrets", "Namespaced"),
+    "Policy.kyverno.io": ("kyverno.io", "policies", "Namespaced"),
+    "PriorityClass.scheduling.k8s.io": ("scheduling.k8s.io", "priorityclasses", "Cluster"),
     "Service": ("", "services", "Namespaced"),
     "StatefulSet.apps": ("apps", "statefulsets", "Namespaced"),
     "StorageClass.storage.k8s.io": ("storage.k8s.io", "storageclasses", "Cluster"),
     "VolumeSnapshot.snapshot.storage.k8s.io": ("snapshot.storage.k8s.io", "volumesnapshots", "Namespaced"),
 }
+
+# The API server never asks a webhook about these (apiserver, `rules.IsExemptAdmissionConfigurationResource`).
+_NEVER_SENT: Final = frozenset(CONFIGURATIONS)
 
 # Kinds judged as they are whose resource has a scale subresource.
 _SCALED: Final = frozenset(("Deployment.apps", "StatefulSet.apps"))
@@ -148,7 +155,7 @@ def _resources(
 ) -> Iterable[tuple[str, str, Scope]]:
     for kind in judges.kinds:
         # A Scale arrives on `<plural>/scale` of the kinds beside it, as its workloads have one.
-        if kind == SCALE or (subresource == "scale" and kind not in _SCALED):
+        if kind == SCALE or kind in _NEVER_SENT or (subresource == "scale" and kind not in _SCALED):
             continue
         adapter = adapters.get(kind)
         if adapter is not None:

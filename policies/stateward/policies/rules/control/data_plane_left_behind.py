@@ -26,6 +26,7 @@ from stateward.policies.view import Sight
     nature="transition",
     action="warn",
     judges=UPDATES,
+    about=("version",),
     looks_at=OPERANDS,
 )
 def data_plane_left_behind(change: Change, see: Sight) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from stateward.policies.view import Sight
     nature="transition",
     action="warn",
     judges=UPDATES,
+    about=("version",),
     looks_at=OPERANDS,
 )
 def operator_downgraded(change: Change, see: Sight) -> Iterator[Finding]:

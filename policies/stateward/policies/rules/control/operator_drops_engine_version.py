@@ -28,6 +28,7 @@ PODS: Look = accuses("Pod", "status.phase")
     source="Strimzi documentation, Supported versions; strimzi/strimzi-kafka-operator issue 8869",
     nature="transition",
     judges=UPDATES,
+    about=("version",),
     looks_at=(*OPERANDS, PODS),
 )
 def operator_drops_engine_version(change: Change, see: Sight) -> Iterator[Finding]:

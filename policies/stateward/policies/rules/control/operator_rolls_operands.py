@@ -26,6 +26,7 @@ from stateward.policies.view import Sight
     nature="transition",
     action="warn",
     judges=UPDATES,
+    about=("version",),
     looks_at=(*OPERANDS, PODS),
 )
 def operator_rolls_operands(change: Change, see: Sight) -> Iterator[Finding]:

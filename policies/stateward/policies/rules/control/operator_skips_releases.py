@@ -23,6 +23,7 @@ from stateward.policies.view import Sight
     nature="transition",
     action="deny",
     judges=UPDATES,
+    about=("version",),
     looks_at=OPERANDS,
 )
 def operator_skips_releases(change: Change, see: Sight) -> Iterator[Finding]:

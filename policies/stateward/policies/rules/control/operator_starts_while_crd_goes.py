@@ -24,6 +24,7 @@ _CRD = "CustomResourceDefinition.apiextensions.k8s.io"
     source="Kubernetes documentation, Finalizers; CustomResourceDefinitions: deletion deletes all custom objects",
     nature="transition",
     judges=Judges(frozenset(("CREATE", "UPDATE")), kinds=(*WORKLOADS, SCALE), subresources=frozenset(("", "scale"))),
+    about=("members",),
     looks_at=(
         *OPERANDS,
         accuses(_CRD, "spec.group", "spec.names.kind"),

@@ -23,6 +23,7 @@ from stateward.policies.view import Sight
     nature="state",
     action="warn",
     judges=objects(*WORKLOADS, on=("CREATE", "UPDATE")),
+    about=("version",),
     looks_at=OPERANDS,
 )
 def operator_version_unreadable(change: Change, see: Sight) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ from stateward.policies.view import Sight
     source="Strimzi documentation, spec.kafka.version; strimzi/strimzi-kafka-operator issue 2426",
     nature="transition",
     judges=UPDATES,
+    about=("version",),
     looks_at=(*OPERANDS, PODS),
 )
 def unpinned_engine_follows_operator(change: Change, see: Sight) -> Iterator[Finding]:
