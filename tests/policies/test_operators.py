@@ -167,8 +167,8 @@ def test_operands_are_those_of_its_namespaces_that_are_not_on_their_way_out() ->
     (manager,) = managers(item).values()
     found = operands(manager, changed(item, item), see)
     assert [one.where for one in found] == ["Kafka a/more", "Kafka a/one"]
-    assert counted(found) == "2 Kafka (a/more, a/one)"
-    assert counted(found, shown=1) == "2 Kafka (a/more, …)"
+    assert counted(found) == "2 Kafkas (a/more, a/one)"
+    assert counted(found, shown=1) == "2 Kafkas (a/more, …)"
 
 
 @pytest.mark.parametrize(

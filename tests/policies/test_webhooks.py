@@ -137,15 +137,17 @@ def workload(replicas: int, **labels: str) -> dict[str, Any]:
         ([SERVICE, slice_of("hook", False, True)], "up"),
         ([SERVICE, slice_of("hook", None)], "up"),
         ([SERVICE, slice_of("other", False)], "up"),
+        ([{**SERVICE, "spec": {"ports": [{"port": 8443}]}}], "no port"),
+        ([{**SERVICE, "spec": {"ports": [{"port": 80}, {"port": 443}]}}], "up"),
         ([SERVICE, workload(0, a="1")], "down"),
         ([SERVICE, workload(1, a="1")], "up"),
         ([SERVICE, workload(0, a="2")], "up"),
     ],
 )
 def test_nobody_answers_where_that_is_known(objects: Any, state: str) -> None:
-    assert backend(("ops", "hook"), see("SW713", *objects)) == state
+    assert backend(("ops", "hook"), 443, see("SW713", *objects)) == state
 
 
 def test_files_never_show_that_a_service_is_absent() -> None:
     other = {**SERVICE, "metadata": {"name": "other", "namespace": "ops"}}
-    assert backend(("ops", "hook"), see("SW713", other, whole=False)) == "up"
+    assert backend(("ops", "hook"), 443, see("SW713", other, whole=False)) == "up"

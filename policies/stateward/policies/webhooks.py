@@ -42,7 +42,7 @@ SLICE: Final = "EndpointSlice.discovery.k8s.io"
 NAMESPACE: Final = "Namespace"
 SERVERS: Final[tuple[Kind, ...]] = ("Deployment.apps", "StatefulSet.apps")
 SERVER_LOOKS: Final[tuple[Look, ...]] = (
-    accuses(SERVICE, "spec.selector"),
+    accuses(SERVICE, "spec.selector", "spec.ports.port"),
     *(accuses(kind, "spec.replicas", "spec.template.metadata.labels") for kind in SERVERS),
 )
 """What `servers` looks at."""
@@ -64,6 +64,8 @@ class Hook:
     """Whether what it is asked about fails where it does not answer."""
     service: tuple[str, str] | None
     """(namespace, name) of the Service that answers; None for a url."""
+    port: int
+    """The Service's port; 443 where nothing else is said."""
 
     @property
     def timeout(self) -> int:
@@ -93,7 +95,14 @@ def hooks(configuration: Object | None) -> Iterator[Hook]:
             path=("webhooks", index),
             closed=(text_of(item, "failurePolicy") or default) == "Fail",
             service=(text_of(service, "namespace"), text_of(service, "name")) if service else None,
+            port=port_of(service),
         )
+
+
+def port_of(service: Mapping[str, Any]) -> int:
+    """The port of a clientConfig's service."""
+    value = service.get("port", 443)
+    return value if type(value) is int else 443
 
 
 def closed(change: Change) -> Iterator[Hook]:
@@ -203,10 +212,10 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
 
 # --- who answers -----------------------------------------------------------------------------------------------------
 
-Backend = Literal["absent", "down", "up"]
+Backend = Literal["absent", "no port", "down", "up"]
 
 
-def backend(service: tuple[str, str], see: Sight, slices: bool = True) -> Backend:
+def backend(service: tuple[str, str], port: int, see: Sight, slices: bool = True) -> Backend:
     """Whether anybody answers for a Service: `up` also where nobody knows.
 
     Needs BACKEND_LOOKS; without `slices` SERVER_LOOKS.
@@ -217,6 +226,9 @@ def backend(service: tuple[str, str], see: Sight, slices: bool = True) -> Backen
         return "absent"
     if found is UNKNOWN:
         return "up"
+    ports = [one.get("port") for one in items_of(mapping_of(found, "spec"), "ports")]
+    if ports and port not in ports:
+        return "no port"
     known = see.select(SLICE, namespace, whole=True) if slices else UNKNOWN
     own = [one for one in (known if known is not UNKNOWN else ()) if labels_of(one).get(_SLICE_OF) == name]
     if own:
@@ -228,6 +240,13 @@ def backend(service: tuple[str, str], see: Sight, slices: bool = True) -> Backen
 
 def _ready(endpoint: Mapping[str, Any]) -> bool:
     return mapping_of(endpoint, "conditions").get("ready") is not False
+
+
+def said(state: Backend, namespace: str, port: int) -> str:
+    """What is wrong with a Service, after its name."""
+    if state == "absent":
+        return f"is no Service of {namespace}"
+    return f"in {namespace} has no port {port}" if state == "no port" else f"in {namespace} has no pod that is ready"
 
 
 def servers(service: Object, see: Sight) -> list[Object]:

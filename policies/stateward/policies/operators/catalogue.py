@@ -25,6 +25,7 @@ from typing import Any, Final, Literal, get_args
 
 from stateward.policies import data, images
 from stateward.policies.adapters.grammar import Reader, compile_expression
+from stateward.policies.engines.recognise import PROFILES
 from stateward.policies.version import Range, Version, parse, parse_range
 from stateward.policies.view import Kind, Look
 
@@ -77,6 +78,12 @@ class Supports:
     pods: tuple[str, str] | None
     """(label with the operand's name, annotation with the version) of the pods that run it."""
     source: str
+
+    @property
+    def title(self) -> str:
+        """The engine as a person calls it."""
+        profile = PROFILES.get(self.engine)
+        return profile.title if profile is not None else self.engine
 
 
 @dataclass(frozen=True, slots=True)

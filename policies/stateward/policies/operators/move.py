@@ -177,15 +177,16 @@ def operands(manager: Manager, change: Change, see: Sight, kind: Kind = "") -> l
 
 
 def counted(found: Sequence[Operand], shown: int = 3) -> str:
-    """`2 Kafka (prod/events, prod/logs)`, for each kind."""
+    """`2 Kafkas (prod/events, prod/logs)`, for each kind."""
     kinds: dict[str, list[str]] = {}
     for operand in found:
         kind, _, name = operand.where.partition(" ")
         kinds.setdefault(kind, []).append(name)
-    return " and ".join(
-        f"{len(names)} {kind} ({', '.join(names[:shown])}{', …' if len(names) > shown else ''})"
-        for kind, names in kinds.items()
-    )
+    said = []
+    for kind, names in kinds.items():
+        listed = ", ".join([*names[:shown], "…"] if len(names) > shown else names)
+        said.append(f"{len(names)} {kind}{'s' if len(names) > 1 else ''} ({listed})")
+    return " and ".join(said)
 
 
 def engine_versions(manager: Manager) -> frozenset[str] | None:

@@ -8,7 +8,7 @@ from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.rule import objects, rule
 from stateward.policies.view import Look, Sight, items_of, mapping_of, text_of
-from stateward.policies.webhooks import SERVER_LOOKS, backend
+from stateward.policies.webhooks import SERVER_LOOKS, backend, port_of, said
 
 
 @rule(
@@ -33,15 +33,14 @@ def crd_conversion_without_backend(change: Change, see: Sight) -> Iterator[Findi
     namespace, name = text_of(service, "namespace"), text_of(service, "name")
     if not name:
         return
-    state = backend((namespace, name), see, slices=False)
+    port = port_of(service)
+    state = backend((namespace, name), port, see, slices=False)
     kind = f"{text_of(mapping_of(spec, 'names'), 'kind')}.{text_of(spec, 'group')}"
     if state == "up" or not see.select_declared(Look(kind, True, ())):
         return
     yield Finding(
         field=("spec", "conversion", "webhook", "clientConfig", "service", "name"),
-        text=f'"{name}" '
-        + (f"is no Service of {namespace}" if state == "absent" else f"in {namespace} has no pod behind it")
-        + ", and every object in another version has to be converted there",
+        text=f'"{name}" {said(state, namespace, port)}, and every object in another version has to be converted there',
         why="what cannot be converted cannot be read: lists and watches of the kind fail, and its operator with them",
         remedy="install the conversion webhook first and wait for its pods",
         subject=f"{namespace}/{name}",

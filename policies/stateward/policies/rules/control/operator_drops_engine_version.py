@@ -79,7 +79,7 @@ def drops(step: Move, change: Change, see: Sight) -> Iterator[Dropped]:
             if not any(wanted.same_release(one) for one in known):
                 yield Dropped(
                     operand,
-                    f"it {verb} {supports.engine} {wanted.text}",
+                    f"it {verb} {supports.title} {wanted.text}",
                     f"the list of the new release has {', '.join(one.text for one in known)}; an operator that "
                     "does not know the version of a cluster stops reconciling it",
                     "bring it to a version that both releases list, wait until all of it runs that, then go on",

@@ -48,11 +48,11 @@ def operator_skips_releases(change: Change, see: Sight) -> Iterator[Finding]:
             weak=not known.denies,
         )
         return
-    between = "into another major release" if not left else f"over {left} release line{'s' if left > 1 else ''} left out"
+    between = "into another major release" if not left else f"and leaves out {left} release line{'s' if left > 1 else ''}"
     unproven = _no_common_version(step)
     yield Finding(
         field=step.after.path,
-        text=f"{over} {between}, with {counted(found)}",
+        text=f"{over} {between}, over {counted(found)}",
         why=unproven
         or step.operator.skip_why
         or "nobody tests this jump, and the notes of every release between hold for it",

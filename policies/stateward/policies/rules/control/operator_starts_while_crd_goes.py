@@ -43,8 +43,8 @@ def operator_starts_while_crd_goes(change: Change, see: Sight) -> Iterator[Findi
         going = crd or _operand_going(manager, change, see)
         if going:
             yield Finding(
-                field=("spec", "replicas"),
-                text=f"{manager.operator.title} starts with {_count(change.new_object)} replicas while {going}",
+                field=(),
+                text=f"{manager.operator.title} starts while {going}",
                 why="only finalizers hold it; the operator takes them away and the clusters go, with their claims where it "
                 "deletes those",
                 remedy="export the custom resources, set the volumes to Retain, and decide on the finalizers by hand first",

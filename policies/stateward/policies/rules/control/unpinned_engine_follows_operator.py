@@ -39,7 +39,7 @@ def unpinned_engine_follows_operator(change: Change, see: Sight) -> Iterator[Fin
         return
     for one in followers(step, supports, change, see):
         text = (
-            f"{one.operand.where} names no version and goes from {supports.engine} {one.running.text} to {one.default.text}"
+            f"{one.operand.where} names no version and goes from {supports.title} {one.running.text} to {one.default.text}"
         )
         yield Finding(
             field=step.after.path,
