@@ -41,6 +41,9 @@ VALUES: list[tuple[str, Any, Any, tuple[str | int, ...]]] = [
     ("a constant", {"const": True}, True, ()),
     ("a constant of nothing", {"const": None}, None, ()),
     ("the first that is there", {"firstOf": ["spec.nothing", "spec.replicas"]}, 3, ("spec", "replicas")),
+    ("texts put together", {"all": ["spec.level", "spec.x", "spec.major"], "between": "/"}, "3.9-IV0/17", ("spec", "level")),
+    ("nothing to put together", {"all": ["spec.x", "spec.off"], "between": "/"}, None, ("spec", "x")),
+    ("texts put together, framed", {"all": ["spec.level"], "suffix": "-cert"}, "3.9-IV0-cert", ("spec", "level")),
     ("nought counts as there", {"firstOf": ["spec.zero", "spec.replicas"]}, 0, ("spec", "zero")),
     ("false counts as there", {"firstOf": ["spec.off", "spec.replicas"]}, False, ("spec", "off")),
     ("none of them: the path of the first", {"firstOf": ["spec.a", "spec.b"]}, None, ("spec", "a")),
@@ -161,6 +164,9 @@ MISTAKES = [
     ({"path": "a", "map": ["b"]}, "here.map: a mapping is wanted"),
     ({"path": 5}, "here: a path is a text, not int"),
     ({"firstOf": "a"}, "here.firstOf: a list of expressions is wanted"),
+    ({"all": "a"}, "here.all: a list of expressions is wanted"),
+    ({"all": []}, "here.all: an empty list"),
+    ({"path": "a", "within": "b..c"}, 'path "b..c": an empty key'),
     ({"find": "a", "value": "b"}, "here: find wants `where` (keys and their values) and `value` (a path)"),
     ("a..b", 'path "a..b": an empty key'),
     ("a[b", 'path "a[b": a bracket is not closed'),
@@ -256,10 +262,31 @@ def test_each_goes_through_lists_inside_lists() -> None:
     ]
 
 
+def test_a_value_of_an_item_that_this_one_lies_inside() -> None:
+    whole = {"spec": {"zones": [{"name": "a", "racks": [{"name": "r", "pools": [{"n": 1}]}]}]}}
+    at = ("spec", "zones", 0, "racks", 0, "pools", 0)
+    zone = compile_expression({"path": "name", "within": "spec.zones"}, "here")
+    rack = compile_expression({"path": "name", "within": "spec.zones[].racks"}, "here")
+    assert zone({"n": 1}, at, whole) == Field("a", ("spec", "zones", 0, "name"))
+    assert rack({"n": 1}, at, whole) == Field("r", ("spec", "zones", 0, "racks", 0, "name"))
+
+
+@pytest.mark.parametrize("at", [(), ("spec",), ("spec", "zones"), ("spec", "racks", 0), ("spec", "zones", 7)])
+def test_nothing_lies_around_an_item_elsewhere(at: tuple[str | int, ...]) -> None:
+    zone = compile_expression({"path": "name", "within": "spec.zones"}, "here")
+    assert zone({}, at, {"spec": {"zones": [{"name": "a"}]}}).value is None
+    assert zone({}, ("spec", "zones", 0), {"spec": {"zones": {"0": 1}}}).value is None
+
+
 def test_each_of_goes_over_a_mapping_and_knows_the_keys() -> None:
     found = each_item({"eachOf": "spec.shards"}, "here")({"spec": {"shards": {"a": {"n": 1}, "b": 2, "c": {"n": 3}}}}, ())
     assert [(one["n"], at) for one, at in found] == [(1, ("spec", "shards", "a")), (3, ("spec", "shards", "c"))]
     assert compile_expression({"key": True}, "here")(*found[0]).value == "a"
+
+
+def test_each_of_knows_keys_whose_values_are_lists_or_nothing() -> None:
+    found = each_item({"eachOf": "users"}, "here")({"users": {"app": ["login"], "root": None, "odd": "text"}}, ())
+    assert found == [({}, ("users", "app")), ({}, ("users", "root"))]
 
 
 def test_inside_a_list_the_root_is_the_whole_object() -> None:

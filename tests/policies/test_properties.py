@@ -1,12 +1,14 @@
 """Properties that hold whatever is sent: nothing raises, no rule stumbles, and what is no edit is never refused.
 
-Two sources of input: any JSON at all, and the rules' own examples with pieces of them replaced by any JSON, which gets
-deep into the rules. STATEWARD_FUZZ=5000 runs that many examples of each property, other ones each time.
+Two sources of input: any JSON at all, and the rules' own examples and the operators' vectors with pieces of them
+replaced by any JSON, which gets deep into the rules. STATEWARD_FUZZ=5000 runs that many examples of each property, other
+ones each time.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -123,6 +125,9 @@ def test_what_stays_as_it_is_passes(key: tuple[str, str, str], item: Object, vie
 # --- examples with a piece replaced ----------------------------------------------------------------------------------
 
 
+VECTORS = Path(__file__).resolve().parent / "vectors"
+
+
 def all_examples() -> list[cases.Case]:
     found: list[cases.Case] = []
     for rule in RULES:
@@ -130,6 +135,8 @@ def all_examples() -> list[cases.Case]:
             found.extend(cases.read(rule.id, data.examples(rule.module)))
         except (data.DataError, cases.CaseError):
             continue  # test_rules tells
+    for path in sorted(VECTORS.glob("*.yaml")):
+        found.extend(cases.read(path.name, data.read(path)))
     return found
 
 

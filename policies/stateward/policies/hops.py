@@ -49,6 +49,8 @@ def _step(change: Change) -> Step | None:
         return None
     if before.key() == after.key() or before.same_release(after):
         return None
+    if old.adapter.carrier(old) == "done":
+        return None
     running = old.running
     if running is not None and not running.same_release(before):
         # A rollout that is not finished: what runs still decides, in both directions.

@@ -64,7 +64,8 @@ class Adapter:
         """Set on an adapter of joined objects (a node pool): {kind, label} of the hub that they belong to."""
         upgrades = content.get("upgrades", "image")
         self.carries_majors: str = upgrades if isinstance(upgrades, str) else "image"
-        """Who carries a new major over to the data: `image` (nobody: a plain swap) or `operator`."""
+        """Who carries a new major over to the data: `image` (nobody: a plain swap), `operator`, or `done` (it is carried
+        over already, and the version is only written down)."""
         self._carrier = compile_expression(upgrades, f"{source}: upgrades") if isinstance(upgrades, Mapping) else None
         self.scale_down: str = content.get("scaleDown", "plain")
         """What becomes of members that are scaled away: `plain` (their pods go, their claims stay), `deletesClaims`,

@@ -362,5 +362,7 @@ def each_item(spec: Mapping[str, Any], where: str) -> Items:
 
 def _inside(value: Any, mapping: bool) -> list[tuple[str | int, Any]]:
     if mapping:
-        return list(value.items()) if type(value) is dict else []
+        # A key whose value says nothing by name (a list of flags, null) is an item all the same.
+        rows = value.items() if type(value) is dict else ()
+        return [(key, {} if inner is None or type(inner) is list else inner) for key, inner in rows]
     return list(enumerate(value)) if type(value) is list else []
