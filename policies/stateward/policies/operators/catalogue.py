@@ -5,7 +5,8 @@ A file of an operator says:
 - `images`: regular expressions of repositories, matched against their last parts: a mirror keeps the name;
 - `tag`: how the operator's version is read from a tag, group 1 (left out: the tag begins with it, maybe after `v`);
 - `minors`: its release lines in order, where their numbers do not count up by one (calendar versions);
-- `runs`: the kinds of its operands, and `watches`: the variable with the namespaces that it looks after;
+- `runs`: the kinds of its operands;
+- `watches`: the variables with the namespaces that it looks after, where they alone say so; all without them;
 - `rolls`: `always`, `may` or `never`: whether a new release restarts the operands (`versions`: the releases that this
   holds for), with `why`, `hold` (how to choose the hour) and `source`;
 - `skip`: `ok`, `warn` or `deny`: leaving out release lines, with `why` and `source`;
@@ -110,7 +111,8 @@ class Operator:
     tag: re.Pattern[str] | None
     minors: tuple[tuple[int, ...], ...]
     runs: tuple[Kind, ...]
-    watches: str
+    watches: tuple[str, ...]
+    """Variables with the namespaces that it looks after; none where something else says so too."""
     rolls: Rolls
     rolling: Range | None
     rolls_why: str
@@ -195,7 +197,7 @@ def parse_operator(source: str, content: Any) -> Operator:
         tag=re.compile(content["tag"]) if "tag" in content else None,
         minors=tuple(tuple(int(part) for part in str(minor).split(".")) for minor in content.get("minors") or ()),
         runs=tuple(content["runs"]),
-        watches=content.get("watches", "WATCH_NAMESPACE"),
+        watches=tuple(content.get("watches") or ()),
         rolls=how,
         rolling=parse_range(str(rolls["versions"])) if "versions" in rolls else None,
         rolls_why=rolls.get("why", ""),

@@ -35,6 +35,8 @@ UPDATES: Final[Judges] = objects(*WORKLOADS, on=("UPDATE",))
 OPERANDS: Final[tuple[Look, ...]] = tuple(accuses(kind, "spec", "status") for kind in KINDS)
 """What `operands` looks at."""
 
+_USUAL: Final = ("WATCH_NAMESPACE",)
+"""Where an operator's data does not name the variable (operator-sdk)."""
 _CONTAINERS: Final[Path] = ("spec", "template", "spec", "containers")
 
 
@@ -69,7 +71,7 @@ class Manager:
     def watches(self, namespace: str) -> frozenset[str] | None:
         """The namespaces that it looks after, itself in `namespace`; None for all (and where it does not say)."""
         for entry in items_of(self.container, "env"):
-            if entry.get("name") != self.operator.watches:
+            if entry.get("name") not in (self.operator.watches or _USUAL):
                 continue
             field = mapping_of(mapping_of(entry, "valueFrom"), "fieldRef")
             if field.get("fieldPath") == "metadata.namespace":

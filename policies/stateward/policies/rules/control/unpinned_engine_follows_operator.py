@@ -38,12 +38,10 @@ def unpinned_engine_follows_operator(change: Change, see: Sight) -> Iterator[Fin
     if step is None or supports is None:
         return
     for one in followers(step, supports, change, see):
-        text = (
-            f"{one.operand.where} names no version and goes from {supports.title} {one.running.text} to {one.default.text}"
-        )
+        hop = f"{supports.title} {one.running.text} to {one.default.text}"
         yield Finding(
             field=step.after.path,
-            text=f"with {step.operator.title} {step.new.text} {text}",
+            text=f"with {step.operator.title} {step.new.text} {one.operand.where} names no version and goes from {hop}",
             why=one.hop.reason or "the default of the new release is another, so operator and engine change in one step",
             remedy=f"write {one.running.text} into {one.operand.where} first, then change the operator",
             subject=one.operand.where,
