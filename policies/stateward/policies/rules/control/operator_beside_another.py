@@ -42,7 +42,7 @@ def operator_beside_another(change: Change, see: Sight) -> Iterator[Finding]:
                 text=f"this {manager.operator.title} and {other} both look after {counted(found)}",
                 why="each of the two renders them in its own release and with its own settings, and they are rolled back "
                 "and forth",
-                remedy=f"give each its own namespaces ({', '.join(manager.operator.watches)}), or take the other one away first",
+                remedy=f"give each its own namespaces ({', '.join(manager.operator.watches)}), or take the other one away",
                 subject=other,
             )
 
