@@ -283,3 +283,16 @@ def test_what_is_fixed(kind: str, patch: Any, what: str) -> None:
 @pytest.mark.parametrize(("key", "keys"), [(None, ("kubernetes.io/hostname",)), ("none", ()), ("zone", ("zone",))])
 def test_members_keep_apart_by_default(key: str | None, keys: tuple[str, ...]) -> None:
     assert made(PXC, pxc={"affinity": {"antiAffinityTopologyKey": key}}).placement.required == keys
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch", "grows"),
+    [
+        *((kind, {}, False) for kind in KINDS),
+        *((kind, {"enableVolumeExpansion": True}, True) for kind in KINDS),
+        (PS, {"storageScaling": {"enableVolumeScaling": True}}, True),
+        (PSMDB, {"storageScaling": {"enableVolumeScaling": True}}, True),
+    ],
+)
+def test_volumes_grow_only_where_the_operator_may(kind: str, patch: Any, grows: bool) -> None:
+    assert made(kind, **patch).field("growsVolumes").value is grows
