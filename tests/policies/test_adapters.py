@@ -617,7 +617,12 @@ def test_the_catalogue_has_one_adapter_for_each_file() -> None:
     assert {adapter.name for adapter in with_scale()} >= {"statefulset", "cloudnative-pg", "strimzi-node-pool"}
 
 
-NOT_READ = {"ot-redis": {"members"}, "ot-redis-sentinel": {"volumes"}}
+NOT_READ = {
+    "ot-redis": {"members"},
+    "ot-redis-sentinel": {"volumes"},
+    "nats-operator": {"volumes"},
+    "tidb-v2-cluster": {"members", "volumes"},
+}
 
 
 @pytest.mark.parametrize("adapter", list(ADAPTERS.values()), ids=lambda one: one.name)

@@ -278,6 +278,15 @@ def test_nothing_lies_around_an_item_elsewhere(at: tuple[str | int, ...]) -> Non
     assert zone({}, ("spec", "zones", 0), {"spec": {"zones": {"0": 1}}}).value is None
 
 
+def test_a_list_inside_the_mappings_of_a_mapping() -> None:
+    item = {"spec": {"kinds": {"a": {"disks": [{"n": 1}, 5]}, "b": {"disks": {}}, "c": [], "d": {"disks": [{"n": 2}]}}}}
+    found = each_item({"each": "spec.kinds{}.disks"}, "here")(item, ())
+    assert [(one["n"], at) for one, at in found] == [
+        (1, ("spec", "kinds", "a", "disks", 0)),
+        (2, ("spec", "kinds", "d", "disks", 0)),
+    ]
+
+
 def test_each_of_goes_over_a_mapping_and_knows_the_keys() -> None:
     found = each_item({"eachOf": "spec.shards"}, "here")({"spec": {"shards": {"a": {"n": 1}, "b": 2, "c": {"n": 3}}}}, ())
     assert [(one["n"], at) for one, at in found] == [(1, ("spec", "shards", "a")), (3, ("spec", "shards", "c"))]

@@ -13,8 +13,8 @@ from stateward.policies.engines.recognise import PROFILES
 
 FULL = [
     # Engines whose whole life is described, not only where their data lies.
-    "cassandra", "elasticsearch", "etcd", "kafka", "mariadb", "minio", "mongodb", "mysql", "nats", "opensearch",
-    "postgresql", "rabbitmq", "redis", "valkey", "zookeeper",
+    "cassandra", "cockroachdb", "elasticsearch", "etcd", "kafka", "mariadb", "minio", "mongodb", "mysql", "nats",
+    "opensearch", "postgresql", "rabbitmq", "redis", "tidb", "valkey", "zookeeper",
 ]  # fmt: skip
 ENGINES = sorted(PROFILES)
 FACTS = {
@@ -48,6 +48,23 @@ def hop(engine: str, old: str, new: str, facts: dict[str, str] | None = None) ->
 
 VECTORS = [
     # engine, sentence, old, new, facts, verdict
+    ("tidb", "a patch goes up", "8.5.2", "8.5.4", {}, "allow"),
+    ("tidb", "a later release goes up in one step", "7.5.6", "8.5.2", {}, "allow"),
+    ("tidb", "4.0 is documented up to 8.3 only", "4.0.16", "8.5.2", {}, "warn"),
+    ("tidb", "3.0 takes a stone", "3.0.20", "8.5.2", {}, "warn"),
+    ("tidb", "a patch goes back unsupported", "8.5.4", "8.5.2", {}, "warn"),
+    ("tidb", "no release goes back", "8.5.2", "7.5.6", {}, "deny"),
+    ("tidb", "what is newer than all that is known is not judged", "8.5.2", "9.0.0", {}, "warn"),
+    ("cockroachdb", "a patch goes up", "25.2.1", "25.2.9", {}, "allow"),
+    ("cockroachdb", "a patch goes back", "25.2.9", "25.2.1", {}, "allow"),
+    ("cockroachdb", "the next major", "25.2.1", "25.3.0", {}, "allow"),
+    ("cockroachdb", "an innovation release may be skipped", "25.2.1", "25.4.0", {}, "allow"),
+    ("cockroachdb", "an innovation release may be skipped over a year", "24.3.1", "25.2.0", {}, "allow"),
+    ("cockroachdb", "two regular releases may not be skipped", "24.1.1", "25.2.0", {}, "deny"),
+    ("cockroachdb", "a year goes up by its last release", "23.2.1", "24.1.0", {}, "allow"),
+    ("cockroachdb", "releases before 2024 may not be skipped", "22.1.1", "23.1.0", {}, "deny"),
+    ("cockroachdb", "a major goes back until it is finalised", "25.4.0", "25.2.1", {}, "warn"),
+    ("cockroachdb", "an unreached minor of the tag", "25.2", "26.9", {}, "deny"),
     ("postgresql", "a minor goes up", "16.4", "16.15", IMAGE, "allow"),
     ("postgresql", "a minor goes back", "16.15", "16.4", IMAGE, "allow"),
     ("postgresql", "an operator carries any major over", "14.24", "18.6", OPERATOR, "allow"),

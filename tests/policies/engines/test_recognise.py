@@ -123,7 +123,7 @@ def test_an_image_names_its_engine(reference, engine, state, text):
         "quay.io/mongodb/mongodb-agent:107.0", "mongo-express:1.0", "opensearchproject/opensearch-dashboards:2.19",
         "docker.elastic.co/kibana/kibana:8.0", "postgrest/postgrest:12", "dpage/pgadmin4:8", "busybox:1.36", "nginx", "",
         "bitnami/pgpool:4", "quay.io/opstree/redis-operator:v0.15", "natsio/nats-server-config-reloader:0.14",
-        "apache/kafka-connect:4", "postgres-init:1", "elasticsearch-curator:5", "cockroachdb/cockroach:v20",
+        "apache/kafka-connect:4", "postgres-init:1", "elasticsearch-curator:5", "pingcap/tidb:v8.5.2",
     ],
 )  # fmt: skip
 def test_what_stands_beside_an_engine_is_none(reference):

@@ -10,7 +10,14 @@ from typing import Any, Final
 
 from stateward.policies import paths, version
 from stateward.policies.adapters import derive
-from stateward.policies.adapters.grammar import GrammarError, Reader, compile_expression, each_item, nothing
+from stateward.policies.adapters.grammar import (
+    GrammarError,
+    Reader,
+    compile_expression,
+    compile_path,
+    each_item,
+    nothing,
+)
 from stateward.policies.engines import recognise
 from stateward.policies.engines.profile import Profile
 from stateward.policies.model import (
@@ -151,13 +158,16 @@ class Adapter:
         return self._only is None or self._only(item)
 
     def join(self, name: str, service: Service) -> Sequence[Object] | Unknown:
-        """The objects that carry the hub's name in the join's label; unknown where the kind is."""
+        """The objects that carry the hub's name in the join's label, or at its path; unknown where the kind is."""
         join = self._joins.get(name)
         if join is None:
             return ()
         found = service.view.select(join["kind"], service.namespace)
         if found is UNKNOWN:
             return UNKNOWN
+        if "of" in join:
+            named, _ = compile_path(join["of"])
+            return [item for item in found if named(item) == service.name]
         return [item for item in found if _label(item, join["label"]) == service.name]
 
     def engine(self, service: Service) -> Profile | None:
@@ -653,7 +663,7 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
         elif isinstance(spec, Mapping):
             listed = spec.get("each", spec.get("eachOf"))
             if listed is not None:
-                walk(section, listed.partition("[]")[0])
+                walk(section, re.split(r"\[\]|\{\}", listed)[0])
                 return
             if "condition" in spec:
                 walk(section, "status.conditions")

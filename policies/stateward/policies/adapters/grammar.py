@@ -21,13 +21,15 @@ An expression is a path (`spec.instances`) or a mapping with one source and modi
                                     turn it into true or false; `not: true` turns it round
     when: E                         nothing, unless E is true
 
-Lists are `{each: PATH, …}`, with `[]` where a list lies inside a list (`spec.zones[].pools`); `{eachOf: PATH}` goes over
-the mappings in a mapping. The other expressions of the same mapping are then relative to each item.
+Lists are `{each: PATH, …}`, with `[]` where a list lies inside a list (`spec.zones[].pools`) and `{}` where it lies
+inside the mappings of a mapping (`spec.kinds{}.disks`); `{eachOf: PATH}` goes over the mappings in a mapping. The other
+expressions of the same mapping are then relative to each item.
 There are no expressions inside strings: what the grammar cannot say is a transform.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -340,19 +342,23 @@ def each_item(spec: Mapping[str, Any], where: str) -> Items:
     path = spec.get(word)
     if path is not None and not isinstance(path, str):
         raise GrammarError(f"{where}.{word}: a path is wanted, not {type(path).__name__}")
-    levels = [compile_path(part.removeprefix(".")) for part in path.removesuffix("[]").split("[]")] if path else []
-    mapping = word == "eachOf"
+    # "a{}.b[].c" → a (a mapping), b (a list), c (what the word says)
+    parts = re.split(r"(\[\]|\{\})", path.removesuffix("[]")) if path else []
+    levels = [
+        (*compile_path(part.removeprefix(".")), (parts[at + 1] == "{}" if at + 1 < len(parts) else word == "eachOf"))
+        for at, part in enumerate(parts)
+        if at % 2 == 0
+    ]
 
     def over(item: Any, base: Path, root: Any = None) -> list[tuple[Any, Path]]:
         if guard is not None and guard(item, base, root).value is not True:
             return []
         found = [(item, base)]
-        for depth, (dig, steps) in enumerate(levels, start=1):
-            last = depth == len(levels)
+        for dig, steps, mapping in levels:
             found = [
                 (inner, (*at, *steps, key))
                 for outer, at in found
-                for key, inner in _inside(dig(outer), mapping and last)
+                for key, inner in _inside(dig(outer), mapping)
                 if type(inner) is dict
             ]
         return found
