@@ -707,6 +707,10 @@ def test_a_joined_kind_belongs_to_a_hub_that_joins_it(adapter: Adapter) -> None:
         ("vitess-image", "docker.io/vitess/lite:mysql80", "mysql:8.0"),
         ("vitess-image", "vitess/lite:v22.0.0", "vitess/lite:v22.0.0"),
         ("vitess-image", None, None),
+        ("etcd-of-endpoints", ["http://10.0.0.1:2379", "https://my-keys-client.shop.svc:2379"], "my-keys"),
+        ("etcd-of-endpoints", ["keys-client:2379"], "keys"),
+        ("etcd-of-endpoints", ["http://keys:2379"], None),
+        ("etcd-of-endpoints", 5, None),
     ],
 )
 def test_a_transform_leaves_what_it_does_not_understand(name: str, given: Any, made: Any) -> None:

@@ -141,6 +141,11 @@ def test_a_datacenter_without_a_safeguard_is_unsafe(annotation: str, denies: boo
     assert one.denies is denies
 
 
+def test_an_empty_seed_is_unsafe() -> None:
+    assert service(DATACENTER, {"spec": {"additionalSeeds": ["10.0.0.1"]}}).unsafe == ()
+    assert [one.denies for one in service(DATACENTER, {"spec": {"additionalSeeds": ["10.0.0.1", ""]}}).unsafe] == [False]
+
+
 def test_nodes_of_a_datacenter_keep_apart_unless_they_may_share() -> None:
     assert service(DATACENTER).placement.required == ("kubernetes.io/hostname",)
     assert service(DATACENTER, {"spec": {"allowMultipleNodesPerWorker": True}}).placement.required == ()

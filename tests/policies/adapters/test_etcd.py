@@ -101,3 +101,19 @@ def test_a_switch_of_the_older_operator_keeps_members_apart(pod: dict[str, Any],
 def test_a_paused_cluster_of_the_older_operator() -> None:
     assert service(COREOS, {"spec": {"paused": True}}).field("paused").value is True
     assert service(COREOS).field("paused").value is False
+
+
+@pytest.mark.parametrize(
+    ("cluster", "succeeded", "taken"), [("keys", True, True), ("keys", False, False), ("other", True, False)]
+)
+def test_a_backup_of_the_older_operator_names_its_cluster_by_the_endpoints(
+    cluster: str, succeeded: bool, taken: bool
+) -> None:
+    moment = "2026-11-21T02:00:00Z"
+    record = {
+        "metadata": {"creationTimestamp": moment},
+        "spec": {"etcdEndpoints": [f"http://{cluster}-client.shop.svc:2379"]},
+        "status": {"succeeded": succeeded},
+    }
+    (row,) = ADAPTERS["EtcdCluster.etcd.database.coreos.com"].backups
+    assert row.taken(record, service(COREOS)) == (moment if taken else None)

@@ -130,3 +130,9 @@ def test_the_older_affinity_keeps_members_apart(
 ) -> None:
     placement = spec(affinity=affinity).placement
     assert (placement.required, placement.preferred) == (required, preferred)
+
+
+@pytest.mark.parametrize("field", ["clusterDef", "clusterDefinitionRef"])
+def test_a_group_of_raft_votes(field: str) -> None:
+    found = spec(**{"clusterDef": None, field: "apecloud-mysql"})
+    assert found.groups[0].voters is True

@@ -56,3 +56,8 @@ def test_a_cluster_of_few_words_has_the_operators_defaults() -> None:
 def test_claims_go_where_the_reclaim_policy_says_so(policy: str | None, deletes: bool) -> None:
     found = service({"spec": {"persistence": {"reclaimPolicy": policy}}})
     assert (found.deletes_claims, [one.denies for one in found.unsafe]) == (deletes, [True] if deletes else [])
+
+
+def test_servers_prefer_to_be_apart_unless_an_affinity_is_given() -> None:
+    assert service().placement.preferred == ("kubernetes.io/hostname",)
+    assert service({"spec": {"pod": {"affinity": {}}}}).placement.preferred == ()

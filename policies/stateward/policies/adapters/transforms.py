@@ -127,6 +127,15 @@ def vitess_image(value: Any) -> Any:
     return f"mysql:{found[1]}.{found[2]}" if found is not None else value
 
 
+def etcd_of_endpoints(value: Any) -> Any:
+    """The cluster that endpoints of its client service name: `http://NAME-client.shop.svc:2379` → NAME."""
+    for one in value if isinstance(value, list) else [value]:
+        found = re.search(r"(?:^|//)([a-z0-9.-]+?)-client(?:[.:/]|$)", one) if isinstance(one, str) else None
+        if found is not None:
+            return found[1]
+    return None
+
+
 TRANSFORMS: Final[dict[str, Transform]] = {
     "kafka-release": strip_default_suffix,
     "text": as_text,
@@ -136,6 +145,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "first": first,
     "all-stopped": all_stopped,
     "engine-of-definition": engine_of_definition,
+    "etcd-of-endpoints": etcd_of_endpoints,
     "nonzero": nonzero,
     "percona-image": percona_image,
     "feature-version": feature_version,
