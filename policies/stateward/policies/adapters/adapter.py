@@ -97,7 +97,7 @@ class Adapter:
         self._engine: str | Reader | None = (
             compile_expression(engine, f"{source}: engine") if isinstance(engine, Mapping) else engine
         )
-        self._claims = content.get("claims") or {}
+        self._claims = _claims(content.get("claims"), f"{source}: claims")
         self._version = self._versions(content.get("version"), "version")
         self._running = self._versions(content.get("running"), "running")
         self._finalised = (
@@ -638,6 +638,22 @@ def _rows(spec: Any, where: str, known: tuple[str, ...]) -> None:
     stray = sorted(set(spec) - set(known))
     if stray:
         raise GrammarError(f'{where}: unknown field "{stray[0]}"; there are {", ".join(known)}')
+
+
+def _claims(spec: Any, where: str) -> Mapping[str, Any]:
+    """How claims tell whose they are.
+
+    `label` names the service, `group` its group (one label, or several). Which volume a claim is of: `names` are the
+    beginnings of names before the member's number, `like` whole names with `*` for anything (where the number is not at
+    the end, or there is none), both with {service}, {group}, {volume}; `role` is a label; `named: volume` says that the
+    claim's name is the volume's.
+    """
+    if spec is None:
+        return {}
+    _rows(spec, where, ("label", "group", "names", "like", "role", "named"))
+    if "like" in spec and "label" not in spec:
+        raise GrammarError(f"{where}.like: a label is wanted too; a pattern alone takes the claims of others")
+    return spec  # type: ignore[no-any-return]
 
 
 def groups_of(match: Any, source: str) -> tuple[str, ...]:
