@@ -134,9 +134,16 @@ def test_every_kind_that_a_rule_or_an_adapter_looks_at_is_needed_with_its_fields
 
 def test_kinds_with_an_adapter_are_needed_whole() -> None:
     found = needed(RULES, ADAPTERS)
-    for kind in ADAPTERS:
-        assert found[kind] is None
+    for kind, adapter in ADAPTERS.items():
+        if adapter.cached:
+            assert found[kind] is None
     assert found["StatefulSet.apps"] is None
+
+
+def test_a_kind_that_is_only_judged_is_not_kept_whole() -> None:
+    # There are ten ReplicaSets to each Deployment, and nobody looks one up.
+    assert not ADAPTERS["ReplicaSet.apps"].cached
+    assert needed(RULES, ADAPTERS).get("ReplicaSet.apps", frozenset()) is not None
 
 
 def test_what_adapters_join_is_needed() -> None:

@@ -12,6 +12,7 @@ from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.engine import ANY_SERVICE, Rota, Verdict, dispatch, evaluate
 from stateward.policies.finding import Finding
+from stateward.policies.operations import OPERATIONS
 from stateward.policies.policy import DEFAULT, Override, Policy
 from stateward.policies.request import Request, User
 from stateward.policies.rule import Check, Rule, objects, rule, services
@@ -167,9 +168,9 @@ def test_a_rule_without_parts_is_asked_about_every_change() -> None:
 
 def test_services_reach_every_adapter_and_their_scale() -> None:
     asked = dispatch([made(says("x"), judges=services("UPDATE"))])
-    assert set(asked) == {(kind, "UPDATE", "") for kind in (*ADAPTERS, ANY_SERVICE)} | {
-        ("Scale.autoscaling", "UPDATE", "scale")
-    }
+    own = {(kind, "UPDATE", "") for kind in (*ADAPTERS, ANY_SERVICE)}
+    asking = {(kind, "CREATE", "") for kind in OPERATIONS}  # a request to an operator is a change of the service
+    assert set(asked) == own | asking | {("Scale.autoscaling", "UPDATE", "scale")}
 
 
 def test_objects_are_judged_as_themselves() -> None:

@@ -178,13 +178,13 @@ EDGES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ),
     (
         "claims that were never bound are not where they are",
-        "SW108", "make-it-again-over-its-bound-claims",
+        "SW108", "make-a-set-again-over-its-bound-claims",
         {"context": of_kind("PersistentVolumeClaim", spec(volumeName=None) | {"status": None})}, "warn",
     ),
     (
         "nor are those of another cluster",
-        "SW108", "make-it-again-over-its-bound-claims",
-        {"context": of_kind("PersistentVolumeClaim", {"metadata": {"labels": {"cnpg.io/cluster": "carts"}}})}, "warn",
+        "SW108", "make-a-set-again-over-its-bound-claims",
+        {"context": of_kind("PersistentVolumeClaim", {"metadata": {"name": "data-carts-0"}})}, "warn",
     ),
     (
         "the class of another pool's claims is not this one's",

@@ -44,5 +44,5 @@ def needed(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Needed:
     for look in looks:
         fields.setdefault(look.kind, set()).update(look.fields)
     found: Needed = {kind: normalised(kind, prefixes) for kind, prefixes in fields.items()}
-    found.update(dict.fromkeys(adapters))
+    found.update(dict.fromkeys(kind for kind, adapter in adapters.items() if adapter.cached))
     return dict(sorted(found.items()))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.errors import ClusterError
 from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.operations import OPERATIONS
 from stateward.policies.rule import SCALE, Judges, Rule
 from stateward.policies.view import Kind, mapping_of, metadata_of
 from stateward.policies.webhooks import CONFIGURATIONS
@@ -134,6 +135,12 @@ def webhook_rules(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> li
                 resource = f"{plural}/{subresource}" if subresource else plural
                 if operations:
                     wanted.setdefault((group, scope, resource), set()).update(operations)
+        if rule.judges.services and "UPDATE" in rule.judges.operations:
+            for kind, asking in OPERATIONS.items():
+                if asking.target in adapters:
+                    wanted.setdefault((kind.partition(".")[2], "Namespaced", asking.resource), set()).add("CREATE")
+            if rule.judges.configs:
+                wanted.setdefault(("", "Namespaced", "configmaps"), set()).add("UPDATE")
     entries: dict[tuple[str, Scope, tuple[str, ...]], list[str]] = {}
     for (group, scope, resource), asked in wanted.items():
         ordered = tuple(operation for operation in _ORDER if operation in asked)

@@ -11,6 +11,7 @@ from stateward.policies.adapters import shape
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding, Judged, Waived
+from stateward.policies.operations import OPERATIONS
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import Request
 from stateward.policies.resolve import resolve
@@ -97,6 +98,9 @@ def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
                     kinds.append("ConfigMap")
                 for kind in kinds:
                     found.setdefault((kind, operation, subresource), []).append(rule)
+                if rule.judges.services and operation == "UPDATE" and not subresource:
+                    for kind in OPERATIONS:
+                        found.setdefault((kind, "CREATE", ""), []).append(rule)
     return {key: Rota(asked) for key, asked in found.items()}
 
 

@@ -130,7 +130,11 @@ def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown 
         if records is UNKNOWN:
             blind = True
             continue
-        ages += [_age(form.taken(record, service), see.now) for record in records]
+        for record in records:
+            for moment in form.moments(record, service):
+                age = _age(moment, see.now)
+                ages.append(age)
+                blind |= age is None  # it was taken, and the record does not say when
     best = _newest(ages, within)
     if best is not None:
         return best

@@ -58,6 +58,8 @@ def _step(change: Change) -> Step | None:
             return None
         before = running
     known = facts(old, new, after)
+    if change.via == "operation":
+        known["by"] = "operator"  # asked of the operator in its own words
     return Step(new.engine, before, after, known, _row(new.engine.name, before, after, tuple(known.items())))
 
 

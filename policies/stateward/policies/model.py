@@ -141,6 +141,14 @@ class MemberGroup:
         value = self._fields.voters(self._item, self.path, self.on).value
         return value if isinstance(value, bool) else None
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is written of a group in a list, without its name, its count and its volumes' sizes."""
+        if not self.path or type(self._item) is not dict:
+            return {}
+        count = self.members.path[-1] if self.members.path else ""
+        return {key: value for key, value in self._item.items() if key != count and "volume" not in key.lower()}
+
     @lazy
     def votes(self) -> Field:
         """How many of its members vote (int), where the object says; None where all do."""

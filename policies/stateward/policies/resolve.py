@@ -11,6 +11,7 @@ from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.facts import owned_by
 from stateward.policies.model import Service
+from stateward.policies.operations import OPERATIONS
 from stateward.policies.request import Request
 from stateward.policies.view import (
     UNKNOWN,
@@ -42,6 +43,8 @@ def resolve(request: Request, view: View) -> list[Change]:
         return _bearing(request, view, "secret")
     if request.kind == "ConfigMap":
         return _bearing(request, view, "config")
+    if request.kind in OPERATIONS:
+        return [_operation(request, view)]
     adapter = ADAPTERS.get(request.kind) or shape.adapter_of(request.kind)
     if adapter is None or not any(item is not None and adapter.applies(item) for item in (request.old, request.object)):
         return [Change(request, old_object=request.old, new_object=request.object)]
@@ -75,6 +78,23 @@ def _bearing(request: Request, view: View, via: str) -> list[Change]:
             change.new = Service(service.adapter, service.object, change.view)
         changes.append(change)
     return changes or [Change(request, old_object=request.old, new_object=request.object)]
+
+
+def _operation(request: Request, view: View) -> Change:
+    """A request to an operator: the service as it is, and as it will be when the operator has done what is asked."""
+    asked = OPERATIONS[request.kind]
+    adapter = ADAPTERS.get(asked.target)
+    item = request.object
+    change = Change(request, old_object=request.old, new_object=item, via="operation")
+    if adapter is None or item is None or request.operation != "CREATE":
+        return change
+    cluster = view.get(asked.target, request.namespace, asked.name(item))
+    if cluster is UNKNOWN:
+        change.unseen = asked.target
+        return change
+    if cluster is None:
+        return change
+    return Change(request, Service(adapter, cluster, view), Service(adapter, asked.apply(item, cluster), view), "operation")
 
 
 def parent_of_scale(request: Request, view: View) -> tuple[Adapter, Object] | None:

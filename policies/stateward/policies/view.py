@@ -229,6 +229,12 @@ class Sight:
                 return UNKNOWN
         return found
 
+    def view_of(self, *looks: Look) -> View:
+        """The View itself, for reading whole services; what it is asked must be declared all the same."""
+        for look in looks:
+            self._looks[look.kind]
+        return self._view
+
     def select_declared(self, look: Look) -> Sequence[Object] | Unknown:
         """All objects of a kind that only the request names (the kind of a CRD), with the look-up's role on the spot."""
         found = self._view.select(look.kind)

@@ -191,7 +191,7 @@ def test_a_finished_backup_job_is_a_record(labels: dict[str, str], at: str | Non
         "metadata": {"labels": {f"{LABEL}/{key}": value for key, value in {"cluster": "hippo", **labels}.items()}},
         "status": {"completionTime": "2026-11-21T03:00:00Z"},
     }
-    (record,) = ADAPTERS[CRUNCHY].backups
+    _, record = ADAPTERS[CRUNCHY].backups
     assert record.taken(job, made(CRUNCHY)) == at
 
 

@@ -295,4 +295,4 @@ def test_members_keep_apart_by_default(key: str | None, keys: tuple[str, ...]) -
     ],
 )
 def test_volumes_grow_only_where_the_operator_may(kind: str, patch: Any, grows: bool) -> None:
-    assert made(kind, **patch).field("growsVolumes").value is grows
+    assert made(kind, **patch).field("growth").value is grows

@@ -10,7 +10,7 @@ from stateward.policies import cases
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.engines.recognise import PROFILES
 from stateward.policies.model import Service
-from stateward.policies.view import EMPTY_VIEW, Object
+from stateward.policies.view import EMPTY_VIEW, MemoryView, Object
 
 GI = 2**30
 ADAPTER = ADAPTERS["postgresql.acid.zalan.do"]
@@ -52,7 +52,20 @@ def test_version_members_and_volume() -> None:
 
 def test_the_claims_go_with_it() -> None:
     assert service().deletes_claims
-    assert ADAPTER.carries_majors == "operator"
+
+
+@pytest.mark.parametrize(
+    ("mode", "carrier"), [("off", "image"), ("manual", "operator"), ("full", "operator"), (None, "operator")]
+)
+def test_majors_are_carried_over_where_the_operator_is_configured_to(mode: str | None, carrier: str) -> None:
+    configuration: Object = {
+        "apiVersion": "acid.zalan.do/v1",
+        "kind": "OperatorConfiguration",
+        "metadata": {"name": "operator", "namespace": "operators"},
+        "configuration": {"major_version_upgrade": {"major_version_upgrade_mode": mode}},
+    }
+    seen = Service(ADAPTER, service().object, MemoryView([configuration]))
+    assert ADAPTER.carrier(seen) == carrier
 
 
 @pytest.mark.parametrize(("count", "stopped"), [(0, True), (1, False), (None, False)])

@@ -42,7 +42,21 @@ _KNOWN: Final = frozenset(
         *("adapter", "match", "resource", "scale", "engine", "upgrades", "pod", "template", "version", "running"),
         *("finalised", "mode", "groups", "join", "joins", "claims", "deletesClaims", "placement", "values", "archives"),
         *("sources", "looksAt", "unpinned", "only", "stopped", "paused", "backup", "backups", "scaleDown"),
-        *("classChange", "fixed", "unsafe", "secrets", "pods", "ready", "accounts", "agree", "sharesClaims"),
+        *(
+            "classChange",
+            "fixed",
+            "unsafe",
+            "secrets",
+            "pods",
+            "ready",
+            "accounts",
+            "agree",
+            "apart",
+            "together",
+            "sharesClaims",
+            "growth",
+            "cached",
+        ),
     )
 )
 
@@ -74,6 +88,10 @@ class Adapter:
         """Who carries a new major over to the data: `image` (nobody: a plain swap), `operator`, or `done` (it is carried
         over already, and the version is only written down)."""
         self._carrier = compile_expression(upgrades, f"{source}: upgrades") if isinstance(upgrades, Mapping) else None
+        if isinstance(upgrades, str) and upgrades not in ("image", "operator", "done") and upgrades not in derive.CARRIERS:
+            raise GrammarError(
+                f'{source}: upgrades: "{upgrades}" is none of image, operator, done, {", ".join(derive.CARRIERS)}'
+            )
         self.scale_down: str = content.get("scaleDown", "plain")
         """What becomes of members that are scaled away: `plain` (their pods go, their claims stay), `deletesClaims`,
         `decommissions` (the operator empties them first), `unsupported` (the operator refuses and stands still)."""
@@ -110,12 +128,27 @@ class Adapter:
         self.looks_at: tuple[Look, ...] = tuple(accuses(*entry) for entry in content.get("looksAt") or ())
         if "pod" in content:
             self._slots["pod"] = compile_expression(content["pod"], f"{source}: pod", dict)
-        for slot in ("deletesClaims", "stopped", "paused", "backup", "ready"):
+        for slot in ("template", "deletesClaims", "stopped", "paused", "backup", "ready"):
             if slot in content:
                 self._slots[slot] = compile_expression(content[slot], f"{source}: {slot}")
         self._secrets = [
             _SecretReader(row, f"{source}: secrets[{index}]") for index, row in enumerate(content.get("secrets") or ())
         ]
+        growth = content.get("growth")
+        self.growth_how = ""
+        """What to do where the operator does not carry a larger size over to the claims."""
+        if growth is not None:
+            _rows(growth, f"{source}: growth", ("carried", "how"))
+            self._slots["growth"] = compile_expression(growth["carried"], f"{source}: growth.carried")
+            self.growth_how = str(growth["how"])
+        self.agree = [_PairReader(row, f"{source}: agree[{index}]") for index, row in enumerate(content.get("agree") or ())]
+        """Fields that must say the same."""
+        self.together = [
+            _PairReader(row, f"{source}: together[{index}]") for index, row in enumerate(content.get("together") or ())
+        ]
+        """Fields that belong together: when one changes, so should the other."""
+        self.apart = [_PairReader(row, f"{source}: apart[{index}]") for index, row in enumerate(content.get("apart") or ())]
+        """Fields that must not change in one edit."""
         self._fixed = [
             _FixedReader(row, f"{source}: fixed[{index}]") for index, row in enumerate(content.get("fixed") or ())
         ]
@@ -139,6 +172,8 @@ class Adapter:
         """Whether the kind says where backups go."""
         self.has_placement = "placement" in content or "pod" in content
         """Whether the kind says where its members may run."""
+        self.cached: bool = content.get("cached", True)
+        """Whether all objects of the kind are kept in memory: not where only a request is judged by itself."""
         self.shares_claims = bool(content.get("sharesClaims"))
         """Whether all its members mount the same claims: copies of a process, not of the data."""
         self.compared: tuple[tuple[Path, tuple[str, ...]], ...] = _compared(content)
@@ -203,6 +238,8 @@ class Adapter:
 
     def carrier(self, service: Service) -> str:
         """The same for one object, where it says so itself (an upgrade of its data was asked for and is allowed)."""
+        if self.carries_majors in derive.CARRIERS:
+            return derive.CARRIERS[self.carries_majors](service)
         value = self._carrier(service.object, ()).value if self._carrier is not None else None
         return value if isinstance(value, str) else self.carries_majors
 
@@ -591,19 +628,46 @@ class _UnsafeReader:
                 yield Unsafe(f"{position}:{name}", paths.dig(service.object, at), at, self._what, self._why, self._denies)
 
 
+class _PairReader:
+    """A row of `agree` or `apart`: two fields, what is wrong with them together, and why."""
+
+    def __init__(self, spec: Mapping[str, Any], where: str) -> None:
+        _rows(spec, where, ("one", "other", "what", "why", "do"))
+        self._one = compile_expression(spec["one"], f"{where}.one")
+        self._other = compile_expression(spec["other"], f"{where}.other")
+        self.what, self.why, self.do = str(spec["what"]), str(spec["why"]), str(spec["do"])
+
+    def read(self, service: Service) -> tuple[Field, Field]:
+        """The two fields."""
+        return self._one(service.object, (), service.object), self._other(service.object, (), service.object)
+
+
 class BackupRecord:
     """A row of `backups`: how the operator records a backup that was taken."""
 
     def __init__(self, spec: Mapping[str, Any], where: str) -> None:
-        _rows(spec, where, ("kind", "of", "ofGroup", "done", "at", "label"))
+        _rows(spec, where, ("kind", "of", "ofGroup", "done", "at", "label", "each"))
         if "kind" not in spec or "at" not in spec:
             raise GrammarError(f"{where}: kind and at are wanted")
         self.kind: Kind = spec["kind"]
         self._of = compile_expression(spec["of"], f"{where}.of") if "of" in spec else None
+        self._items = each_item({"each": spec["each"]}, where) if "each" in spec else None
+        """Set where the service's own status lists them."""
         self._of_group = compile_expression(spec["ofGroup"], f"{where}.ofGroup") if "ofGroup" in spec else None
         self._label: str | None = spec.get("label")
         self._done = compile_expression(spec["done"], f"{where}.done") if "done" in spec else None
         self._at = compile_expression(spec["at"], f"{where}.at")
+
+    def moments(self, record: Object, service: Service) -> Iterator[Any]:
+        """When the backups of the service that are done were done (text): one of a record, several of a status."""
+        if self._items is None:
+            moment = self.taken(record, service)
+            if moment is not None:
+                yield moment
+            return
+        for item, base in self._items(record, (), record):
+            if self._done is None or self._done(item, base, record).value is True:
+                yield self._at(item, base, record).value
 
     def taken(self, record: Object, service: Service) -> Any:
         """When this record's backup of the service was done (text), None where it is of another or is not done."""
@@ -717,6 +781,9 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
     ):
         if slot in content and not (slot == "mode" and isinstance(content[slot], str)):
             walk(slot, content[slot])
+    for row in (*(content.get("agree") or ()), *(content.get("apart") or ()), *(content.get("together") or ())):
+        walk("pairs", row["one"])
+        walk("pairs", row["other"])
     for row in content.get("fixed") or ():
         walk("fixed", row if "each" in row or "eachOf" in row else row["field"])
     for row in content.get("unsafe") or ():

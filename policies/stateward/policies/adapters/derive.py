@@ -149,3 +149,19 @@ def keeps_data(item: Object) -> bool:
 
 
 TESTS: Final[dict[str, Callable[[Object], bool]]] = {"keeps-data": keeps_data}
+
+
+def zalando_carries(service: Service) -> str:
+    """Whether the Zalando operator upgrades majors in place: `off` is its old default, `manual` and `full` do.
+
+    docs/administrator.md of the operator, major_version_upgrade_mode.
+    """
+    found = service.view.select("OperatorConfiguration.acid.zalan.do")
+    for item in found if found is not UNKNOWN else ():
+        mode = dig(item, ("configuration", "major_version_upgrade", "major_version_upgrade_mode"))
+        if mode is not None:
+            return "operator" if mode in ("manual", "full") else "image"
+    return "operator"
+
+
+CARRIERS: Final[dict[str, Callable[[Service], str]]] = {"zalando": zalando_carries}

@@ -128,6 +128,10 @@ class Profile:
     identity: tuple[str, ...] = ()
     """Variables that name the cluster on disk and never change."""
     flags: tuple[Mapping[str, str], ...] = ()
+    finalise_first: bool = False
+    """Whether an upgrade must be finalised before the next one starts, or the engine refuses its own files."""
+    memory: str = ""
+    """The least memory that one member starts and lives with, as a Kubernetes quantity; "" where unknown."""
     initial: tuple[tuple[str, str], ...] = ()
     """(setting, what happens when it is changed later): settings that are decided when the data directory is made."""
     backup: str = ""
@@ -201,7 +205,8 @@ def parse_profile(source: str, content: object) -> Profile:
         raise ValueError(f"{source}: a mapping is wanted")
     known = {
         "engine", "title", "images", "commands", "tag", "variants", "series", "releases", "upgrades", "downgrades",
-        "quorum", "data", "cache", "volatile", "bootstrap", "modes", "identity", "flags", "initial", "backup",
+        "quorum", "data", "cache", "volatile", "bootstrap", "modes", "identity", "flags", "initial", "finalise_first",
+        "memory", "backup",
         "sources",
     }  # fmt: skip
     stray = sorted(set(content) - known)
@@ -241,6 +246,8 @@ def parse_profile(source: str, content: object) -> Profile:
         modes=tuple((row["mode"], row["env"], str(row.get("value") or "")) for row in content.get("modes") or ()),
         identity=tuple(content.get("identity") or ()),
         flags=tuple(content.get("flags") or ()),
+        finalise_first=bool(content.get("finalise_first")),
+        memory=str(content.get("memory") or ""),
         initial=tuple((row["name"], row["why"]) for row in content.get("initial") or ()),
         backup=(content.get("backup") or "").rstrip("."),  # it stands inside sentences
         sources=tuple(content.get("sources") or ()),

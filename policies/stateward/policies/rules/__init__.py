@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from stateward.policies.rule import Rule
-from stateward.policies.rules.backup import archive_shared, backup_switched_off, restore_over_data
+from stateward.policies.rules.backup import archive_shared, backup_switched_off, prefix_shared, restore_over_data
 from stateward.policies.rules.control import (
     crd_conversion_without_backend,
     crd_prunes_fields,
@@ -51,21 +51,25 @@ from stateward.policies.rules.geometry import (
     bootstrap_over_cluster,
     cluster_identity_changed,
     engine_mode_switched,
+    fields_disagree,
     fixed_value_changed,
     initial_setting_changed,
     members_of_fixed_pool,
+    memory_below_floor,
     memory_below_need,
     preempts_members,
     restart_without_standby,
     second_set_for_members,
 )
 from stateward.policies.rules.quorum import (
+    budget_below_quorum,
     change_while_member_down,
     eviction_breaks_quorum,
     member_deleted,
     members_leave_with_data,
     members_share_node,
     members_without_node,
+    primary_leaves,
     quorum_lost,
     replication_over_members,
     standby_lost,
@@ -74,9 +78,11 @@ from stateward.policies.rules.quorum import (
 from stateward.policies.rules.storage import (
     claim_template_change,
     claims_left_behind,
+    claims_of_a_former_one,
     data_off_volume,
     ephemeral_members,
     ephemeral_over_claims,
+    growth_not_carried,
     recreated_over_other_claims,
     rollout_over_ephemeral,
     storage_class_change,
@@ -87,11 +93,14 @@ from stateward.policies.rules.storage import (
     zonal_volume_bound_early,
 )
 from stateward.policies.rules.upgrades import (
+    changed_together,
     changes_at_once,
+    companion_left_behind,
     downgrade,
     floating_version,
     one_way_flag,
     one_way_without_backup,
+    previous_upgrade_unfinished,
     skipped_hop,
     unreadable_version,
     unreleased_image,
@@ -111,6 +120,8 @@ RULES: Final[tuple[Rule, ...]] = (
     recreated_over_other_claims.recreated_over_other_claims,
     two_writers.two_writers,
     ephemeral_members.ephemeral_members,
+    growth_not_carried.growth_not_carried,
+    claims_of_a_former_one.claims_of_a_former_one,
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,
@@ -121,6 +132,8 @@ RULES: Final[tuple[Rule, ...]] = (
     members_without_node.members_without_node,
     change_while_member_down.change_while_member_down,
     member_deleted.member_deleted,
+    budget_below_quorum.budget_below_quorum,
+    primary_leaves.primary_leaves,
     downgrade.downgrade,
     skipped_hop.skipped_hop,
     one_way_without_backup.one_way_without_backup,
@@ -129,6 +142,9 @@ RULES: Final[tuple[Rule, ...]] = (
     unreleased_image.unreleased_image,
     changes_at_once.changes_at_once,
     floating_version.floating_version,
+    previous_upgrade_unfinished.previous_upgrade_unfinished,
+    changed_together.changed_together,
+    companion_left_behind.companion_left_behind,
     service_deleted.service_deleted,
     claim_deleted.claim_deleted,
     namespace_deleted.namespace_deleted,
@@ -138,6 +154,7 @@ RULES: Final[tuple[Rule, ...]] = (
     archive_shared.archive_shared,
     restore_over_data.restore_over_data,
     backup_switched_off.backup_switched_off,
+    prefix_shared.prefix_shared,
     secret_deleted.secret_deleted,
     credential_changed_underneath.credential_changed_underneath,
     authority_replaced.authority_replaced,
@@ -177,6 +194,8 @@ RULES: Final[tuple[Rule, ...]] = (
     second_set_for_members.second_set_for_members,
     fixed_value_changed.fixed_value_changed,
     initial_setting_changed.initial_setting_changed,
+    fields_disagree.fields_disagree,
+    memory_below_floor.memory_below_floor,
 )
 
 BY_ID: Final[dict[str, Rule]] = {rule.id: rule for rule in RULES}

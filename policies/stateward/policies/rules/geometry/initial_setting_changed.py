@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
+from stateward.policies.operations import parameters
 from stateward.policies.rule import rule, services
 from stateward.policies.settings import config_files, properties
 from stateward.policies.view import Sight, accuses
@@ -33,6 +34,18 @@ def initial_setting_changed(change: Change, see: Sight) -> Iterator[Finding]:
     if old.engine is not new.engine or not any(group.volumes for group in new.groups):
         return
     wanted = dict(new.engine.initial)
+    if change.via == "operation":
+        for name, path in parameters(change.request.object or {}):
+            if name in wanted:
+                yield Finding(
+                    field=path,
+                    text=f"{name} is asked to change; it was decided when the data was made",
+                    why=wanted[name],
+                    remedy=f"leave {name} out of the request",
+                    subject=name,
+                    on=change.request.object,
+                )
+        return
     before, after = _settings(old, see.on(old.view), wanted), _settings(new, see.on(new.view), wanted)
     for name, value in before.items():
         other = after.get(name)

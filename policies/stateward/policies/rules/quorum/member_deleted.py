@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
@@ -16,6 +16,7 @@ from stateward.policies.view import (
     UNKNOWN,
     Object,
     Sight,
+    Unknown,
     accuses,
     items_of,
     kind_of,
@@ -47,6 +48,8 @@ def member_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     if pod is None:
         return
     service = _service_of(pod, change, see)
+    if service is None and is_ready(pod):
+        yield from _last_of_its_kind(pod, change, see)
     if service is None or service.engine is None or not service.engine_certain:
         return
     forced = _forced(change, pod, service, see)
@@ -56,19 +59,19 @@ def member_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         return
     pods = see.select("Pod", change.request.namespace, whole=True)
     wanted = service.members
-    if pods is UNKNOWN or wanted is None or wanted < 2:
+    ready = _ready(pods, pod, service)
+    if ready is None or wanted is None or wanted < 2:
         return
-    ready = [one for one in pods if _same_service(one, pod, service) and is_live(one) and is_ready(one)]
-    left, title = len(ready) - 1, service.engine.title
+    left, title = ready - 1, service.engine.title
     majority = wanted // 2 + 1
     voting = all(votes(service, group) for group in service.groups)
-    if left >= (majority if voting else 1) or len(ready) == wanted:
+    if left >= (majority if voting else 1) or ready == wanted:
         return
     yield Finding(
         field=(),
-        text=f"pod {name_of(pod)} is one of {len(ready)} ready member{'s' if len(ready) != 1 else ''} of {wanted}; "
+        text=f"pod {name_of(pod)} is one of {ready} ready member{'s' if ready != 1 else ''} of {wanted}; "
         + (f"{left} left are no majority ({majority})" if voting else "none would be left"),
-        why=f"{wanted - len(ready)} of {title} are down already: without this one "
+        why=f"{wanted - ready} of {title} are down already: without this one "
         + ("no leader is elected and writes stop" if voting else "the service is down and no copy of the data runs"),
         remedy="bring the other members back first",
         subject=name_of(pod),
@@ -90,6 +93,35 @@ def _service_of(pod: Object, change: Change, see: Sight) -> Service | None:
             if owned_by(pod, owner) and metadata_of(owner).get("namespace") == change.request.namespace:
                 return Service(adapter, owner, EMPTY_VIEW)
     return None
+
+
+def _ready(pods: Sequence[Object] | Unknown, pod: Object, service: Service) -> int | None:
+    """How many members are ready: by their pods, else as the service's own status says."""
+    if pods is not UNKNOWN:
+        return sum(1 for one in pods if _same_service(one, pod, service) and is_live(one) and is_ready(one))
+    counts = [group.ready.value for group in service.groups]
+    return int(sum(counts)) if counts and all(type(count) is int for count in counts) else None
+
+
+def _last_of_its_kind(pod: Object, change: Change, see: Sight) -> Iterator[Finding]:
+    """Where the resource itself is not known: the only ready one of the pods that name the same service."""
+    for reference in items_of(dict(metadata_of(pod)), "ownerReferences"):
+        adapter = ADAPTERS.get(kind_of(reference.get("apiVersion"), reference.get("kind")))
+        label = adapter.pod_label if adapter is not None else None
+        if adapter is None or label is None or not labels_of(pod).get(label):
+            continue
+        pods = see.select("Pod", change.request.namespace, whole=True)
+        known = [] if pods is UNKNOWN else [one for one in pods if labels_of(one).get(label) == labels_of(pod).get(label)]
+        ready = [one for one in known if is_live(one) and is_ready(one)]
+        if len(known) > 1 and len(ready) == 1:
+            yield Finding(
+                field=(),
+                text=f"pod {name_of(pod)} is the only ready one of {len(known)} of {reference.get('kind')} "
+                f"{text_of(reference, 'name')}",
+                why="the others are down already: without this one the service is down and no copy of the data runs",
+                remedy="bring the other members back first",
+                subject=name_of(pod),
+            )
 
 
 def _same_service(one: Object, pod: Object, service: Service) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from stateward.policies.change import Change
+from stateward.policies.facts import BACKUP_LOOKS, fresh_backup
 from stateward.policies.finding import Finding
-from stateward.policies.model import Service
+from stateward.policies.model import MemberGroup, Service
 from stateward.policies.rule import rule, services
 from stateward.policies.rules.quorum.quorum_lost import votes
-from stateward.policies.view import Sight
+from stateward.policies.view import UNKNOWN, Sight
 
 _NATIVE: Final = frozenset(("kafka", "cassandra", "elasticsearch", "opensearch"))
 _FACTORS: Final = ("KAFKA_CFG_DEFAULT_REPLICATION_FACTOR", "KAFKA_DEFAULT_REPLICATION_FACTOR")
@@ -27,6 +28,8 @@ _FACTORS: Final = ("KAFKA_CFG_DEFAULT_REPLICATION_FACTOR", "KAFKA_DEFAULT_REPLIC
     nature="transition",
     judges=services("UPDATE", "DELETE"),
     about=("members",),
+    looks_at=BACKUP_LOOKS,
+    params={"backupMaxAgeHours": 24},
     loses_data=True,
 )
 def members_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
@@ -36,8 +39,11 @@ def members_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
         return
     if old.adapter.group == "kafka.strimzi.io":
         yield from _strimzi(old, new)
-    elif old.adapter.name == "statefulset" and old.engine.name in _NATIVE:
-        yield from _native(old, new)
+    elif old.adapter.name == "statefulset":
+        if old.engine.name in _NATIVE:
+            yield from _native(old, new)
+    elif not old.adapter.shares_claims:
+        yield from _managed(old, new, see)
 
 
 def _strimzi(old: Service, new: Service) -> Iterator[Finding]:
@@ -68,6 +74,66 @@ def _strimzi(old: Service, new: Service) -> Iterator[Finding]:
             weak=going < factor,
             on=on,
         )
+
+
+def _managed(old: Service, new: Service, see: Sight) -> Iterator[Finding]:
+    """Members of a custom resource that hold a part of the data each: shards, data nodes, Cassandra nodes."""
+    profile, way = old.engine, old.adapter.scale_down
+    if profile is None or new.stopped or not _in_parts(old):
+        return
+    for name, before in old.groups_by_name.items():
+        after = new.groups_by_name.get(name)
+        was, wanted = before.members.value, after.members.value if after is not None else 0
+        if type(was) is not int or type(wanted) is not int or wanted >= was or not _holds_data(old, before):
+            continue
+        going = was - wanted
+        rolls = after is not None and after.settings != before.settings
+        moved = way == "decommissions" and not rolls
+        risky = profile.name in ("redis", "valkey") and going > 1
+        backed = False
+        if moved and risky:
+            age = fresh_backup(old, see, see.params["backupMaxAgeHours"])
+            backed = age is not None and age is not UNKNOWN
+        yield Finding(
+            field=after.members.path if after is not None else before.members.path,
+            text=f"{was} → {wanted} takes {going} member{'s' if going != 1 else ''} of {profile.title} away with what "
+            f"lie{'s' if going == 1 else ''} on {'it' if going == 1 else 'them'}",
+            why="the operator moves the data off first"
+            + (", for several at once, and what fails half way leaves slots without an owner" if risky else "")
+            + ("; afterwards nothing can be looked up on their disks" if not risky else "")
+            if moved
+            else "the same edit rolls the members that stay: one goes down before the data of those that leave was moved off"
+            if rolls
+            else "nobody moves the data off them first",
+            remedy=("take one away at a time, when all are ready, with a backup of today")
+            if moved
+            else "make two edits: let the members leave first, and change the rest when all are ready"
+            if rolls
+            else f"empty each member first ({profile.quorum.leave})"
+            if profile.quorum.leave
+            else "move the data off them first",
+            subject=name,
+            on=after.on if after is not None else before.on,
+            weak=moved and (not risky or backed),
+        )
+
+
+def _in_parts(service: Service) -> bool:
+    """Whether each member holds a part of the data only."""
+    name = service.engine.name if service.engine is not None else ""
+    return name in ("cassandra", "elasticsearch", "opensearch") or (
+        name in ("redis", "valkey") and service.mode in ("cluster", "sharded")
+    )
+
+
+def _holds_data(service: Service, group: MemberGroup) -> bool:
+    """Whether a group's members hold parts of the data; followers hold copies of what their leaders hold."""
+    if group.name in ("follower", "followers", "replicas"):
+        return False
+    roles = group.roles.value
+    if type(roles) is not list or service.engine is None or service.engine.name not in ("elasticsearch", "opensearch"):
+        return True
+    return any(isinstance(role, str) and role.startswith("data") for role in roles)
 
 
 def _native(old: Service, new: Service) -> Iterator[Finding]:

@@ -60,6 +60,8 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
                 subject=name,
                 on=after.on,
             )
+        elif old.adapter.scale_down == "decommissions" and was - wanted == 1 and wanted % 2 == 1:
+            continue  # the operator takes the member out of the engine first, and an odd number is left
         else:
             yield Finding(
                 field=after.members.path,
@@ -68,7 +70,7 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
                 + ("; an even number of voters tolerates no more failures than one less" if wanted % 2 == 0 else ""),
                 remedy=f"{first}, then scale",
                 subject=name,
-                weak=True,
+                weak=wanted > 2 or bool(old.pod),  # two voters tolerate no failure at all
                 on=after.on,
             )
 

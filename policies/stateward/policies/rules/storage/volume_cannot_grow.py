@@ -31,12 +31,23 @@ def volume_cannot_grow(change: Change, see: Sight) -> Iterator[Finding]:
     for group, was, volume in change.kept_volumes():
         if was.bytes is None or volume.bytes is None or volume.bytes <= was.bytes:
             continue
-        classes = see.select(CLASS)
-        if classes is UNKNOWN:
-            return
         claims = see.select(CLAIM, new.namespace)
         bound = bound_claims(claims, new, group, volume) if claims is not UNKNOWN else []
         live = {class_of(one) for one in bound}
+        if live == {""}:
+            yield Finding(
+                field=volume.size.path,
+                text=f'"{was.size.value}" cannot grow to "{volume.size.value}": {name_of(bound[0])} has no storage class',
+                why="volumes that were made by hand are not resized: the API server refuses the larger claim, and the "
+                "operator fails on it at every reconcile",
+                remedy=f'keep "{was.size.value}"; replace members one by one with larger volumes of a class that expands',
+                subject=f"{group.name}/{volume.name}",
+                on=group.on,
+            )
+            continue
+        classes = see.select(CLASS)
+        if classes is UNKNOWN:
+            return
         asked = live or {was.storage_class.value or default_class(classes) or ""}
         for one in classes:
             if name_of(one) in asked and one.get("allowVolumeExpansion") is not True:

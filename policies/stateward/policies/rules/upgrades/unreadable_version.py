@@ -48,7 +48,7 @@ def unreadable_version(change: Change, see: Sight) -> Iterator[Finding]:
             weak=True,
         )
         return
-    operator = new.adapter.carries_majors == "operator"
+    operator = new.adapter.carrier(new) == "operator"
     yield Finding(
         field=after.path,
         text=(f'"{after.text}" cannot replace {was}' if after.text else f"nothing replaces {was}")
