@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from stateward.policies.paths import Path, render
@@ -27,7 +28,7 @@ class Finding:
     subject: str = ""
     weak: bool = False
     """Resting on weaker evidence or a lesser harm: it warns where the rule would deny."""
-    on: Object | None = None
+    on: Object | None = dataclasses.field(default=None, repr=False)
     """The object that the field is in, where it is not the request's own (a joined node pool, the scaled parent)."""
     waits: bool = False
     """Waiting helps: an eviction that is refused now may pass later."""
@@ -49,7 +50,7 @@ class Judged:
     unknown: tuple[str, ...] = ()
     """Kinds that might have excused it and were unknown."""
     waiver: Waived | None = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,14 +32,14 @@ class User:
 
 @dataclass(slots=True)
 class Request:
-    """One request. `object` is None on DELETE, `old` is None on CREATE."""
+    """One request. `object` is None on DELETE, `old` is None on CREATE; neither is ever in a log."""
 
     kind: Kind
     operation: str
     name: str
     namespace: str
-    object: Object | None
-    old: Object | None
+    object: Object | None = field(repr=False)
+    old: Object | None = field(repr=False)
     resource: str = ""
     subresource: str = ""
     uid: str = ""

@@ -9,7 +9,29 @@ from typing import Final
 from stateward.policies.model import Service
 from stateward.policies.view import UNKNOWN, Sight, items_of, mapping_of, text_of
 
+_WORDS: Final = frozenset(
+    ("new", "existing", "true", "false", "yes", "no", "on", "off", "always", "never", "force", "none", "auto", "default")
+)
+_NUMBER: Final = re.compile(r"[+-]?\d{1,12}(\.\d{1,6})?( ?%|[kMGT]i?)?")
 _PROPERTY: Final = re.compile(r"^\s*([A-Za-z0-9_.-]+)\s*[=:]\s*(.*?)\s*$")
+
+
+def shown(value: str) -> str:
+    """A setting's value in a message: a number, a word that many settings take, or no more than that there is one.
+
+    What arguments, variables and files hold may be a password, whatever the setting is called. Data directories
+    (what an engine profile lists under `data`) are the other values that may be shown.
+    """
+    return value if value.lower() in _WORDS or _NUMBER.fullmatch(value) else "another value"
+
+
+def address(text: str) -> str:
+    """Where something is, without the credentials that an address may carry: user, password, query."""
+    scheme, sign, rest = text.partition("://")
+    if not sign:
+        return text if "@" not in text and "?" not in text else "another place"
+    host, slash, path = rest.partition("?")[0].partition("#")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path if '@' not in path else '…'}"
 
 
 def config_files(service: Service, see: Sight) -> Iterator[tuple[str, str]]:

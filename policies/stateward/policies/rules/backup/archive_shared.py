@@ -9,6 +9,7 @@ from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
+from stateward.policies.settings import address
 from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
 
 _BACKUP: Final = "Backup.postgresql.cnpg.io"
@@ -45,7 +46,7 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
             ) and change.request.operation == "CREATE":
                 yield Finding(
                     field=archive.path,
-                    text=f'"{archive.store}" under "{archive.server}" is also what this cluster is restored from',
+                    text=f'"{address(archive.store)}" under "{archive.server}" is also what this cluster is restored from',
                     why="recovery stops at `Expected empty archive`, or the archive that it restores from is overwritten",
                     remedy=f'set serverName (for example "{archive.server}-2") or another destination for the new backups',
                     subject=f"{archive.store}/{archive.server}",
@@ -58,7 +59,7 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
                 if archive.server in windows:
                     yield Finding(
                         field=archive.path,
-                        text=f'"{archive.store}" already holds an archive of a server named "{archive.server}"',
+                        text=f'"{address(archive.store)}" already holds an archive of a server named "{archive.server}"',
                         why="it belongs to a former cluster of this name: the WAL of the new one is refused while its base "
                         "backups look fine",
                         remedy=f'set parameters.serverName to a name nobody wrote to yet, for example "{archive.server}-2"',
@@ -75,7 +76,7 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
                     continue  # a store object of the same name in another namespace is another store
                 yield Finding(
                     field=archive.path,
-                    text=f'"{archive.store}" under "{archive.server}" is the archive of {twin.title}',
+                    text=f'"{address(archive.store)}" under "{archive.server}" is the archive of {twin.title}',
                     why="two clusters that write one archive destroy each other's backups",
                     remedy="give this cluster a server name or a destination of its own",
                     subject=f"{archive.store}/{archive.server}",

@@ -9,6 +9,7 @@ from stateward.policies.facts import BACKUP_LOOKS, CLAIM, fresh_backup, is_bound
 from stateward.policies.finding import Finding
 from stateward.policies.model import Archive
 from stateward.policies.rule import rule, services
+from stateward.policies.settings import address
 from stateward.policies.view import UNKNOWN, Sight, accuses
 
 
@@ -67,4 +68,4 @@ def restore_over_data(change: Change, see: Sight) -> Iterator[Finding]:
 
 def _named(source: Archive) -> str:
     """The archive by its name; a URL with an account in it is not shown."""
-    return f'"{source.store}"' if "@" not in source.store else "an archive"
+    return f'"{address(source.store)}"'

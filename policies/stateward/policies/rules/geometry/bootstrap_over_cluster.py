@@ -11,6 +11,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
+from stateward.policies.settings import shown
 from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_of, texts_of
 
 _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
@@ -71,7 +72,7 @@ def _found(old: Service, new: Service, members: int, name: str, value: str, what
         return None
     return Finding(
         field=new.container_path("env", name),
-        text=f'"{before}" → "{after}" for all {members} members of a running cluster in one rollout',
+        text=f'"{shown(before)}" → "{shown(after)}" for all {members} members of a running cluster in one rollout',
         why="members that keep their data ignore it, one that lost its data does not, and several images read more into it; "
         "all of them restart at once to find out",
         remedy=f"roll it out to one member first: updateStrategy.rollingUpdate.partition: {members - 1}",

@@ -12,7 +12,7 @@ from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
-from stateward.policies.settings import config_files, properties
+from stateward.policies.settings import config_files, properties, shown
 from stateward.policies.view import Sight, accuses, mapping_of
 
 _ENGINES: Final = frozenset(
@@ -119,7 +119,7 @@ def _watermark(new: Service, limit: Fraction, settings: Mapping[str, str], path:
         return
     yield Finding(
         field=path,
-        text=f"{quantity.bytes_text(limit)} limits the container, but the high watermark is relative ({relative})",
+        text=f"{quantity.bytes_text(limit)} limits the container, but the high watermark is relative ({shown(relative)})",
         why="a relative mark may be taken of the node's memory, not of this limit: flow control begins too late and the "
         "kernel kills the broker first",
         remedy="set vm_memory_high_watermark.absolute to about 60 % of the limit",

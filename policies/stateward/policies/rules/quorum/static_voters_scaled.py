@@ -74,6 +74,7 @@ def _etcd(old: Service, new: Service) -> Iterator[Finding]:
     variables = new.environment
     listed = variables.get("ETCD_INITIAL_CLUSTER") or new.flag("--initial-cluster") or ""
     state = variables.get("ETCD_INITIAL_CLUSTER_STATE") or new.flag("--initial-cluster-state") or "new"
+    state = state if state == "existing" else "new"  # what is written may be anything
     members = len(_MEMBER.findall(listed))
     if not members or (state == "existing" and members >= wanted):
         if wanted - was > 1 and members:

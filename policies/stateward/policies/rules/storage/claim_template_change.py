@@ -20,6 +20,8 @@ _MUTABLE: Final = frozenset(
     }
 )  # fmt: skip
 _DEFAULTS: Final = {"podManagementPolicy": "OrderedReady", "serviceName": ""}
+_SHOWN: Final = frozenset({"podManagementPolicy", "serviceName", "selector"})
+"""Fields whose values a message may show: what else stands in a manifest by mistake may be anything."""
 
 
 @rule(
@@ -51,9 +53,12 @@ def claim_template_change(change: Change, see: Sight) -> Iterator[Finding]:
         else:
             yield Finding(
                 field=("spec", name),
-                text=f"{_shown(is_now)} cannot replace {_shown(was)}: a StatefulSet never changes it",
+                text=f"{_shown(is_now)} cannot replace {_shown(was)}: a StatefulSet never changes it"
+                if name in _SHOWN
+                else "it differs, and a StatefulSet never changes it",
                 why="the API server refuses the update, and whatever else belongs to the same release stays half applied",
-                remedy=f"keep {_shown(was)}; to change it: {_recreate(new.namespace, new.name)}",
+                remedy=f"keep {_shown(was) if name in _SHOWN else 'what was there'}; to change it: "
+                + _recreate(new.namespace, new.name),
                 subject=name,
             )
 
