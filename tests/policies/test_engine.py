@@ -10,11 +10,12 @@ import pytest
 from stateward.policies import cases, message, times
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
-from stateward.policies.engine import ANY_SERVICE, Rota, Verdict, dispatch, evaluate
+from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.finding import Finding
 from stateward.policies.operations import OPERATIONS
 from stateward.policies.policy import DEFAULT, Override, Policy
 from stateward.policies.request import Request, User
+from stateward.policies.rota import ANY_SERVICE, Rota, dispatch
 from stateward.policies.rule import Check, Rule, objects, rule, services
 from stateward.policies.rules import BY_ID, RULES
 from stateward.policies.view import EMPTY_VIEW, MemoryView, Object, Sight, View, accuses, excuses, kind_of_object
@@ -487,12 +488,12 @@ def crashes(change: Change, see: Sight) -> Iterator[Finding]:
 
 
 def test_a_rule_that_crashes_is_isolated() -> None:
-    asked = dispatch([made(crashes, id="SW991"), made(says("stands"), id="SW992")])
+    asked = dispatch([made(crashes, id="SW891"), made(says("stands"), id="SW892")])
     verdict = judge("UPDATE", queue(1), queue(2), asked=asked)
-    assert verdict.faults == {"SW991": "ValueError"}
-    assert found(verdict) == {"SW992": "deny"}
-    assert message.audit(verdict)["faults"] == "SW991"
-    assert "SW991 could not be judged: a fault in Stateward (ValueError)" in message.warnings(verdict)
+    assert verdict.faults == {"SW891": "ValueError"}
+    assert found(verdict) == {"SW892": "deny"}
+    assert message.audit(verdict)["faults"] == "SW891"
+    assert "SW891 could not be judged: a fault in Stateward (ValueError)" in message.warnings(verdict)
 
 
 def test_nobody_is_refused_for_a_fault_of_ours() -> None:

@@ -202,10 +202,13 @@ MISTAKES: list[tuple[Any, str]] = [
     (rule(5), "spec.rules.SW303: 5 says nothing; write an action or a mapping with action, params, match"),
     (rule(None), "spec.rules.SW303: None says nothing; write an action or a mapping"),
     (rule({"level": "warn"}), 'spec.rules.SW303: unknown field "level"; there are action, params, match'),
-    (rule({"match": ["dev"]}), "spec.rules.SW303.match: a mapping with namespaces, exceptNamespaces and labels is wanted"),
+    (
+        rule({"match": ["dev"]}),
+        "spec.rules.SW303.match: a mapping with namespaces, exceptNamespaces, names, kinds and labels is wanted",
+    ),
     (
         rule({"match": {"namespace": ["dev"]}}),
-        'spec.rules.SW303.match: unknown field "namespace"; there are namespaces, exceptNamespaces, labels',
+        'spec.rules.SW303.match: unknown field "namespace"; there are namespaces, exceptNamespaces, names, kinds, labels',
     ),
     (rule({"match": {"namespaces": "dev-*"}}), "spec.rules.SW303.match.namespaces: a list of strings is wanted"),
     (rule({"match": {"exceptNamespaces": [5]}}), "spec.rules.SW303.match.exceptNamespaces: a list of strings is wanted"),
@@ -243,3 +246,69 @@ def test_a_mistake_is_told_with_field_value_and_next_step(content: Any, told: st
 
 def test_a_list_of_no_rows_changes_nothing() -> None:
     assert does(policy(rules={"SW302": []}), HOP) == "deny"
+
+
+# --- names and kinds -------------------------------------------------------------------------------------------------
+
+SET: Object = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "orders-db"}}
+NARROWER: list[tuple[dict[str, Any], bool]] = [
+    ({"names": ["orders-*"]}, True),
+    ({"names": ["carts", "orders-db"]}, True),
+    ({"names": ["orders"]}, False),
+    ({"kinds": ["StatefulSet.apps"]}, True),
+    ({"kinds": ["StatefulSet"]}, True),
+    ({"kinds": ["*.apps"]}, True),
+    ({"kinds": ["StatefulSet.other"]}, False),
+    ({"kinds": ["Kafka*", "Cluster.postgresql.cnpg.io"]}, False),
+    ({"names": ["orders-*"], "kinds": ["Kafka"]}, False),
+]
+
+
+@pytest.mark.parametrize(("match", "held"), NARROWER, ids=[str(row[0]) for row in NARROWER])
+def test_a_match_names_objects_and_kinds(match: dict[str, Any], held: bool) -> None:
+    found = policy(rules={"SW302": ["warn", {"action": "off", "match": match}]})
+    assert does(found, HOP, "shop", SET) == ("off" if held else "warn")
+
+
+def test_a_made_up_name_is_matched_by_its_beginning() -> None:
+    found = policy(rules={"SW302": {"action": "off", "match": {"names": ["orders-*"]}}})
+    assert does(found, HOP, "shop", {"metadata": {"generateName": "orders-"}}) == "off"
+
+
+# --- exempt accounts -------------------------------------------------------------------------------------------------
+
+EVERYBODY = [
+    (
+        "groups",
+        "system:serviceaccounts",
+        'spec.exempt.groups: "system:serviceaccounts" is every service account, and nothing',
+    ),
+    ("groups", "system:authenticated", 'spec.exempt.groups: "system:authenticated" is everybody who is logged in, and'),
+    ("groups", "system:unauthenticated", 'spec.exempt.groups: "system:unauthenticated" is everybody who is not logged in'),
+    ("groups", "system:*", 'spec.exempt.groups: "system:*" is no account; patterns are not taken, write each name out'),
+    ("users", "system:serviceaccount:ops:*", 'spec.exempt.users: "system:serviceaccount:ops:*" is no account; patterns'),
+    ("users", "ci-[0-9]", 'spec.exempt.users: "ci-[0-9]" is no account; patterns are not taken'),
+    ("users", "", 'spec.exempt.users: "" is no account'),
+]
+
+
+@pytest.mark.parametrize(("field", "name", "told"), EVERYBODY, ids=[row[1] for row in EVERYBODY])
+def test_nobody_exempts_everybody(field: str, name: str, told: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy(exempt={field: [name]})
+    assert str(caught.value).startswith(told)
+
+
+def test_the_accounts_of_one_namespace_may_be_exempt() -> None:
+    found = policy(exempt={"groups": ["system:serviceaccounts:ops"], "users": ["system:serviceaccount:ops:migrator"]})
+    assert found.exempt_groups == ("system:serviceaccounts:ops",)
+
+
+def test_an_unknown_field_beside_the_spec_is_a_mistake() -> None:
+    with pytest.raises(PolicyError, match='the policy: unknown field "rules"; there are apiVersion, kind, metadata, spec'):
+        parse(whole(spec={}, rules={}), RULES)
+
+
+def test_what_a_rule_usually_does_leaves_matches_out() -> None:
+    found = policy(rules={"SW302": [{"action": "off", "match": {"namespaces": ["dev"]}}], "SW207": "audit"})
+    assert (found.usual(HOP), found.usual(SPREAD)) == ("deny", "audit")

@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 
 from stateward.policies import cases, data, message, times
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.engine import ANY_SERVICE, Verdict, dispatch, evaluate
+from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.operations import OPERATIONS
-from stateward.policies.policy import DEFAULT, Policy
+from stateward.policies.policy import API_VERSION, DEFAULT, KIND, Policy, parse
 from stateward.policies.request import BadReview, Request, User, decode, from_review
 from stateward.policies.review import review
+from stateward.policies.rota import ANY_SERVICE, dispatch
 from stateward.policies.rules import RULES
 from stateward.policies.view import EMPTY_VIEW, MemoryView, Object, View, kind_of_object, nothing_complete
 
@@ -371,3 +372,52 @@ def test_the_examples_reach_every_kind_of_request_that_is_judged() -> None:
     # Kinds with an adapter have vectors of their own; every other kind is there because a rule names it.
     assert {kind for kind, _, _ in DISPATCHED if kind not in (*ADAPTERS, *OPERATIONS, ANY_SERVICE)} <= kinds
     assert all(kind_of_object(item) for case in EXAMPLES for item in case.context)
+
+
+# --- rules of a policy -----------------------------------------------------------------------------------------------
+
+OWN = [
+    "object.spec.replicas >= 1",
+    "oldObject == null || object.spec == oldObject.spec",
+    "service == null || service.groups.all(g, g.volumes.all(v, v.sizeBytes == null || v.sizeBytes > 1.0))",
+    "object.metadata.labels.all(k, isQuantity(object.metadata.labels[k]))",
+    "service.version.text == null || compareVersions(service.version.text, '1.2') > 0",
+    "has(object.spec.template) && quantity(object.spec.template) > 0.0",
+]
+JUDGED = parse(
+    {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "spec": {
+            "userRules": [
+                {
+                    "id": f"SW9{number:02}",
+                    "name": f"rule-{number}",
+                    "nature": "transition",
+                    "match": {"kinds": ["services", "Secret", "ConfigMap"], "operations": ["CREATE", "UPDATE", "DELETE"]},
+                    "validations": [{"expression": expression, "messageExpression": "string(object)"}],
+                }
+                for number, expression in enumerate(OWN, 1)
+            ]
+        },
+    },
+    RULES,
+)  # fmt: skip
+
+
+@some(250)
+@given(objects, objects, st.sampled_from(sorted(ADAPTERS)), st.sampled_from(["CREATE", "UPDATE", "DELETE"]))
+def test_rules_of_a_policy_never_raise(old: Object, new: Object, kind: str, operation: str) -> None:
+    request = Request(
+        kind,
+        operation,
+        "db",
+        "shop",
+        new if operation != "DELETE" else None,
+        old if operation != "CREATE" else None,
+    )
+    verdict = evaluate(request, EMPTY_VIEW, JUDGED, now=NOW)
+    message.warnings(verdict)
+    assert all(one.startswith("validations[") for rule, one in verdict.faults.items() if rule.startswith("SW9")), (
+        verdict.faults
+    )

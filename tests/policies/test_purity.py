@@ -44,7 +44,19 @@ def test_the_standard_library_is_not_shadowed_from_the_root(module: str) -> None
     assert not Path(where).is_relative_to(ROOT) or ".venv" in Path(where).parts
 
 
-HEAVY = ["asyncio", "click", "cryptography", "fastapi", "kubernetes", "pydantic", "socket", "ssl", "subprocess", "uvicorn"]
+HEAVY = [
+    "asyncio",
+    "cel_expr_python",
+    "click",
+    "cryptography",
+    "fastapi",
+    "kubernetes",
+    "pydantic",
+    "socket",
+    "ssl",
+    "subprocess",
+    "uvicorn",
+]
 
 
 def imported_by(module: str) -> set[str]:
@@ -53,6 +65,37 @@ def imported_by(module: str) -> set[str]:
 
 def test_the_review_imports_nothing_heavy() -> None:
     assert imported_by("stateward.policies.review").isdisjoint(HEAVY)
+
+
+LINTED = """
+import sys
+from stateward.cli.main import cli
+try:
+    cli(["lint", "--policy", sys.argv[1], sys.argv[2]])
+except SystemExit:
+    print("cel_expr_python" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("rules", ["[]", '[{id: SW901, name: mine, validations: [{expression: "true"}]}]'])
+def test_the_runtime_of_cel_is_loaded_where_a_policy_has_rules_in_it(rules: str, tmp_path: Path) -> None:
+    policy, manifest = tmp_path / "policy.yaml", tmp_path / "manifest.yaml"
+    policy.write_text(f"apiVersion: stateward.dev/v1alpha1\nkind: WardPolicy\nspec: {{userRules: {rules}}}\n")
+    manifest.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", LINTED, policy, manifest], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(rules != "[]")
+
+
+def test_one_module_alone_imports_the_runtime_of_cel() -> None:
+    naming = [
+        path.relative_to(ROOT).as_posix()
+        for source in SOURCES
+        for path in source.rglob("*.py")
+        if "import cel_expr_python" in path.read_text() or "from cel_expr_python" in path.read_text()
+    ]
+    assert naming == ["policies/stateward/policies/cel.py"]
 
 
 def test_that_test_can_fail() -> None:

@@ -14,10 +14,11 @@ import pytest
 
 from stateward.policies import cases, change, data, message, rules
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.engine import Rota, Verdict, dispatch, evaluate
+from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.paths import dig, render
 from stateward.policies.resolve import resolve
 from stateward.policies.review import encode
+from stateward.policies.rota import Rota, dispatch
 from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES, find
 from stateward.policies.view import EMPTY_VIEW, MemoryView, Sight, nothing_complete

@@ -39,6 +39,10 @@ class Change:
         """The raw object before."""
         self.new_object = new_object if new is None else new.object
         """The raw object after."""
+        self.kept: dict[str, Any] = {}
+        """What rules made of this change and others may use again."""
+        self.past = False
+        """Whether this is what was before, asked about by itself."""
 
     @property
     def service(self) -> Service | None:
@@ -98,7 +102,12 @@ class Change:
 
     def before(self) -> Change:
         """The old object as if it were asked about by itself: what a state rule is asked second."""
-        return Change(self.request, None, self.old, self.via, None, self.old_object if self.old is None else self.old.object)
+        found: Change | None = self.kept.get("before")
+        if found is None:
+            was = self.old_object if self.old is None else self.old.object
+            found = self.kept["before"] = Change(self.request, None, self.old, self.via, None, was)
+            found.past = True
+        return found
 
 
 def _touched(old: Service, new: Service) -> set[str]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from stateward.policies import consequence, waiver
 from stateward.policies.adapters import shape
-from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding, Judged, Waived
-from stateward.policies.operations import OPERATIONS
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import Request
 from stateward.policies.resolve import resolve
-from stateward.policies.rule import SCALE, Rule
+from stateward.policies.rota import ANY_SERVICE, NOBODY, Rotas, dispatch
+from stateward.policies.rule import Rule, RuleFault
 from stateward.policies.rules import RULES
 from stateward.policies.times import render
 from stateward.policies.view import UNKNOWN, Kind, Object, Sight, View, mapping_of, metadata_of
-
-ANY_SERVICE: Final = "*"
-"""Stands for custom kinds without an adapter: those that ask for volumes are judged as far as their shape tells."""
 
 
 @dataclass(slots=True)
@@ -35,12 +31,12 @@ class Verdict:
     unjudged: dict[str, tuple[Kind, ...]] = field(default_factory=dict)
     """Rules that could not see what they accuse with → the kinds that were unknown."""
     faults: dict[str, str] = field(default_factory=dict)
-    """Rules that crashed → the exception's type. A fault of ours: nobody is refused for it."""
+    """Rules that crashed → the exception's type, of a user's own rule the reason: nobody is refused for it."""
     notes: list[str] = field(default_factory=list)
     """What the author should know: a waiver that cannot be read or has ended."""
     service: str = ""
     """`Kafka prod/events`: whom the request is about."""
-    subject: Object = field(default_factory=dict)
+    subject: Object = field(default_factory=dict, repr=False)
 
     @property
     def denied(self) -> list[Judged]:
@@ -63,49 +59,10 @@ class Verdict:
         return self.service or f"{self.request.kind.partition('.')[0]} {self.request.where}"
 
 
-class Rota:
-    """The rules that are asked about one kind of request, in the order of their ids."""
-
-    __slots__ = ("_concerned", "rules")
-
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self.rules = tuple(rules)
-        self._concerned: dict[frozenset[str], tuple[Rule, ...]] = {}
-
-    def concerned(self, touched: frozenset[str] | None) -> tuple[Rule, ...]:
-        """The rules that a change of these parts of the model concerns (None: of all)."""
-        if touched is None:
-            return self.rules
-        found = self._concerned.get(touched)
-        if found is None:
-            found = self._concerned[touched] = tuple(
-                rule for rule in self.rules if not rule.about or not touched.isdisjoint(rule.about)
-            )
-        return found
-
-
-def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
-    """(kind, operation, subresource) → the rules that are asked, in the order of their ids."""
-    found: dict[tuple[Kind, str, str], list[Rule]] = {}
-    for rule in sorted(rules, key=lambda one: one.id):
-        for operation in rule.judges.operations:
-            for subresource in rule.judges.subresources:
-                # A request on `<resource>/scale` is a Scale, whatever the rule judges beside it.
-                kinds = [kind for kind in rule.judges.kinds if (kind == SCALE) == (subresource == "scale")]
-                if rule.judges.services:
-                    kinds += [SCALE] if subresource == "scale" else [*ADAPTERS, ANY_SERVICE]
-                if rule.judges.configs and operation == "UPDATE" and not subresource:
-                    kinds.append("ConfigMap")
-                for kind in kinds:
-                    found.setdefault((kind, operation, subresource), []).append(rule)
-                if rule.judges.services and operation == "UPDATE" and not subresource:
-                    for kind in OPERATIONS:
-                        found.setdefault((kind, "CREATE", ""), []).append(rule)
-    return {key: Rota(asked) for key, asked in found.items()}
-
-
 _DISPATCH: Final = dispatch(RULES)
 _NAMES: Final = frozenset(name for rule in RULES for name in (rule.id, rule.name))
+_LATER: Final = frozenset(rule.id for rule in RULES if DEFAULT.usual(rule) != rule.action)
+"""Rules that came later than the default profile and only warn in it."""
 
 
 def evaluate(
@@ -115,7 +72,7 @@ def evaluate(
     *,
     now: float,
     unknown: Unknowns = "silent",
-    asked: Mapping[tuple[Kind, str, str], Rota] = _DISPATCH,
+    asked: Rotas = _DISPATCH,
 ) -> Verdict:
     """Judges one request.
 
@@ -124,10 +81,13 @@ def evaluate(
     isolated and reported in `faults`.
     """
     verdict = Verdict(request)
-    rota = asked.get((request.kind, request.operation, request.subresource))
-    if rota is None and not request.subresource and shape.adapter_of(request.kind) is not None:
+    key = (request.kind, request.operation, request.subresource)
+    rota = asked.get(key)
+    shaped = rota is None and not request.subresource and shape.adapter_of(request.kind) is not None
+    if shaped:
         rota = asked.get((ANY_SERVICE, request.operation, ""))
-    if rota is None:
+    own = _own(policy, request, shaped) if policy.asked else ()
+    if rota is None and not own:
         return verdict
     passed = consequence.of_request(request, view) or _exempt(request, policy)
     if passed:
@@ -136,17 +96,28 @@ def evaluate(
     changes = resolve(request, view)
     for change in changes:
         # A change of nothing but metadata touches no service: labels, annotations and finalizers always pass.
-        if request.operation == "UPDATE" and not change.spec_changed:
+        bare = request.operation == "UPDATE" and not change.spec_changed
+        if bare and not own:
             continue
         if change.unseen:
             verdict.unjudged[request.kind.partition(".")[0]] = (change.unseen,)
-        _judge(change, rota, view, policy, now, unknown, verdict)
+        rules = (NOBODY if bare or rota is None else rota).concerned(change.touched)
+        _judge(change, (*rules, *own) if own else rules, view, policy, now, unknown, verdict)
+        own = ()  # they judge the request's own object: once, however many services it bears on
     if verdict.judged and _disposable(request, view):
         verdict.passed = "disposable namespace"
         for one in verdict.judged:
             one.action = "audit"
         verdict.unjudged.clear()
     return verdict
+
+
+def _own(policy: Policy, request: Request, shaped: bool) -> tuple[Rule, ...]:
+    """The policy's own rules that are asked."""
+    keys = [(request.kind, request.operation, request.subresource)]
+    if shaped:
+        keys.append((ANY_SERVICE, request.operation, ""))
+    return tuple(dict.fromkeys(rule for key in keys if key in policy.asked for rule in policy.asked[key].rules))
 
 
 def _exempt(request: Request, policy: Policy) -> str | None:
@@ -165,7 +136,7 @@ def _disposable(request: Request, view: View) -> bool:
 
 def _judge(
     change: Change,
-    rota: Rota,
+    rules: tuple[Rule, ...],
     view: View,
     policy: Policy,
     now: float,
@@ -175,9 +146,9 @@ def _judge(
     namespace = change.request.namespace
     subject = change.subject
     demanded: frozenset[str] | None = None
-    plain = policy is DEFAULT
+    plain = policy is DEFAULT and not _LATER
     see = Sight(change.view or view, {}, {}, now)
-    for rule in rota.concerned(change.touched):
+    for rule in rules:
         action = rule.action if plain else policy.action(rule, namespace, subject)
         if action == "off":
             continue
@@ -187,7 +158,7 @@ def _judge(
             if found and rule.nature == "state" and _has_past(change):
                 found = _ratchet(rule, change, see, found)
         except Exception as fault:  # noqa: BLE001,RUF100 - whatever a rule does, the others still speak
-            verdict.faults[rule.id] = type(fault).__name__
+            verdict.faults[rule.id] = str(fault) if isinstance(fault, RuleFault) else type(fault).__name__
             continue
         if not found:
             if see.unknown is None:
@@ -240,16 +211,18 @@ def _blind(rule: Rule, kinds: tuple[Kind, ...]) -> Judged:
 
 
 def _waive(change: Change, view: View, policy: Policy, now: float, verdict: Verdict) -> None:
-    for carrier in _carriers(change, view, policy):
-        waivers = waiver.read(carrier)
+    names: frozenset[str] | None = None
+    for waivers in _waivers(change, view, policy):
         for problem in waivers.problems:
             _note(verdict, problem)
         if not waivers.waivers:
             continue
-        names = _NAMES.union(*((one.rule, one.name) for one in verdict.judged))
+        if names is None:
+            names = _NAMES.union(*((one.rule, one.name) for one in verdict.judged))
+            names = names.union(*((rule.id, rule.name) for rule in policy.user_rules))
         for held in waivers.waivers:
             if held.rule not in names:
-                _note(verdict, f'{waiver.WAIVE}: "{held.rule}" is no rule; `stateward rules` lists them')
+                _note(verdict, f'{waivers.source}: "{held.rule}" is no rule; `stateward rules` lists them')
         for one in verdict.judged:
             if one.action not in ("deny", "warn"):
                 continue
@@ -260,7 +233,21 @@ def _waive(change: Change, view: View, policy: Policy, now: float, verdict: Verd
                 continue
             stale = waivers.stale(one.rule, one.name, now)
             if stale:
-                _note(verdict, f"{waiver.WAIVE}: {one.rule} is not waived, {stale}; set a new end to waive it")
+                _note(verdict, f"{waivers.source}: {one.rule} is not waived, {stale}; set a new end to waive it")
+
+
+def _waivers(change: Change, view: View, policy: Policy) -> Iterator[waiver.Waivers]:
+    """What waives here: annotations first, then WardWaivers of the namespace (never of what is in none)."""
+    for carrier in _carriers(change, view, policy):
+        yield waiver.read(carrier)
+    request = change.request
+    if not request.namespace or request.kind == "Namespace":
+        return
+    known = view.select(waiver.KIND, request.namespace)
+    given = [item for item in policy.waivers if metadata_of(item).get("namespace") == request.namespace]
+    subjects = [one for one in (change.subject, request.object, request.old) if one]
+    for item in [*(known if known is not UNKNOWN else ()), *given]:
+        yield waiver.granted(item, subjects)
 
 
 def _note(verdict: Verdict, text: str) -> None:

@@ -8,6 +8,7 @@ from stateward.policies import times, waiver
 from stateward.policies.engine import Verdict
 from stateward.policies.finding import Judged
 from stateward.policies.naming import kubectl_name
+from stateward.policies.rule import OWN
 
 HOUR: Final = 3600
 WARNING_LENGTH: Final = 120
@@ -56,7 +57,7 @@ def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:
     """
     found = [f"{one.rule} {one.name}: {one.finding.headline}" for one in verdict.warned]
     found += verdict.notes
-    found += [f"{rule} could not be judged: a fault in Stateward ({fault})" for rule, fault in verdict.faults.items()]
+    found += [fault_text(rule, fault) for rule, fault in verdict.faults.items()]
     if unknown:
         kinds = sorted({kind for unseen in verdict.unjudged.values() for kind in unseen})
         if kinds:
@@ -66,6 +67,13 @@ def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:
         left = len(cleaned) - WARNING_COUNT + 1
         cleaned = [*cleaned[: WARNING_COUNT - 1], f"and {left} more; see the audit log"]
     return cleaned
+
+
+def fault_text(rule: str, fault: str) -> str:
+    """What a fault of a rule is called: of a user's own rule it is the rule's, of any other Stateward's."""
+    if rule.startswith(OWN):
+        return f"{rule} could not be judged: a fault in this rule of the policy ({fault})"
+    return f"{rule} could not be judged: a fault in Stateward ({fault})"
 
 
 def clean(text: str) -> str:

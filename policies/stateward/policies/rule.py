@@ -30,8 +30,15 @@ Nature: TypeAlias = Literal["state", "transition"]
 SCALE: Final = "Scale.autoscaling"
 """The kind of a request on `<resource>/scale`; it says of which resource, and no more."""
 
+OWN: Final = "SW9"
+"""What the ids of a user's own rules begin with."""
+
 SERVICES: Final = "services"
 """In `judges`: every kind with an adapter, and what resolves to one (scale, joined objects)."""
+
+
+class RuleFault(Exception):  # noqa: N818 - the rule is at fault
+    """A rule that could not be carried out, in words that may be shown: no value of an object is in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,11 @@ class Rule:
     params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters with their defaults."""
     waivable: bool = True
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a rule of the policy, written by its user."""
+        return self.id.startswith(OWN)
 
 
 _ID: Final = re.compile(r"SW[1-9]\d\d")

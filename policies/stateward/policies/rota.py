@@ -1,0 +1,62 @@
+"""Who is asked: the rules for each kind of request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.operations import OPERATIONS
+from stateward.policies.rule import SCALE, Rule
+from stateward.policies.view import Kind
+
+ANY_SERVICE: Final = "*"
+"""Stands for custom kinds without an adapter: those that ask for volumes are judged as far as their shape tells."""
+
+
+class Rota:
+    """The rules that are asked about one kind of request, in the order of their ids."""
+
+    __slots__ = ("_concerned", "rules")
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._concerned: dict[frozenset[str], tuple[Rule, ...]] = {}
+
+    def concerned(self, touched: frozenset[str] | None) -> tuple[Rule, ...]:
+        """The rules that a change of these parts of the model concerns (None: of all)."""
+        if touched is None:
+            return self.rules
+        found = self._concerned.get(touched)
+        if found is None:
+            found = self._concerned[touched] = tuple(
+                rule for rule in self.rules if not rule.about or not touched.isdisjoint(rule.about)
+            )
+        return found
+
+
+Rotas = Mapping[tuple[Kind, str, str], Rota]
+"""(kind, operation, subresource) → the rules that are asked."""
+
+NOBODY: Final = Rota(())
+
+
+def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
+    """(kind, operation, subresource) → the rules that are asked, in the order of their ids."""
+    found: dict[tuple[Kind, str, str], list[Rule]] = {}
+    for rule in sorted(rules, key=lambda one: one.id):
+        for operation in rule.judges.operations:
+            for subresource in rule.judges.subresources:
+                # A request on `<resource>/scale` is a Scale, whatever the rule judges beside it.
+                kinds = [kind for kind in rule.judges.kinds if (kind == SCALE) == (subresource == "scale")]
+                if rule.judges.services:
+                    kinds += [SCALE] if subresource == "scale" else [*ADAPTERS, ANY_SERVICE]
+                changes = operation == "UPDATE" and not subresource
+                if rule.judges.configs and changes:
+                    kinds.append("ConfigMap")
+                for kind in dict.fromkeys(kinds):
+                    found.setdefault((kind, operation, subresource), []).append(rule)
+                # A request to an operator is created, and asks for a change.
+                for kind in OPERATIONS if rule.judges.services and changes else ():
+                    found.setdefault((kind, "CREATE", ""), []).append(rule)
+    return {key: Rota(asked) for key, asked in found.items()}
