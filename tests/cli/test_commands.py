@@ -209,6 +209,73 @@ def test_a_bad_policy_ends_with_two_and_names_the_field(tmp_path, spec, says):
     assert str(policy) in result.stderr
 
 
+OWN = """\
+apiVersion: stateward.dev/v1alpha1
+kind: WardPolicy
+spec:
+  userRules:
+    - id: SW901
+      name: five-members
+      summary: A service has fewer members than we want
+      match: {kinds: [Kafka.kafka.strimzi.io]}
+      validations: [{expression: "object.spec.kafka.replicas >= 5", message: five are wanted, field: spec.kafka.replicas}]
+    - {id: SW902, name: fails, match: {kinds: [Kafka.kafka.strimzi.io]}, validations: [{expression: "object.nope == 1"}]}
+"""
+WAIVER = """\
+apiVersion: stateward.dev/v1alpha1
+kind: WardWaiver
+metadata: {name: hop, namespace: prod}
+spec: {rules: [SW302], target: {kind: Kafka, name: events}, reason: tested, until: "2026-11-21T13:00:00Z"}
+"""
+
+
+def test_a_rule_of_ones_own_is_linted_like_any_other(manifests, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(OWN)
+    result = run("lint", "--policy", str(policy), str(manifests(kafka=KAFKA.format(version="3.6.2", size="200Gi"))))
+    assert result.exit_code == 1
+    assert "kafka.yaml:9:15: SW901 deny five-members · Kafka prod/events" in result.stdout
+    assert "spec.kafka.replicas: five are wanted" in result.stdout
+    assert (
+        'kafka.yaml: SW902 could not be judged: a fault in this rule of the policy (validations[0]: there is no "nope"; '
+        "guard it with has())\n"
+    ) in result.stderr
+    listed = run("rules", "--policy", str(policy)).stdout
+    assert "\nyour own\n  SW901  deny   five-members " in listed
+    assert "SW308  deny " in run("rules", "--profile", "strict@1").stdout
+
+
+def test_two_policies_are_an_error(tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(OWN)
+    for command in ("lint", "review", "test", "serve", "rules"):
+        result = run(
+            command, "--policy", str(policy), "--policy", "other.yaml", *(["x"] if command in ("lint", "test") else [])
+        )
+        assert result.exit_code == 2
+        assert f"--policy: {policy} and other.yaml are 2 policies; one is taken" in result.stderr
+    policy.write_text(f"{OWN}---\n{OWN}")
+    assert "2 objects; a policy is a file with one WardPolicy" in run("lint", "--policy", str(policy), "x").stderr
+
+
+def test_a_waiver_counts_where_it_was_there_before_the_edit(manifests, tmp_path):
+    old, new = (KAFKA.format(version=version, size="200Gi") for version in ("3.6.2", "4.1.0"))
+    before, after = manifests(kafka=old), manifests(kafka=new, waiver=WAIVER)
+    now = ("--now", NOW)
+    assert run("lint", *now, "--old", str(before), str(after)).exit_code == 1, "it comes with the edit that needs it"
+    there = manifests(kafka=old, waiver=WAIVER)
+    waived = run("lint", *now, "--old", str(there), str(after))
+    assert waived.exit_code == 0, waived.output
+    assert "waived until 2026-11-21T13:00:00Z: tested" in waived.stdout
+    aside = manifests(waiver=WAIVER)
+    assert run("lint", *now, "--context", str(aside), "--old", str(before), str(after)).exit_code == 0
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"apiVersion: stateward.dev/v1alpha1\nkind: WardPolicy\nspec: {{}}\n---\n{WAIVER}")
+    assert run("lint", *now, "--policy", str(policy), "--old", str(before), str(after)).exit_code == 0
+    policy.write_text(policy.read_text().replace(", namespace: prod", ""))
+    assert "metadata.namespace of WardWaiver hop: it is missing" in run("lint", "--policy", str(policy), "x").stderr
+
+
 # --- review --------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,8 @@ from stateward.kube.errors import ClusterError
 from stateward.kube.registration import configuration, register, unregister, webhook_rules
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.engine import ANY_SERVICE, dispatch
+from stateward.policies.policy import parse
+from stateward.policies.rota import ANY_SERVICE, dispatch
 from stateward.policies.rule import SCALE, Judges, Rule, objects, rule, services
 from stateward.policies.rules import RULES
 from stateward.policies.webhooks import CONFIGURATIONS
@@ -154,8 +155,8 @@ def test_scale_is_registered_for_updates_of_scalable_kinds_alone() -> None:
 
 
 def test_a_kind_without_a_known_resource_is_an_error_that_names_the_rule() -> None:
-    with pytest.raises(ValueError, match=r'rule SW999 judges "Widget.example.com"'):
-        webhook_rules([a_rule(objects("Widget.example.com", on=("DELETE",)))], ADAPTERS)
+    with pytest.raises(ValueError, match=r'rule SW899 judges "Widget.example.com"'):
+        webhook_rules([a_rule(objects("Widget.example.com", on=("DELETE",)), "SW899")], ADAPTERS)
 
 
 def test_every_rule_can_be_registered() -> None:
@@ -288,3 +289,35 @@ def test_unregistering_reports_a_refusal(api: Any, cluster: Cluster, kit: Any) -
     api.next(f"GET {PATH}", kit.refuse(403, "Forbidden"))
     with pytest.raises(ClusterError, match="403 Forbidden"):
         unregister(cluster)
+
+
+# --- a policy's own rules --------------------------------------------------------------------------------------------
+
+
+def own(kinds: list[str], **match: Any) -> list[Rule]:
+    row = {"id": "SW901", "name": "mine", "match": {"kinds": kinds, **match}, "validations": [{"expression": "true"}]}
+    content = {"apiVersion": "stateward.dev/v1alpha1", "kind": "WardPolicy", "spec": {"userRules": [row]}}
+    return list(parse(content, RULES).user_rules)
+
+
+def test_what_a_policys_rules_judge_is_asked_about() -> None:
+    entries = webhook_rules([*RULES, *own(["Job.batch", "ConfigMap"])], ADAPTERS)
+    for operation, asked in (("CREATE", True), ("UPDATE", True), ("DELETE", False)):
+        assert matches(entries, "batch", "jobs", operation) is asked
+        assert matches(entries, "", "configmaps", operation) or not asked
+    assert not matches(webhook_rules(RULES, ADAPTERS), "batch", "jobs", "CREATE")
+
+
+def test_a_scale_is_asked_about_where_the_kind_has_one() -> None:
+    entries = webhook_rules(own(["StatefulSet.apps", "ConfigMap"]), ADAPTERS)
+    assert matches(entries, "apps", "statefulsets/scale", "UPDATE")
+    assert not any("configmaps/scale" in entry["resources"] for entry in entries)
+
+
+def test_a_kind_that_only_the_policy_names_is_asked_of_the_cluster() -> None:
+    rules = own(["Cache.example.org"])
+    entries = webhook_rules(rules, ADAPTERS, lambda kind: ("example.org", "caches", "Cluster") if kind else None)
+    assert matches(entries, "example.org", "caches", "CREATE")
+    assert entries[0]["scope"] == "Cluster"
+    with pytest.raises(ValueError, match=r'rule SW901 of the policy judges "Cache\.example\.org", which this cluster'):
+        webhook_rules(rules, ADAPTERS)

@@ -153,11 +153,11 @@ def test_what_adapters_join_is_needed() -> None:
             assert adapter.hub["kind"] in found
 
 
-def test_without_any_rule_namespaces_and_crds_are_needed_still() -> None:
+def test_without_any_rule_namespaces_waivers_and_crds_are_needed_still() -> None:
     found = needed((), {})
     assert found["Namespace"] == frozenset()
     assert found[CRD]
-    assert set(found) == {"Namespace", CRD}
+    assert set(found) == {"Namespace", CRD, "WardWaiver.stateward.dev"}
 
 
 def test_crds_are_kept_without_their_schemas() -> None:

@@ -6,7 +6,8 @@ import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from stateward.policies.policy import DEFAULT
+from stateward.policies.policy import API_VERSION, DEFAULT, KIND, parse
+from stateward.policies.rules import RULES
 from stateward.policies.view import EMPTY_VIEW
 from stateward.webhook.app import build
 from stateward.webhook.metrics import KINDS
@@ -31,6 +32,20 @@ def test_a_request_is_counted_by_operation_kind_and_outcome(app, ask, reviews):
     assert found[("stateward_requests_total", *labels, ("outcome", "allow"))] == 2
     assert found[("stateward_requests_total", *labels, ("outcome", "deny"))] == 1
     assert found[("stateward_findings_total", ("action", "deny"), ("rule", "SW103"))] == 1
+
+
+def test_rules_of_a_policy_are_counted_by_their_ids(ask, reviews):
+    rows = [
+        {"id": "SW901", "name": "mine", "nature": "transition", "validations": [{"expression": "false"}]},
+        {"id": "SW902", "name": "fails", "nature": "transition", "validations": [{"expression": "object.nope == 1"}]},
+    ]
+    held = parse({"apiVersion": API_VERSION, "kind": KIND, "spec": {"userRules": rows}}, RULES)
+    app = build(EMPTY_VIEW, held)
+    answer = ask(app, reviews.harmless())
+    assert orjson.loads(answer.body)["response"]["allowed"] is False
+    found = samples(app, ask)
+    assert found[("stateward_findings_total", ("action", "deny"), ("rule", "SW901"))] == 1
+    assert found[("stateward_rule_faults_total", ("rule", "SW902"))] == 1
 
 
 def test_durations_are_a_histogram_from_a_quarter_of_a_millisecond(app, ask, reviews):

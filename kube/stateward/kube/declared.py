@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from stateward.kube.trim import normalised
+from stateward.policies import waiver
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.rule import Rule
 from stateward.policies.view import Kind, Look
@@ -19,6 +20,8 @@ Needed = dict[Kind, frozenset[str] | None]
 _OWN: Final[Mapping[Kind, tuple[str, ...]]] = {
     # The engine asks whether a namespace is disposable or terminating, whatever the rule.
     "Namespace": (),
+    # The engine reads waivers that are objects of their own.
+    waiver.KIND: ("spec",),
     # The watcher asks which kinds there are. Schemas are most of a CRD and are left out.
     CRD: (
         "spec.group",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -24,6 +24,8 @@ MANAGER: Final = "stateward"
 
 FailurePolicy = Literal["Fail", "Ignore"]
 Scope = Literal["Namespaced", "Cluster"]
+Served = Callable[[Kind], "tuple[str, str, Scope] | None"]
+"""Kind → its group, resource and scope where a cluster serves it: for kinds that only a policy names."""
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 
@@ -82,8 +84,9 @@ def configuration(
     ca_bundle: bytes = b"",
     timeout_seconds: int = 3,
     failure_policy: FailurePolicy = "Fail",
+    served: Served = lambda _: None,
 ) -> dict[str, Any]:
-    """The configuration object, without a status or a resourceVersion.
+    """The configuration object, without a status or a resourceVersion. `rules` are also those of a policy.
 
     Either `url` (`https://host:port/path`) or `service` ({namespace, name, path, port}); `ca_bundle` is PEM, none for
     a url that the system's roots vouch for. Raises ValueError for what the API server would refuse, and for a rule
@@ -106,7 +109,7 @@ def configuration(
             {
                 "name": WEBHOOK,
                 "clientConfig": client,
-                "rules": webhook_rules(rules, adapters),
+                "rules": webhook_rules(rules, adapters, served),
                 "matchPolicy": "Equivalent",
                 # An objectSelector would skip every Scale and Eviction: they carry no labels.
                 "matchConditions": [
@@ -125,13 +128,15 @@ def configuration(
     }
 
 
-def webhook_rules(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> list[dict[str, Any]]:
+def webhook_rules(
+    rules: Iterable[Rule], adapters: Mapping[Kind, Adapter], served: Served = lambda _: None
+) -> list[dict[str, Any]]:
     """The `rules` of the webhook: exact resources, one entry for each group, scope and set of operations."""
     wanted: dict[tuple[str, Scope, str], set[str]] = {}
     for rule in rules:
         for subresource in rule.judges.subresources:
             operations = rule.judges.operations & _EXISTING.get(subresource, rule.judges.operations)
-            for group, plural, scope in _resources(rule, rule.judges, subresource, adapters):
+            for group, plural, scope in _resources(rule, rule.judges, subresource, adapters, served):
                 resource = f"{plural}/{subresource}" if subresource else plural
                 if operations:
                     wanted.setdefault((group, scope, resource), set()).update(operations)
@@ -158,17 +163,26 @@ def webhook_rules(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> li
 
 
 def _resources(
-    rule: Rule, judges: Judges, subresource: str, adapters: Mapping[Kind, Adapter]
+    rule: Rule, judges: Judges, subresource: str, adapters: Mapping[Kind, Adapter], served: Served
 ) -> Iterable[tuple[str, str, Scope]]:
     for kind in judges.kinds:
         # A Scale arrives on `<plural>/scale` of the kinds beside it, as its workloads have one.
-        if kind == SCALE or kind in _NEVER_SENT or (subresource == "scale" and kind not in _SCALED):
-            continue
         adapter = adapters.get(kind)
+        scaled = kind in _SCALED or (adapter is not None and adapter.scale_path is not None)
+        if kind == SCALE or kind in _NEVER_SENT or (subresource == "scale" and not scaled):
+            continue
         if adapter is not None:
             yield adapter.group, adapter.resource, "Namespaced"
         elif kind in _NATIVE:
             yield _NATIVE[kind]
+        elif rule.own:
+            found = served(kind)
+            if found is None:
+                raise ValueError(
+                    f'rule {rule.id} of the policy judges "{kind}", which this cluster does not serve: '
+                    "correct its match.kinds, or install the CRD first"
+                )
+            yield found
         else:
             raise ValueError(
                 f'rule {rule.id} judges "{kind}", but which resource that is, is not known: '

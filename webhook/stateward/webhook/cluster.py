@@ -6,7 +6,7 @@ Imported only where a cluster is named: the kubernetes client takes half a secon
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,12 +15,14 @@ import urllib3
 
 from stateward.kube.client import Cluster
 from stateward.kube.declared import needed
+from stateward.kube.discovery import Discovery
 from stateward.kube.errors import ClusterError
-from stateward.kube.registration import FailurePolicy, configuration, path_to, register, unregister
+from stateward.kube.registration import FailurePolicy, Scope, Served, configuration, path_to, register, unregister
 from stateward.kube.watcher import ClusterWatch
 from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES
-from stateward.policies.view import items_of, mapping_of, text_of
+from stateward.policies.view import Kind, items_of, mapping_of, text_of
 from stateward.webhook.readiness import PATIENCE
 from stateward.webhook.server import ServeError, trouble
 
@@ -71,6 +73,7 @@ def registered(
     given_up: Callable[[], bool],
     say: Say,
     warn: Say,
+    user_rules: Sequence[Rule] = (),
 ) -> Iterator[None]:
     """The cluster asks at `url` while this holds: from when the door knows what it needs and answers at `base`.
 
@@ -79,8 +82,16 @@ def registered(
     removed is said through `warn`.
     """
     try:
-        wanted = configuration(RULES, ADAPTERS, name=CONFIGURATION, url=url, ca_bundle=bundle, failure_policy=failure_policy)
-    except ValueError as error:
+        wanted = configuration(
+            (*RULES, *user_rules),
+            ADAPTERS,
+            name=CONFIGURATION,
+            url=url,
+            ca_bundle=bundle,
+            failure_policy=failure_policy,
+            served=_served(cluster),
+        )
+    except (ValueError, ClusterError) as error:
         raise ServeError(f"not registered: {error}") from None
     until = time.monotonic() + PATIENCE
     while not given_up() and not watch.wait_synced(0.2) and time.monotonic() < until:
@@ -104,6 +115,17 @@ def registered(
     finally:
         # Also where registering failed: an answer that was lost may have been a yes.
         _remove(cluster, url, say, warn)
+
+
+def _served(cluster: Cluster) -> Served:
+    """Which resource a kind is that only the policy names."""
+    discovery = Discovery(cluster)
+
+    def served(kind: Kind) -> tuple[str, str, Scope] | None:
+        found = discovery.resource(kind)
+        return None if found is None else (found.group, found.plural, "Namespaced" if found.namespaced else "Cluster")
+
+    return served
 
 
 def _remove(cluster: Cluster, url: str, say: Say, warn: Say) -> None:

@@ -15,7 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import choose_encoder
 
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.engine import Verdict, dispatch
+from stateward.policies.engine import Verdict
+from stateward.policies.rota import dispatch
+from stateward.policies.rule import OWN
 from stateward.policies.rules import RULES
 from stateward.policies.view import Kind
 
@@ -27,7 +29,7 @@ KINDS: Final[frozenset[Kind]] = (
 """The kinds that appear as a label. Everything else, which a caller could make up without end, is `other`."""
 OTHER: Final = "other"
 OPERATIONS: Final = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
-_RULES: Final = frozenset(rule.id for rule in RULES)
+_RULES: Final = frozenset(rule.id for rule in RULES) | {f"{OWN}{number:02}" for number in range(1, 100)}
 
 BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds. From 0.25 ms (an allowed request takes about that) to past the webhook's timeout of 3 s; the API server's
