@@ -8,17 +8,14 @@ import click
 
 from stateward.cli import inputs, manifests, text
 from stateward.cli.edits import Edit, created, judge, pair
-from stateward.policies import waiver
-from stateward.policies.message import fault_text
-from stateward.policies.rule import OWN
-from stateward.policies.view import MemoryView, kind_of_object, nothing_complete
+from stateward.policies.view import MemoryView, nothing_complete
 
 
 @click.command("lint")
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--old", multiple=True, metavar="PATH", help="The manifests before: judge changes and deletions.")
 @click.option("--context", "-c", multiple=True, metavar="PATH", help="What else exists: looked at, not judged.")
-@inputs.policy_option
+@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
 @click.option("--profile", metavar="NAME", help="baseline@1, production@1 (default) or strict@1.")
 @click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339); for waivers and backups.")
 def command(
@@ -42,9 +39,7 @@ def command(
     problems = [*after.problems, *before.problems, *others.problems]
     # What is broken is not gone: without every new manifest a missing one means nothing.
     edits = list(pair(before.documents, after.documents, deletions=not after.problems) if old else created(after))
-    # A waiver that comes with the edit that needs it waives nothing: what was there before does, and the context.
-    now_there = [one for one in after.documents if not old or kind_of_object(one.object) != waiver.KIND]
-    view = MemoryView((one.object for one in [*others.documents, *before.documents, *now_there]), nothing_complete)
+    view = MemoryView((one.object for one in [*others.documents, *before.documents, *after.documents]), nothing_complete)
     home = {id(one.object): one for one in [*before.documents, *after.documents]}
     counts = {"deny": 0, "warn": 0}
     for edit in edits:
@@ -57,8 +52,7 @@ def command(
         for note in verdict.notes:
             click.echo(f"{edit.document.source}: note: {note}\n")
         for rule, fault in verdict.faults.items():
-            step = "" if rule.startswith(OWN) else "; please report it"
-            click.echo(f"error: {edit.document.source}: {fault_text(rule, fault)}{step}", err=True)
+            click.echo(f"error: {edit.document.source}: {rule} failed on this object ({fault}); please report it", err=True)
     for problem in problems:
         click.echo(f"{click.style(inputs.where(problem), bold=True)}: error: {problem.message}", err=True)
     _summary(edits, counts, problems, [*after.skipped, *before.skipped])

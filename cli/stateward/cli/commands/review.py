@@ -16,7 +16,7 @@ _LIMIT = 7 * 1024 * 1024
 
 @click.command("review")
 @click.option("--context", "-c", multiple=True, metavar="PATH", help="Files and folders: what else exists.")
-@inputs.policy_option
+@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
 @click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339).")
 def command(context: tuple[str, ...], policy_file: str | None, now: str | None) -> None:
     """Judge an AdmissionReview from standard input, exactly as the webhook does.

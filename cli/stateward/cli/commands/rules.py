@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from stateward.cli import inputs
 from stateward.policies.rules import RULES
 
 AREAS = {
@@ -21,19 +20,12 @@ AREAS = {
 
 
 @click.command("rules")
-@inputs.policy_option
-@click.option("--profile", metavar="NAME", help="baseline@1, production@1 (default) or strict@1.")
-def command(policy_file: str | None, profile: str | None) -> None:
-    """List the rules, by area. `stateward explain RULE` says more of one.
-
-    With --policy also the policy's own rules, and what each does by it where no match narrows it.
-    """
-    policy = inputs.read_policy(policy_file, profile)
+def command() -> None:
+    """List the rules, by area. `stateward explain RULE` says more of one."""
     area = ""
-    for rule in sorted((*RULES, *policy.user_rules), key=lambda one: one.id):
+    for rule in sorted(RULES, key=lambda one: one.id):
         if rule.id[2] != area:
             area = rule.id[2]
             click.echo(click.style(f"\n{AREAS[area]}" if area != "1" else AREAS[area], bold=True))
-        action = policy.usual(rule)
-        colour = {"deny": "red", "warn": "yellow"}.get(action, "blue")
-        click.echo(f"  {rule.id}  {click.style(action.ljust(5), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}")
+        colour = {"deny": "red", "warn": "yellow"}.get(rule.action, "blue")
+        click.echo(f"  {rule.id}  {click.style(rule.action.ljust(4), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}")

@@ -95,7 +95,7 @@ def show(results: list[Result], verbose: bool) -> None:
 
 @click.command("test")
 @click.argument("paths", nargs=-1, required=True)
-@inputs.policy_option
+@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only cases about this kind (StatefulSet, …).")
 @click.option("--verbose", "-v", is_flag=True, help="Show every case, not only those that fail.")
 def command(paths: tuple[str, ...], policy_file: str | None, kinds: tuple[str, ...], verbose: bool) -> None:
