@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import click
 
 from stateward.cli import inputs, manifests, text
 from stateward.cli.edits import Edit, created, judge, pair
-from stateward.policies.view import MemoryView, nothing_complete
+from stateward.policies.engine import Verdict
+from stateward.policies.policy import Policy
+from stateward.policies.view import MemoryView, View, nothing_complete
 
 
 @click.command("lint")
@@ -33,30 +37,58 @@ def command(
     """
     policy = inputs.read_policy(policy_file, profile)
     moment = inputs.read_now(now)
-    after = manifests.load(paths, sys.stdin.buffer)
-    before = manifests.load(old, None)
-    others = manifests.load(context, None)
-    problems = [*after.problems, *before.problems, *others.problems]
-    # What is broken is not gone: without every new manifest a missing one means nothing.
-    edits = list(pair(before.documents, after.documents, deletions=not after.problems) if old else created(after))
-    view = MemoryView((one.object for one in [*others.documents, *before.documents, *after.documents]), nothing_complete)
-    home = {id(one.object): one for one in [*before.documents, *after.documents]}
+    gathered = gather(paths, old, context)
     counts = {"deny": 0, "warn": 0}
-    for edit in edits:
-        verdict = judge(edit, view, policy, moment)
+    for edit, verdict in judged(gathered, policy, moment):
         for one in verdict.judged:
             if one.action in counts or one.waiver is not None:
                 counts[one.action] = counts.get(one.action, 0) + 1
-                place = home.get(id(one.finding.on), edit.document)
+                place = gathered.home.get(id(one.finding.on), edit.document)
                 click.echo(text.finding(one, verdict, place, moment) + "\n")
         for note in verdict.notes:
             click.echo(f"{edit.document.source}: note: {note}\n")
         for rule, fault in verdict.faults.items():
             click.echo(f"error: {edit.document.source}: {rule} failed on this object ({fault}); please report it", err=True)
-    for problem in problems:
+    for problem in gathered.problems:
         click.echo(f"{click.style(inputs.where(problem), bold=True)}: error: {problem.message}", err=True)
-    _summary(edits, counts, problems, [*after.skipped, *before.skipped])
-    sys.exit(2 if problems else 1 if counts["deny"] else 0)
+    _summary(gathered.edits, counts, gathered.problems, gathered.skipped)
+    sys.exit(2 if gathered.problems else 1 if counts["deny"] else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What is to be judged, and what was met on the way to it."""
+
+    edits: list[Edit]
+    view: View
+    """What the rules may look at: every manifest given."""
+    home: dict[int, manifests.Document]
+    """id of an object → its document: findings may point at another object than the edit's own."""
+    problems: list[manifests.Problem]
+    skipped: list[str]
+
+
+def gather(paths: Sequence[str], old: Sequence[str], context: Sequence[str]) -> Gathered:
+    """The edits that the command line means."""
+    after = manifests.load(paths, sys.stdin.buffer)
+    before = manifests.load(old, None)
+    others = manifests.load(context, None)
+    both = [*before.documents, *after.documents]
+    # What is broken is not gone: without every new manifest a missing one means nothing.
+    edits = list(pair(before.documents, after.documents, deletions=not after.problems) if old else created(after))
+    return Gathered(
+        edits=edits,
+        view=MemoryView((one.object for one in [*others.documents, *both]), nothing_complete),
+        home={id(one.object): one for one in both},
+        problems=[*after.problems, *before.problems, *others.problems],
+        skipped=[*after.skipped, *before.skipped],
+    )
+
+
+def judged(gathered: Gathered, policy: Policy, now: float) -> Iterator[tuple[Edit, Verdict]]:
+    """Every edit with the verdict on it, in the order of the edits."""
+    for edit in gathered.edits:
+        yield edit, judge(edit, gathered.view, policy, now)
 
 
 def _summary(edits: list[Edit], counts: dict[str, int], problems: list[manifests.Problem], skipped: list[str]) -> None:
