@@ -76,6 +76,10 @@ class Document:
         """
         return self._part.span(*find(self._part.root, (*self.prefix, *path)))
 
+    def tree(self) -> tuple[Node, int]:
+        """The nodes of the whole document, and the character of `text` from which they count."""
+        return self._part.root, self._part.start
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

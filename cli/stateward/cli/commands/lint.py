@@ -2,25 +2,75 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
+from typing import Final
 
 import click
 
-from stateward.cli import inputs, manifests, text
+from stateward.cli import baseline as baselines
+from stateward.cli import inputs, manifests, options
 from stateward.cli.edits import Edit, created, judge, pair
+from stateward.cli.output import emit
+from stateward.cli.progress import Progress
+from stateward.cli.reports import as_text
+from stateward.cli.reports.collect import Collector, problem
+from stateward.cli.reports.report import Report
+from stateward.cli.selection import chosen
+from stateward.policies import times
 from stateward.policies.engine import Verdict
 from stateward.policies.policy import Policy
 from stateward.policies.view import MemoryView, View, nothing_complete
 
+FORMATS: Final = ("text", "json", "sarif", "junit", "github", "html")
 
-@click.command("lint")
-@click.argument("paths", nargs=-1, required=True)
-@click.option("--old", multiple=True, metavar="PATH", help="The manifests before: judge changes and deletions.")
-@click.option("--context", "-c", multiple=True, metavar="PATH", help="What else exists: looked at, not judged.")
-@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
-@click.option("--profile", metavar="NAME", help="baseline@1, production@1 (default) or strict@1.")
+EPILOG: Final = """\
+\b
+Examples:
+  stateward lint manifests/                            each object as if it were created
+  stateward lint --old main/ manifests/                what changes and what is gone
+  helm template . | stateward lint -                   what a chart makes
+  stateward lint -f sarif -o out.sarif manifests/      for code scanning; -f github for annotations
+  stateward lint -f html -o report.html manifests/     one file for people
+  stateward lint --select SW3,quorum-lost manifests/   upgrades and quorum alone
+  stateward lint --baseline known.json --update-baseline manifests/    accept what there is for now
+
+Exit codes: 0 nothing is refused, 1 something is, 2 an input cannot be used. docs/formats.md describes the formats.
+"""
+
+
+@click.command("lint", epilog=EPILOG)
+@click.argument("paths", nargs=-1, required=True, type=options.PATH)
+@click.option(
+    "--old", multiple=True, metavar="PATH", type=options.PATH, help="The manifests before: judge changes, deletions."
+)
+@click.option(
+    "--context", "-c", multiple=True, metavar="PATH", type=options.PATH, help="What else exists: looked at, not judged."
+)
+@options.policy_options
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="RULES",
+    shell_complete=options.complete_rules,
+    help="Report these alone: SW302, SW3, name.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="RULES", shell_complete=options.complete_rules, help="Report all but these."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(("deny", "warn", "never")),
+    default="deny",
+    show_default=True,
+    help="What makes exit code 1.",
+)
+@click.option("--baseline", metavar="FILE", type=options.PATH, help="Findings in this file are known and accepted for now.")
+@click.option("--update-baseline", is_flag=True, help="Write what is found now into the baseline, and end with 0.")
+@options.output_options(*FORMATS)
 @click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339); for waivers and backups.")
 def command(
     paths: tuple[str, ...],
@@ -28,31 +78,51 @@ def command(
     context: tuple[str, ...],
     policy_file: str | None,
     profile: str | None,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    fail_on: str,
+    baseline: str | None,
+    update_baseline: bool,
+    style: str,
+    output: str | None,
     now: str | None,
 ) -> None:
     """Check manifests: files, folders, or - for standard input.
 
     Each object is judged as created; with --old as a change of what was there, and what is missing as deleted. All
-    manifests given are each other's context. Exit code 1 if something is refused, 2 if a file cannot be read.
+    manifests given are each other's context.
     """
     policy = inputs.read_policy(policy_file, profile)
     moment = inputs.read_now(now)
-    gathered = gather(paths, old, context)
-    counts = {"deny": 0, "warn": 0}
-    for edit, verdict in judged(gathered, policy, moment):
-        for one in verdict.judged:
-            if one.action in counts or one.waiver is not None:
-                counts[one.action] = counts.get(one.action, 0) + 1
-                place = gathered.home.get(id(one.finding.on), edit.document)
-                click.echo(text.finding(one, verdict, place, moment) + "\n")
-        for note in verdict.notes:
-            click.echo(f"{edit.document.source}: note: {note}\n")
-        for rule, fault in verdict.faults.items():
-            click.echo(f"error: {edit.document.source}: {rule} failed on this object ({fault}); please report it", err=True)
-    for problem in gathered.problems:
-        click.echo(f"{click.style(inputs.where(problem), bold=True)}: error: {problem.message}", err=True)
-    _summary(gathered.edits, counts, gathered.problems, gathered.skipped)
-    sys.exit(2 if gathered.problems else 1 if counts["deny"] else 0)
+    wanted = chosen(select, ignore)
+    known = _baseline(baseline, update_baseline)
+    report = Report(metadata.version("stateward"), times.render(moment), f"{policy.profile}@1")
+    stream = style == "text" and output in (None, "-")
+    with Progress() as progress:
+        progress.phase("reading manifests")
+        gathered = gather(paths, old, context)
+        collector = Collector(gathered.home, moment, wanted)
+        progress.phase("judging objects:", len(gathered.edits))
+        for edit, verdict in judged(gathered, policy, moment):
+            item = collector.item(edit, verdict)
+            if known is not None:
+                known.accept(item.findings)
+            report.items.append(item)
+            progress.step()
+            if stream and (text := as_text.item(item)):
+                progress.clear()
+                click.echo(text, nl=False)
+    report.problems = [problem(one) for one in gathered.problems]
+    report.skipped = gathered.skipped
+    if known is not None:
+        report.baseline = known.result(report.findings(), wanted)
+        if update_baseline and not report.problems:
+            _update(known, report, wanted)
+    report.exit_code = _exit_code(report, fail_on)
+    if not stream:
+        emit(_written(report, style), output)
+    _conclude(report, updated=update_baseline)
+    sys.exit(report.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +161,74 @@ def judged(gathered: Gathered, policy: Policy, now: float) -> Iterator[tuple[Edi
         yield edit, judge(edit, gathered.view, policy, now)
 
 
-def _summary(edits: list[Edit], counts: dict[str, int], problems: list[manifests.Problem], skipped: list[str]) -> None:
-    files = len({edit.document.source for edit in edits})
-    parts = [f"{len(edits)} object{'s' if len(edits) != 1 else ''} in {files} file{'s' if files != 1 else ''}"]
-    parts.append(click.style(f"{counts['deny']} refused", fg="red" if counts["deny"] else "green"))
-    if counts["warn"]:
-        parts.append(click.style(f"{counts['warn']} warned", fg="yellow"))
-    if counts.get("audit"):
-        parts.append(f"{counts['audit']} waived")
-    if problems:
-        parts.append(click.style(f"{len(problems)} input error{'s' if len(problems) != 1 else ''}", fg="red"))
-    if skipped:
-        parts.append(f"{len(skipped)} file{'s' if len(skipped) != 1 else ''} without objects passed over")
-    click.echo(", ".join(parts), err=True)
+def _baseline(path: str | None, update: bool) -> baselines.Baseline | None:
+    if path is None:
+        if update:
+            inputs.stop("--update-baseline: it needs the file to write; add --baseline FILE")
+        return None
+    try:
+        return baselines.read(path, new=update)
+    except baselines.BaselineError as error:
+        inputs.stop(str(error))
+
+
+def _update(known: baselines.Baseline, report: Report, wanted: frozenset[str] | None) -> None:
+    findings = list(report.findings())
+    try:
+        baselines.write(known.file, known.renewed(findings, wanted))
+    except OSError as error:
+        inputs.stop(f"--baseline {known.file}: it cannot be written: {error.strerror or error}")
+    for finding in findings:
+        if finding.counts:
+            finding.state = "known"
+    if report.baseline is not None:
+        report.baseline.findings = sum(finding.state == "known" for finding in findings)
+
+
+def _exit_code(report: Report, fail_on: str) -> int:
+    if report.problems:
+        return 2
+    failing = {"deny": ("deny",), "warn": ("deny", "warn"), "never": ()}[fail_on]
+    return int(any(finding.shown in failing for finding in report.findings()))
+
+
+def _written(report: Report, style: str) -> str:
+    if style == "text":
+        return click.unstyle("".join(map(as_text.item, report.items)))
+    written: str = importlib.import_module(f"stateward.cli.reports.as_{style}").write(report)
+    return written
+
+
+def _conclude(report: Report, *, updated: bool) -> None:
+    """What a person is told at the end whatever the format: on standard error."""
+    for item in report.items:
+        for rule, fault in item.faults.items():
+            click.echo(f"error: {item.file}: {rule} failed on this object ({fault}); please report it", err=True)
+    for one in report.problems:
+        click.echo(f"{click.style(one.where, bold=True)}: error: {one.message}", err=True)
+    if report.baseline is not None:
+        _stale(report, updated=updated)
+    click.echo(as_text.summary(report), err=True)
+
+
+def _stale(report: Report, *, updated: bool) -> None:
+    accepted = report.baseline
+    if accepted is None:
+        return
+    if updated:
+        if report.problems:
+            click.echo(f"{accepted.file}: not written: what cannot be read would be lost from it", err=True)
+        else:
+            click.echo(f"{accepted.file}: written, {_gone(len(accepted.stale), 'removed')}", err=True)
+    elif accepted.stale:
+        many = len(accepted.stale) > 3
+        shown = "; ".join(accepted.stale[:3]) + ("; …" if many else "")
+        click.echo(
+            f"{accepted.file}: note: {_gone(len(accepted.stale), 'did not occur')} ({shown}); "
+            "--update-baseline removes what is stale",
+            err=True,
+        )
+
+
+def _gone(count: int, verb: str) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'} {verb}"

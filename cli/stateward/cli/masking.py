@@ -1,0 +1,150 @@
+"""Values that no report may show: of Secrets, environment variables, arguments, and the credentials in a URL."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from stateward.cli.manifests import Document
+from stateward.cli.nodes import Node
+
+HIDDEN: Final = "…"
+"""What stands for a hidden value."""
+
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^\s\"'<>]*@")
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+_WORDS: Final = frozenset(("args", "command"))
+"""Keys whose lists hold a program's arguments, wherever they stand (containers, probes, hooks)."""
+_VARIABLES: Final = frozenset(("env", "envVars", "extraEnv", "environment"))
+_NAMED: Final = re.compile(
+    r"(?:pass(?:word|wd|phrase)|token|api_?key|(?:private|secret|access|encryption)_?key)", re.IGNORECASE | re.ASCII
+)
+"""Keys that say of themselves that their value is no one else's business."""
+_CARRIERS: Final = frozenset(("kubectl.kubernetes.io/last-applied-configuration",))
+"""Annotations that hold a whole object, its secrets with it."""
+
+Range = tuple[int, int]
+
+
+def text(words: str) -> str:
+    """A sentence that may be shown: without the credentials of its URLs (`s3://…@host/x`), without control characters."""
+    words = readable(words)
+    return _CREDENTIALS.sub(f"{HIDDEN}@", words) if "@" in words and "://" in words else words
+
+
+def readable(words: str) -> str:
+    """A text without what a terminal obeys or turns round, and without bytes of a file's name that are no text."""
+    if words.isascii() and words.isprintable():
+        return words
+    return _CONTROL.sub("\ufffd", words.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+class Shown(NamedTuple):
+    """A line as it may be shown, and where its pieces are: (column in the file, column here), from 0."""
+
+    text: str
+    moves: list[tuple[int, int]]
+
+    def column(self, column: int) -> int:
+        """Where a column of the file (from 0) is in the text."""
+        at = bisect_right(self.moves, (column, len(self.text))) - 1
+        theirs, ours = self.moves[at]
+        hidden = at + 1 < len(self.moves) and self.moves[at + 1][1] - ours <= column - theirs
+        return min(self.moves[at + 1][1] if hidden else ours + column - theirs, len(self.text))
+
+
+class Lines:
+    """The lines of one document as they may be shown."""
+
+    def __init__(self, document: Document) -> None:
+        self._text = document.text
+        root, offset = document.tree()
+        self._first = offset + root.start
+        self._last = offset + root.end
+        self._hidden = _joined((start + offset, end + offset) for start, end in _secret(self._text, root, offset))
+
+    def line(self, start: int, end: int) -> Shown:
+        """The line between two characters of the file, what is secret in it hidden."""
+        pieces: list[str] = []
+        moves = [(0, 0)]
+        at, length = start, 0
+        for first, last in self._within(start, end):
+            pieces += [self._text[at:first], HIDDEN]
+            length += first - at + len(HIDDEN)
+            moves += [(first - start, length - len(HIDDEN)), (last - start, length)]
+            at = last
+        rest = self._text[at:end]
+        if at > start:  # a comment behind a secret may say what it was
+            rest = rest.partition(" #")[0]
+        return Shown(readable(_without_credentials("".join([*pieces, rest])).replace("\t", " ")), moves)
+
+    def holds(self, start: int, end: int) -> bool:
+        """Whether a line belongs to this document at all."""
+        return start < max(self._last, self._first + 1) and end >= self._first
+
+    def _within(self, start: int, end: int) -> Iterator[Range]:
+        """What is hidden of a line; several documents may share one, and the others are not ours to show."""
+        if start < self._first and self._text[start : self._first].strip(" \t-"):
+            yield start, min(self._first, end)
+        for first, last in self._hidden:
+            if first < end and last > start:
+                yield max(first, start), min(last, end)
+        if self._last < end and self._text[self._last : end].lstrip().startswith(("{", "[")):
+            yield max(self._last, start), end
+
+
+def _without_credentials(line: str) -> str:
+    """Keeps the length where it can: the marks under a line point into it."""
+    return _CREDENTIALS.sub(lambda match: HIDDEN * (len(match[0]) - 1) + "@", line) if "://" in line else line
+
+
+def _joined(ranges: Iterator[Range]) -> list[Range]:
+    joined: list[Range] = []
+    for start, end in sorted(ranges):
+        if joined and start < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        elif end > start:
+            joined.append((start, end))
+    return joined
+
+
+def _secret(raw: str, root: Node, offset: int) -> Iterator[Range]:
+    """Where the values are that may not be shown, in characters of the document."""
+    waiting: list[tuple[Node, bool, bool, bool]] = [(root, False, False, False)]
+    seen: set[tuple[int, bool, bool, bool]] = set()
+    while waiting:
+        node, secret, variables, in_secret = waiting.pop()
+        node_key = (id(node), secret, variables, in_secret)
+        if node_key in seen:  # an alias that comes again
+            continue
+        seen.add(node_key)
+        if node.target is not None:
+            waiting.append((node.target, secret, variables, in_secret))
+        if node.items is not None:
+            waiting.extend((item, secret, variables, in_secret) for item in node.items)
+        elif node.pairs is not None:
+            in_secret = in_secret or _is_secret(raw, node, offset)
+            for name, _, value in node.pairs:
+                plain = value.real.pairs is None and value.real.items is None
+                hidden = (
+                    secret
+                    or (in_secret and name in ("data", "stringData"))
+                    or name in _WORDS
+                    or name in _CARRIERS
+                    or (variables and name == "value")
+                    or (plain and name is not None and _NAMED.search(name) is not None)
+                )
+                # `env` as a mapping of names to values is how many charts and operators write it
+                direct = variables and plain and name not in ("name", "key")
+                waiting.append((value, hidden or direct, name in _VARIABLES, in_secret))
+        elif secret:
+            yield node.start, node.end
+
+
+def _is_secret(raw: str, node: Node, offset: int) -> bool:
+    return any(
+        name == "kind" and "Secret" in raw[offset + value.real.start : offset + value.real.end]
+        for name, _, value in node.pairs or ()
+    )
