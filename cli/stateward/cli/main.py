@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib import metadata
 from typing import Final
@@ -17,7 +18,46 @@ _COMMANDS: Final = {
     "rules": "List the rules.",
     "explain": "Explain a rule: why, what to do, examples.",
     "path": "Show the supported upgrade path between two versions of an engine.",
+    "engines": "List the engines: versions, quorum, upgrades.",
+    "adapters": "List the kinds that are understood, and what is read of them.",
+    "completion": "Print the script that makes a shell complete all this.",
 }
+_COLOURS: Final = ("auto", "always", "never")
+_EPILOG: Final = """\
+\b
+Start here:
+  stateward lint manifests/                  would anything here be refused?
+  stateward lint --old main/ manifests/      what does this change do?
+  stateward explain SW201                    why, and what to do instead
+  stateward serve                            the webhook on this machine
+
+Exit codes: 0 nothing to refuse, 1 something is refused (or a case fails), 2 the input cannot be used.
+"""
+
+
+def _colour(ctx: click.Context, _: click.Parameter, value: str) -> None:
+    """Whether this run writes colours. Source of the variables: no-color.org, force-color.org."""
+    if value == "auto":
+        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            ctx.color = False
+        elif os.environ.get("FORCE_COLOR"):
+            ctx.color = True
+    else:
+        ctx.color = value == "always"
+
+
+def _color_option(default: str | None) -> click.Option:
+    """`--color`, understood before a command and behind it; behind it nothing said leaves what was said before."""
+    return click.Option(
+        ["--color"],
+        type=click.Choice(_COLOURS),
+        metavar=f"[{'|'.join(_COLOURS)}]",
+        default=default,
+        expose_value=False,
+        is_eager=True,
+        callback=lambda ctx, option, value: _colour(ctx, option, value) if value is not None else None,
+        help="Colours; auto (the default): on a terminal. NO_COLOR and FORCE_COLOR are heeded.",
+    )
 
 
 class _Lazy(click.Group):
@@ -31,11 +71,22 @@ class _Lazy(click.Group):
             return None
         module = importlib.import_module(f"stateward.cli.commands.{cmd_name}")
         command: click.Command = module.command
+        if not any(parameter.name == "color" for parameter in command.params):
+            command.params.append(_color_option(None))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[click.shell_completion.CompletionItem]:
+        """Commands by name, without importing one of them."""
+        found = [
+            click.shell_completion.CompletionItem(name, help=words)
+            for name, words in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -46,8 +97,9 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(
     cls=_Lazy,
+    params=[_color_option("auto")],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 nothing to refuse, 1 something is refused (or a case fails), 2 the input cannot be used.",
+    epilog=_EPILOG,
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def cli() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,32 +13,6 @@ PATH: Final = click.Path(readable=False, allow_dash=True)
 PROFILES: Final = ("baseline@1", "production@1", "strict@1")
 
 Items = list[CompletionItem]
-
-
-def colour(ctx: click.Context, _: click.Parameter, value: str) -> None:
-    """Whether this run writes colours. Source of the variables: no-color.org, force-color.org."""
-    if value == "auto":
-        if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-            ctx.color = False
-        elif os.environ.get("FORCE_COLOR"):
-            ctx.color = True
-        return
-    ctx.color = value == "always"
-
-
-def color_option(hidden: bool = False) -> click.Option:
-    """`--color`, for the group and for every command."""
-    return click.Option(
-        ["--color"],
-        type=click.Choice(("auto", "always", "never")),
-        default="auto",
-        show_default=True,
-        expose_value=False,
-        is_eager=True,
-        callback=colour,
-        hidden=hidden,
-        help="Colours: auto is on a terminal only; NO_COLOR and FORCE_COLOR are heeded.",
-    )
 
 
 def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:

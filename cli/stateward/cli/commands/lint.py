@@ -97,7 +97,7 @@ def command(
     wanted = chosen(select, ignore)
     known = _baseline(baseline, update_baseline)
     report = Report(metadata.version("stateward"), times.render(moment), f"{policy.profile}@1")
-    stream = style == "text" and output in (None, "-")
+    stream = style == "text" and output in (None, "-") and not update_baseline
     with Progress() as progress:
         progress.phase("reading manifests")
         gathered = gather(paths, old, context)

@@ -68,7 +68,8 @@ def _urgency(item: Item) -> int:
 
 def _head(report: Report, total: Totals) -> str:
     if total.errors:
-        state, words = "deny", "Some input cannot be used"
+        refused = f"{_count(total.denied, 'finding')} would be refused, and some" if total.denied else "Some"
+        state, words = "deny", f"{refused} input cannot be used"
     elif total.denied:
         state, words = "deny", f"{_count(total.denied, 'finding')} would be refused"
     elif total.warned:
@@ -86,7 +87,7 @@ def _head(report: Report, total: Totals) -> str:
     if total.audited:
         tiles.append(("audit", total.audited, "audited", ""))
     if total.errors:
-        tiles.append(("deny", total.errors, "input errors", ""))
+        tiles.append(("deny", total.errors, "input error" if total.errors == 1 else "input errors", ""))
     cells = "".join(
         f'<div class="tile {state if number else "none"}"><dt>{_text(label)}</dt><dd>{number:,}</dd>'
         f"{f'<small>{_text(more)}</small>' if more else ''}</div>"
@@ -229,7 +230,8 @@ def _untold(report: Report, count: int) -> str:
         parts.append(f"<details><summary>{words}</summary><ul>{rows}</ul></details>\n")
     if report.baseline is not None and report.baseline.stale:
         rows = "".join(f"<li>{_text(entry)}</li>" for entry in report.baseline.stale)
-        words = f"{len(report.baseline.stale)} of {report.baseline.file} did not occur"
+        count = len(report.baseline.stale)
+        words = f"{count} {'entry' if count == 1 else 'entries'} of {report.baseline.file} did not occur"
         parts.append(f"<details><summary>{_text(words)}</summary><ul>{rows}</ul></details>\n")
     return f'<section class="rest">\n{"".join(parts)}</section>\n' if parts else ""
 
