@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -13,7 +12,10 @@ from stateward.cli.nodes import Node
 HIDDEN: Final = "…"
 """What stands for a hidden value."""
 
-_CREDENTIALS: Final = re.compile(r"(?<=://)[^\s\"'<>]*@")
+Range = tuple[int, int]
+
+_CREDENTIALS: Final = re.compile(r"(?<=://)(?=[^\s\"'<>/]*[:@])[^\s\"'<>]*@")
+"""Up to the last at sign: a password may hold slashes and at signs that nobody escaped."""
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 _WORDS: Final = frozenset(("args", "command"))
 """Keys whose lists hold a program's arguments, wherever they stand (containers, probes, hooks)."""
@@ -24,8 +26,6 @@ _NAMED: Final = re.compile(
 """Keys that say of themselves that their value is no one else's business."""
 _CARRIERS: Final = frozenset(("kubectl.kubernetes.io/last-applied-configuration",))
 """Annotations that hold a whole object, its secrets with it."""
-
-Range = tuple[int, int]
 
 
 def text(words: str) -> str:
@@ -42,17 +42,19 @@ def readable(words: str) -> str:
 
 
 class Shown(NamedTuple):
-    """A line as it may be shown, and where its pieces are: (column in the file, column here), from 0."""
+    """A line as it may be shown; `hidden` says where values of it are left out, in columns of the file from 0."""
 
     text: str
-    moves: list[tuple[int, int]]
+    hidden: list[Range]
 
     def column(self, column: int) -> int:
         """Where a column of the file (from 0) is in the text."""
-        at = bisect_right(self.moves, (column, len(self.text))) - 1
-        theirs, ours = self.moves[at]
-        hidden = at + 1 < len(self.moves) and self.moves[at + 1][1] - ours <= column - theirs
-        return min(self.moves[at + 1][1] if hidden else ours + column - theirs, len(self.text))
+        gone = 0
+        for first, last in self.hidden:
+            if column < last:
+                return max(first - gone, 0) if column >= first else min(column - gone, len(self.text))
+            gone += last - first - len(HIDDEN)
+        return min(column - gone, len(self.text))
 
 
 class Lines:
@@ -68,17 +70,17 @@ class Lines:
     def line(self, start: int, end: int) -> Shown:
         """The line between two characters of the file, what is secret in it hidden."""
         pieces: list[str] = []
-        moves = [(0, 0)]
-        at, length = start, 0
+        hidden: list[Range] = []
+        at = start
         for first, last in self._within(start, end):
             pieces += [self._text[at:first], HIDDEN]
-            length += first - at + len(HIDDEN)
-            moves += [(first - start, length - len(HIDDEN)), (last - start, length)]
+            hidden.append((first - start, last - start))
             at = last
         rest = self._text[at:end]
         if at > start:  # a comment behind a secret may say what it was
             rest = rest.partition(" #")[0]
-        return Shown(readable(_without_credentials("".join([*pieces, rest])).replace("\t", " ")), moves)
+        line = _without_credentials("".join([*pieces, rest]))
+        return Shown(readable(line.replace("\t", " ")), hidden)
 
     def holds(self, start: int, end: int) -> bool:
         """Whether a line belongs to this document at all."""

@@ -46,6 +46,8 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 _BETWEEN: Final = re.compile(r"(?<=[0-9])_(?=[0-9])")
 TAG: Final = "tag:yaml.org,2002:"
 """What the short form !! stands for."""
+_OTHER_TAGS: Final = frozenset(("binary", "merge", "omap", "pairs", "set", "value", "yaml"))
+"""YAML's own tags that are not of plain data."""
 
 
 def plain(text: str) -> Scalar:
@@ -98,18 +100,19 @@ def resolve(event: Event) -> Scalar:
     if kinds is None:
         raise tagged(event)
     if type(value) not in kinds:
-        raise Fault(f'value "{text[:40]}" is not of its tag !!{name}. Correct the value or remove the tag.', at(event))
+        raise Fault(f"a value is not of its tag !!{name}. Correct the value or remove the tag.", at(event))
     return value
 
 
 def tagged(event: Event) -> Fault:
-    """The fault of a tag that is not of plain data; Kubernetes would ignore it, and so lose what it says."""
-    tag = event.tag or ""
-    name = "!!" + tag.removeprefix(TAG) if tag.startswith(TAG) else tag
-    return Fault(
-        f'tag "{name[:60]}" is not read; a Kubernetes object is plain data. Remove the tag and write the value out.',
-        at(event),
-    )
+    """The fault of a tag that is not of plain data; Kubernetes would ignore it, and so lose what it says.
+
+    A tag that YAML does not know is not named: it may be a password that begins with an exclamation mark.
+    """
+    name = (event.tag or "").removeprefix(TAG)
+    own = f' "!!{name}"' if name in _OTHER_TAGS else ""
+    advice = "Remove the tag and write the value out" if own else "Remove it, or put a text that begins with ! in quotes"
+    return Fault(f"a tag{own} is not read; a Kubernetes object is plain data. {advice}.", at(event))
 
 
 def value_of(event: Event) -> Scalar:

@@ -163,7 +163,11 @@ def _too_deep(index: int) -> Fault:
 def _named(event: Event, anchors: dict[str, _Anchor]) -> _Anchor:
     anchor = anchors.get(event.anchor)
     if anchor is None:
-        raise Fault(f"alias *{event.anchor} has no anchor before it. Define &{event.anchor} in this document.", at(event))
+        # Not named: it may be a password that begins with an asterisk.
+        raise Fault(
+            "an alias has no anchor before it. Define it in this document, or put a text that begins with * in quotes.",
+            at(event),
+        )
     if not anchor.closed:
         raise Fault(f"anchor &{event.anchor} contains itself; JSON cannot say that. Write the value out.", at(event))
     return anchor

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
+from typing import Final
 
 import click
 
-from stateward.cli import inputs
+from stateward.cli import inputs, options
+from stateward.cli.commands.rules import described
+from stateward.cli.selection import near
 from stateward.policies import cases, data
 from stateward.policies.operators.catalogue import said
+from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES, find
 
+EPILOG: Final = """\
+\b
+Examples:
+  stateward explain SW201                  why, what to do instead, how to let it pass, examples
+  stateward explain quorum-lost            by name
+  stateward explain SW201 -f json          for programs
+"""
 
-@click.command("explain")
-@click.argument("rule")
-def command(rule: str) -> None:
+
+@click.command("explain", epilog=EPILOG)
+@click.argument("rule", shell_complete=options.complete_rules)
+@options.format_option("text", "json")
+def command(rule: str, style: str) -> None:
     """Explain a rule: why it is there, what to do instead, examples. RULE is an id or a name."""
     found = find(rule)
     if found is None:
-        near = [one.id for one in RULES if one.id.startswith(rule.upper()[:4])]
-        inputs.stop(f'"{rule}" is no rule; ' + (f"near it: {', '.join(near)}" if near else "`stateward rules` lists them"))
+        inputs.stop(f'"{rule}" is no rule; {near(rule, {one.id: one.name for one in RULES})}')
+    if style == "json":
+        click.echo(as_json(found), nl=False)
+        return
     click.echo(click.style(f"{found.id} {found.name}", bold=True) + f" ({found.action})")
     click.echo(f"{found.summary}.\n")
     for label, text in (("why", found.why), ("instead", found.remedy), ("source", found.source)):
@@ -40,8 +56,7 @@ def command(rule: str) -> None:
         )
     )
     click.echo(click.style("\nexamples", bold=True))
-    for case in cases.read(found.id, data.examples(found.module)):
-        verdict = cases.outcome(cases.run(case))
+    for case, verdict in examples(found):
         colour = {"deny": "red", "warn": "yellow", "allow": "green"}[verdict]
         click.echo(
             textwrap.fill(
@@ -51,3 +66,25 @@ def command(rule: str) -> None:
                 subsequent_indent=" " * 9,
             )
         )
+
+
+def examples(rule: Rule) -> Iterator[tuple[cases.Case, str]]:
+    """A rule's examples with the verdict on each."""
+    for case in cases.read(rule.id, data.examples(rule.module)):
+        yield case, cases.outcome(cases.run(case))
+
+
+def as_json(rule: Rule) -> str:
+    """Everything that is known of a rule."""
+    from stateward.cli.reports.as_json import dumps
+
+    told = [
+        {
+            "name": case.name.removeprefix(rule.id).strip(),
+            "operation": case.request.operation,
+            "verdict": verdict,
+            "because": case.because,
+        }
+        for case, verdict in examples(rule)
+    ]
+    return dumps({"format": "stateward-rule/v1", **described(rule), "examples": told})

@@ -2,58 +2,164 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import dataclass
+from typing import Any, Final
+
 import click
 
-from stateward.cli import inputs
+from stateward.cli import inputs, options
 from stateward.policies import hops
 from stateward.policies.engines import profile as profiles
+from stateward.policies.engines.profile import Hop, Profile
 from stateward.policies.engines.recognise import PROFILES
-from stateward.policies.version import parse
+from stateward.policies.version import Version, parse
+
+EPILOG: Final = """\
+\b
+Examples:
+  stateward path kafka 3.6.2 4.1.0 --mode zookeeper    with the migration in between
+  stateward path mongodb 4.4 8.0                       every stepping stone, and what makes each final
+  stateward path postgresql 14 18 --operator           where an operator runs pg_upgrade
+  stateward path etcd 3.4.30 3.6.14 -f json            for programs
+
+Exit codes: 0 there is a way, 1 none is known, 2 no such engine or version.
+"""
+WIDTH: Final = 110
 
 
-@click.command("path")
-@click.argument("engine")
-@click.argument("old", metavar="FROM")
-@click.argument("new", metavar="TO")
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What is known of the way between two versions."""
+
+    profile: Profile
+    before: Version
+    after: Version
+    facts: dict[str, str]
+    hop: Hop
+    """What is said of going there at once."""
+    hops: list[tuple[Version, Version, Hop]] | None
+    """The hops that lead there; None where the table knows none."""
+    words: str
+    """The way in words where it leads through a change that is no hop (a migration), else ""."""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a way."""
+        return self.hops is not None or bool(self.words)
+
+
+@click.command("path", epilog=EPILOG)
+@click.argument("engine", shell_complete=options.complete_engines)
+@click.argument("old", metavar="FROM", shell_complete=options.complete_versions)
+@click.argument("new", metavar="TO", shell_complete=options.complete_versions)
 @click.option("--mode", help="The engine's mode where it decides (kafka: zookeeper, kraft; mariadb: galera).")
 @click.option("--operator", is_flag=True, help="An operator carries majors over (pg_upgrade and the like).")
-def command(engine: str, old: str, new: str, mode: str | None, operator: bool) -> None:
+@options.format_option("text", "json")
+def command(engine: str, old: str, new: str, mode: str | None, operator: bool, style: str) -> None:
     """Show the supported upgrade path between two versions of an engine.
 
-    Exit code 1 where no supported path is known.
+    Each hop with what has to be done on the way: what makes it final, what comes between, and where no way leads back.
     """
     profile = PROFILES.get(engine.lower())
     if profile is None:
         inputs.stop(f'"{engine}" is unknown; there are {", ".join(sorted(PROFILES))}')
-    before, after = parse(old), parse(new)
-    for text, version in ((old, before), (new, after)):
-        if version is None:
-            inputs.stop(f'"{text}" is no version')
-    if before is None or after is None:
-        return
     facts = {"by": "operator" if operator else "image", "rolling": "yes"}
     if mode:
-        facts["mode"] = mode
-        facts["topology"] = mode
+        facts |= {"mode": mode, "topology": mode}
+    way = find(profile, _version(old), _version(new), facts)
+    if style == "json":
+        from stateward.cli.reports.as_json import dumps
+
+        click.echo(dumps(document(way)), nl=False)
+    else:
+        _show(way)
+    raise SystemExit(0 if way.known else 1)
+
+
+def _version(text: str) -> Version:
+    version = parse(text)
+    if version is None:
+        inputs.stop(f'"{text}" is no version; write one such as 3.9 or 17.5')
+    return version
+
+
+def find(profile: Profile, before: Version, after: Version, facts: dict[str, str]) -> Way:
+    """The way between two versions as far as the engine's profile knows one."""
     hop = profiles.judge(profile, before, after, facts)
-    found = profiles.path(profile, before, after, facts)
-    if found is None:
-        text = hops.path_text(hops.Step(profile, before, after, facts, hop))
-        click.echo(text or f"{profile.title}: no supported path from {before.text} to {after.text} is known")
-        if hop.reason:
-            click.echo(f"  why  {hop.reason}")
-        if profile.backup and not text:
-            click.echo(f"  or   make a new service on {after.text} and move the data: {profile.backup}")
-        raise SystemExit(0 if text else 1)
-    here = before
-    for step in found:
-        hop = profiles.judge(profile, here, step, facts)
-        mark = {"allow": "", "warn": "  (warns)", "deny": "  (refused)"}[hop.verdict]
-        click.echo(f"{here.text} → {step.text}{mark}")
-        if hop.reason:
-            click.echo(f"  note  {hop.reason}")
-        if hop.one_way:
-            click.echo(f"  back  no way back without a backup: {profile.backup}")
-        if hop.finalise:
-            click.echo(f"  then  {hop.finalise}")
-        here = step
+    stones = [] if before.key() == after.key() else profiles.path(profile, before, after, facts)
+    if stones is None:
+        words = hops.path_text(hops.Step(profile, before, after, facts, hop))
+        return Way(profile, before, after, facts, hop, None, words)
+    ends = [before, *stones]
+    pairs = zip(ends, stones, strict=False)
+    found = [(here, there, profiles.judge(profile, here, there, facts)) for here, there in pairs]
+    return Way(profile, before, after, facts, hop, found, "")
+
+
+def _show(way: Way) -> None:
+    profile, hop = way.profile, way.hop
+    if way.hops is None:
+        click.echo(way.words or f"{profile.title}: no supported path from {way.before.text} to {way.after.text} is known")
+        _row("why", hop.reason)
+        if not way.words and profile.backup:
+            _row("or", f"make a new service on {way.after.text} and move the data: {profile.backup}")
+        if way.words:
+            _row("between", hop.between)
+        _row("back", _no_way_back(profile) if hop.one_way else "")
+        _row("source", hop.source)
+        return
+    if not way.hops:
+        click.echo(f"{profile.title}: {way.before.text} and {way.after.text} are the same release; nothing to do")
+    for here, there, step in way.hops:
+        mark = {"allow": "", "warn": "  (warns)", "deny": "  (refused)"}[step.verdict]
+        click.echo(f"{here.text} → {there.text}{mark}")
+        _row("note", step.reason)
+        _row("between", step.between)
+        _row("back", _no_way_back(profile) if step.one_way else "")
+        _row("then", step.finalise)
+
+
+def _no_way_back(profile: Profile) -> str:
+    return f"no way back without a backup{f': {profile.backup}' if profile.backup else ''}"
+
+
+def _row(label: str, text: str) -> None:
+    if text:
+        lead = f"  {label:<9}"
+        further = " " * len(lead)
+        click.echo(
+            textwrap.fill(
+                text, WIDTH, initial_indent=lead, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+            )
+        )
+
+
+def document(way: Way) -> dict[str, Any]:
+    """The way as JSON values."""
+    return {
+        "format": "stateward-path/v1",
+        "engine": way.profile.name,
+        "from": way.before.text,
+        "to": way.after.text,
+        "facts": {name: value for name, value in way.facts.items() if name in ("by", "mode")},
+        "known": way.known,
+        "atOnce": _hop(way.hop),
+        "hops": None
+        if way.hops is None
+        else [{"from": here.text, "to": there.text, **_hop(step)} for here, there, step in way.hops],
+        "words": way.words,
+        "backup": way.profile.backup,
+    }
+
+
+def _hop(hop: Hop) -> dict[str, Any]:
+    return {
+        "verdict": hop.verdict,
+        "reason": hop.reason,
+        "via": list(hop.via),
+        "between": hop.between,
+        "oneWay": hop.one_way,
+        "finalise": hop.finalise,
+        "source": hop.source,
+    }
