@@ -122,6 +122,16 @@ def test_a_new_field_is_a_new_version_of_the_form():
     ]
 
 
+def test_an_object_is_where_it_begins(tmp_path):
+    thing = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"
+    (tmp_path / "a.yaml").write_text(
+        f"# first\n\n{thing}\n---\n# second\n{thing}\n--- {thing}\n---\napiVersion: v1\nkind: List\nitems:\n- {thing}\n- {thing}\n"
+    )
+    (tmp_path / "b.json").write_text(f"\n\n{json.dumps({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {}})}")
+    report = json.loads(run(str(tmp_path), "--format", "json").stdout)
+    assert [one["line"] for one in report["objects"]] == [3, 6, 7, 12, 13, 3]
+
+
 # --- sarif ---------------------------------------------------------------------------------------------------------
 
 

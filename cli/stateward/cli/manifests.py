@@ -76,9 +76,14 @@ class Document:
         """
         return self._part.span(*find(self._part.root, (*self.prefix, *path)))
 
-    def tree(self) -> tuple[Node, int]:
-        """The nodes of the whole document, and the character of `text` from which they count."""
-        return self._part.root, self._part.start
+    @property
+    def start(self) -> int:
+        """The character of `text` at which the document begins, and from which the nodes of `tree` count."""
+        return self._part.start
+
+    def tree(self) -> Node:
+        """The nodes of the whole document, of which the object may be a part."""
+        return self._part.root
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ class Lines:
 
     def __init__(self, document: Document) -> None:
         self._text = document.text
-        root, offset = document.tree()
+        root, offset = document.tree(), document.start
         self._first = offset + root.start
         self._last = offset + root.end
         self._hidden = _joined((start + offset, end + offset) for start, end in _secret(self._text, root, offset))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,6 +19,8 @@ from stateward.policies.paths import render
 AROUND: Final = 2
 """Lines shown before and behind the one that a finding points into."""
 _LINE_END: Final = re.compile(r"\r\n?|\n")
+_HEAD: Final = re.compile(r"(?:---(?=[ \t\r\n])|[ \t\r\n]|#[^\r\n]*)*")
+"""What stands before an object: the mark of a document, blank lines, comments."""
 
 
 class Collector:
@@ -36,12 +39,11 @@ class Collector:
         document = edit.document
         kind, namespace, name = key(document)
         subject = Subject(*map(masking.readable, (kind, namespace, name, verdict.about)))
-        start = document.locate(("kind",))
         return Item(
             subject=subject,
             operation=verdict.request.operation,
             file=masking.readable(document.source),
-            line=start.line,
+            line=self._line(document),
             findings=[self._finding(one, verdict, document, subject) for one in verdict.judged if self._wants(one.rule)],
             notes=[masking.text(note) for note in verdict.notes],
             faults={rule: fault for rule, fault in verdict.faults.items() if self._wants(rule)},
@@ -96,6 +98,13 @@ class Collector:
                 mark = (first, max(line.column(span.end_column - 1), first + 1))
         file = masking.readable(document.source)
         return Place(file, span.line, span.column, span.end_column, tuple(shown), mark)
+
+    def _line(self, document: Document) -> int:
+        """The line that an object begins in: found without a tree where it is a document of its own."""
+        if document.prefix:
+            return document.locate(("kind",)).line
+        match = _HEAD.match(document.text, document.start)
+        return bisect_right(self._line_starts(document.text), match.end() if match else document.start)
 
     def _line_starts(self, raw: str) -> list[int]:
         if self._starts[0] is not raw:  # a file's findings come together
