@@ -95,7 +95,7 @@ def test_what_no_longer_occurs_is_said_and_removed_by_the_next_write(folder):
 
 
 def test_the_same_finding_once_more_is_new(folder):
-    entry = {"rule": "SW999", "object": "Thing a/b", "field": "spec.x", "fingerprint": "0123", "count": 1}
+    entry = {"rule": "SW999", "object": "Thing a/b", "field": "spec.x", "fingerprint": finding().fingerprint, "count": 1}
     (folder / "known.json").write_text(json.dumps({"format": baseline.FORMAT, "findings": [entry]}))
     known = baseline.read("known.json")
     one, again = finding(), finding()
@@ -109,7 +109,6 @@ def finding() -> Finding:
     return Finding(
         **{"rule": "SW999", "name": "x", "action": "deny", "place": Place("a.yaml", 1, 1, 2), "subject": subject},
         **{"operation": "CREATE", "field": "spec.x", "headline": "", "why": "", "remedy": "", "waive": ""},
-        fingerprint="0123",
     )
 
 

@@ -124,9 +124,8 @@ def test_a_new_field_is_a_new_version_of_the_form():
 
 def test_an_object_is_where_it_begins(tmp_path):
     thing = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}"
-    (tmp_path / "a.yaml").write_text(
-        f"# first\n\n{thing}\n---\n# second\n{thing}\n--- {thing}\n---\napiVersion: v1\nkind: List\nitems:\n- {thing}\n- {thing}\n"
-    )
+    items = f"apiVersion: v1\nkind: List\nitems:\n- {thing}\n- {thing}\n"
+    (tmp_path / "a.yaml").write_text(f"# first\n\n{thing}\n---\n# second\n{thing}\n--- {thing}\n---\n{items}")
     (tmp_path / "b.json").write_text(f"\n\n{json.dumps({'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {}})}")
     report = json.loads(run(str(tmp_path), "--format", "json").stdout)
     assert [one["line"] for one in report["objects"]] == [3, 6, 7, 12, 13, 3]
@@ -399,11 +398,10 @@ def sample(
     finding = Finding(
         **{"rule": "SW999", "name": "sample", "action": "deny", "place": place, "subject": subject, "operation": "UPDATE"},
         **{"field": "spec.x", "headline": headline, "why": "because", "remedy": "use `y`", "waive": "kubectl annotate"},
-        fingerprint="0123",
     )
     item = Item(subject, "UPDATE", file, 1, [finding], ["a note"], {"SW101": "KeyError"}, {"SW102": ("Pod",)})
     problem = Problem("bad.yaml", 1, None, "it is bad")
-    return Report("0.1.0", NOW, "production@1", [item], [problem], ["values.yaml"], Accepted("known.json", 0, ["x"]), 2)
+    return Report(NOW, "production@1", [item], [problem], ["values.yaml"], Accepted("known.json", 0, ["x"]), 2)
 
 
 @pytest.mark.parametrize("style", FORMATS)

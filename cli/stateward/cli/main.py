@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib import metadata
 from typing import Final
 
 import click
@@ -91,6 +90,8 @@ class _Lazy(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
+        from importlib import metadata
+
         click.echo(f"stateward {metadata.version('stateward')}")
         ctx.exit()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +15,8 @@ def write_whole(path: str, text: str) -> None:
 
     What is no plain file (`/dev/stdout`, a pipe) is written as it is. Raises OSError.
     """
+    import tempfile  # takes a while, and most runs write no file
+
     target = Path(path).resolve()
     if target.exists() and not target.is_file():
         target.write_text(text, encoding="utf-8")

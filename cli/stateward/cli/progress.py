@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -68,4 +67,11 @@ class Progress:
     def _line(self) -> str:
         seconds = int(time.monotonic() - self._started)
         share = f" {self._done:,} of {self._total:,}" if self._total else ""
-        return f"{self._words}{share} ({seconds} s)"[: shutil.get_terminal_size().columns - 1]
+        return f"{self._words}{share} ({seconds} s)"[: _columns() - 1]
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 from stateward.cli import inputs
@@ -37,6 +36,8 @@ def _meant(option: str, word: str, known: dict[str, str]) -> frozenset[str]:
 
 def near(word: str, known: dict[str, str]) -> str:
     """What may have been meant: `near it: SW302 skipped-hop`."""
+    import difflib
+
     names = {name: rule for rule, name in known.items()}
     close = [f"{rule} {known[rule]}" for rule in difflib.get_close_matches(word.upper(), known, 3, 0.75)]
     close += [f"{names[name]} {name}" for name in difflib.get_close_matches(word.lower(), names, 3, 0.5)]

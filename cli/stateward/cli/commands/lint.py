@@ -6,12 +6,10 @@ import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from stateward.cli import baseline as baselines
 from stateward.cli import inputs, manifests, options
 from stateward.cli.edits import Edit, created, judge, pair
 from stateward.cli.output import emit
@@ -24,6 +22,9 @@ from stateward.policies import times
 from stateward.policies.engine import Verdict
 from stateward.policies.policy import Policy
 from stateward.policies.view import MemoryView, View, nothing_complete
+
+if TYPE_CHECKING:
+    from stateward.cli.baseline import Baseline
 
 FORMATS: Final = ("text", "json", "sarif", "junit", "github", "html")
 
@@ -96,7 +97,7 @@ def command(
     moment = inputs.read_now(now)
     wanted = chosen(select, ignore)
     known = _baseline(baseline, update_baseline)
-    report = Report(metadata.version("stateward"), times.render(moment), f"{policy.profile}@1")
+    report = Report(times.render(moment), f"{policy.profile}@1")
     stream = style == "text" and output in (None, "-") and not update_baseline
     with Progress() as progress:
         progress.phase("reading manifests")
@@ -161,18 +162,22 @@ def judged(gathered: Gathered, policy: Policy, now: float) -> Iterator[tuple[Edi
         yield edit, judge(edit, gathered.view, policy, now)
 
 
-def _baseline(path: str | None, update: bool) -> baselines.Baseline | None:
+def _baseline(path: str | None, update: bool) -> Baseline | None:
     if path is None:
         if update:
             inputs.stop("--update-baseline: it needs the file to write; add --baseline FILE")
         return None
+    from stateward.cli import baseline as baselines
+
     try:
         return baselines.read(path, new=update)
     except baselines.BaselineError as error:
         inputs.stop(str(error))
 
 
-def _update(known: baselines.Baseline, report: Report, wanted: frozenset[str] | None) -> None:
+def _update(known: Baseline, report: Report, wanted: frozenset[str] | None) -> None:
+    from stateward.cli import baseline as baselines
+
     findings = list(report.findings())
     try:
         baselines.write(known.file, known.renewed(findings, wanted))

@@ -10,7 +10,7 @@ from typing import Final
 from stateward.cli import files, masking
 from stateward.cli.edits import Edit, key
 from stateward.cli.manifests import Document
-from stateward.cli.reports.report import Finding, Item, Line, Place, Problem, Subject, fingerprint
+from stateward.cli.reports.report import Finding, Item, Line, Place, Problem, Subject
 from stateward.policies.engine import Verdict
 from stateward.policies.finding import Judged
 from stateward.policies.message import waive_command
@@ -56,7 +56,6 @@ class Collector:
 
     def _finding(self, one: Judged, verdict: Verdict, document: Document, subject: Subject) -> Finding:
         finding = one.finding
-        field = render(finding.field)
         waived = one.waiver
         return Finding(
             rule=one.rule,
@@ -65,12 +64,12 @@ class Collector:
             place=self._place(self._home.get(id(finding.on), document), finding.field or ("metadata", "name")),
             subject=subject,
             operation=verdict.request.operation,
-            field=field,
+            field=render(finding.field),
             headline=masking.text(finding.headline),
             why=masking.text(finding.why),
             remedy=masking.text(finding.remedy),
             waive=waive_command(verdict, one.rule, self._now) if one.action == "deny" else "",
-            fingerprint=fingerprint(one.rule, subject, field, finding.subject),
+            about=finding.subject,
             unknown=one.unknown,
             state="waived" if waived is not None else "new",
             until=waived.until if waived is not None else "",

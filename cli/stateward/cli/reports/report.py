@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -69,13 +68,19 @@ class Finding:
     remedy: str
     waive: str
     """The command that waives it for an hour; "" where it is waived, or nothing is refused."""
-    fingerprint: str
+    about: str = ""
+    """What part of the object it is about (a volume, a group)."""
     unknown: tuple[str, ...] = ()
     """Kinds that might have excused it and were not given."""
     state: State = "new"
     until: str = ""
     reason: str = ""
     """Of a waiver."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes it the same in two runs."""
+        return fingerprint(self.rule, self.subject, self.field, self.about)
 
     @property
     def shown(self) -> str:
@@ -155,7 +160,6 @@ class Totals:
 class Report:
     """A run."""
 
-    version: str
     judged_at: str
     profile: str
     items: list[Item] = field(default_factory=list)
@@ -163,6 +167,13 @@ class Report:
     skipped: list[str] = field(default_factory=list)
     baseline: Accepted | None = None
     exit_code: int = 0
+
+    @property
+    def version(self) -> str:
+        """The version of Stateward; asked for late, for it takes a while to find."""
+        from importlib import metadata
+
+        return metadata.version("stateward")
 
     def findings(self) -> Iterator[Finding]:
         """All findings, in the order of the objects."""
@@ -189,5 +200,7 @@ def fingerprint(rule: str, subject: Subject, field_path: str, about: str) -> str
 
     Neither file nor line nor any value: it survives every move of a manifest and every edit of the value.
     """
+    import hashlib  # takes a while, and text needs none
+
     parts = (rule, subject.kind, subject.namespace, subject.name, field_path, about)
     return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:32]
