@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 
@@ -24,10 +24,28 @@ Examples:
 """
 WIDTH: Final = 110
 _FOLDER: Final = "adapters/data"
-_ELSEWHERE: Final = frozenset(
-    ("adapter", "match", "resource", "scale", "engine", "upgrades", "unpinned", "joins", "join", "bypass")
+_SLOTS: Final = (
+    *("version", "running", "finalised", "mode", "pod", "template", "ready"),
+    *("stopped", "paused", "deletesClaims", "backup"),
 )
-"""Sections that are no fields of the object itself."""
+_FORMS: Final = ("image", "text", "catalog")
+"""How a version stands in a field."""
+_ROWS: Final = {
+    "archives": {"store": "archives.store", "server": "archives.server"},
+    "sources": {"store": "sources.store", "server": "sources.server"},
+    "secrets": {"name": "secrets"},
+    "fixed": {"field": "fixed"},
+    "unsafe": {"test": "unsafe"},
+}
+"""Sections that are lists of rows: what is read of each."""
+
+
+class Put(Protocol):
+    """Notes that a part is read by an expression, from a base on, of a joined object."""
+
+    def __call__(self, part: str, spec: Any, base: str = "", joined: str = "") -> None:
+        """Notes it."""
+        ...
 
 
 @click.command("adapters", epilog=EPILOG)
@@ -74,14 +92,13 @@ def _width_limited(text: str, width: int = 66) -> str:
 
 def described(adapter: Adapter, file: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """An adapter as JSON values; `reads`: part of a service → the fields that it is read from."""
-    engine = content.get("engine")
     joins = {name: dict(join) for name, join in (content.get("join") or {}).items()}
     return {
         "name": adapter.name,
         "kind": adapter.match_kind,
         "group": adapter.group,
         "resource": adapter.resource,
-        "engine": engine if isinstance(engine, str) else ("of its hub" if adapter.hub else "from image and command"),
+        "engine": _engine(adapter, content.get("engine")),
         "upgrades": adapter.carries_majors,
         "scale": content.get("scale") or "",
         "reads": reads(content),
@@ -91,55 +108,79 @@ def described(adapter: Adapter, file: str, content: Mapping[str, Any]) -> dict[s
     }
 
 
+def _engine(adapter: Adapter, spec: Any) -> str:
+    """The engine's name, or where it is known from."""
+    if isinstance(spec, str):
+        return spec
+    if isinstance(spec, Mapping):
+        return f"from {', '.join(paths(spec))}"
+    return "of its hub" if adapter.hub else "from image and command"
+
+
 def reads(content: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Part of a service (version, members, volumes.class) → the paths that it is read from, in the order of the file."""
+    """Part of a service (version, members, volumes.class) → the paths that it is read from.
+
+    In a path `[]` stands for every item of a list, `{}` for every value of a mapping; what is read from joined objects
+    begins with their name in brackets.
+    """
     found: dict[str, dict[str, None]] = {}
 
-    def put(part: str, spec: Any, base: str) -> None:
-        for path in paths(spec):
-            found.setdefault(part, {})[f"{base}{path}"] = None
+    def put(part: str, spec: Any, base: str = "", joined: str = "") -> None:
+        for path in paths(spec, base):
+            found.setdefault(part, {})[f"{joined}{path}"] = None
 
-    for section, spec in content.items():
-        if section in _ELSEWHERE:
-            continue
-        if section == "groups":
-            for group in spec:
-                _group(group, put)
-        elif section == "values" or section == "placement":
-            for slot, expression in spec.items():
-                put(slot if section == "values" else f"placement.{slot}", expression, "")
-        elif section in ("archives", "sources"):
-            for archive in spec:
-                base = f"{archive['each']}[]." if "each" in archive else ""
-                for slot in ("store", "server"):
-                    put(f"{section}.{slot}", archive.get(slot), base)
-        else:
-            put(section, spec, "")
-    return {part: list(paths_of) for part, paths_of in found.items()}
+    for slot in _SLOTS:
+        # A mode may also be the name of a function that knows it.
+        if not (slot == "mode" and isinstance(content.get(slot), str)):
+            put(slot, content.get(slot))
+    for group in content.get("groups") or ():
+        _group(group, put)
+    for name, expression in (content.get("values") or {}).items():
+        put(name, expression)
+    for slot, expression in (content.get("placement") or {}).items():
+        put(f"placement.{slot}", expression)
+    for section, slots in _ROWS.items():
+        for row in content.get(section) or ():
+            for slot, part in slots.items():
+                put(part, row.get(slot), _base(row))
+    return {part: list(where) for part, where in found.items()}
 
 
-def _group(group: Mapping[str, Any], put: Any) -> None:
-    base = f"({group['join']}) " if "join" in group else ""
-    base += f"{group['each']}[]." if "each" in group else ""
+def _group(group: Mapping[str, Any], put: Put) -> None:
+    joined = f"({group['join']}) " if "join" in group else ""
+    base = _base(group)
     for slot in ("members", "voters", "roles", "ready"):
-        put(slot, group.get(slot), base)
+        put(slot, group.get(slot), base, joined)
     for volume in group.get("volumes") or ():
-        inner = base + (f"{volume['each']}[]." if "each" in volume else "")
         for slot in ("class", "size", "modes", "ephemeral"):
-            put(f"volumes.{slot}", volume.get(slot), inner)
+            put(f"volumes.{slot}", volume.get(slot), base + _base(volume), joined)
 
 
-def paths(spec: Any) -> Iterator[str]:
+def _base(row: Mapping[str, Any]) -> str:
+    """Where the items of a list are, from where its paths count."""
+    if "each" in row:
+        return f"{row['each']}[]."
+    return f"{row['eachOf']}{{}}." if "eachOf" in row else ""
+
+
+def paths(spec: Any, base: str = "") -> Iterator[str]:
     """The paths in an expression of the adapters' grammar."""
     if isinstance(spec, str):
-        yield spec
+        yield f"{base}{spec}"
     elif isinstance(spec, list):
         for one in spec:
-            yield from paths(one)
+            yield from paths(one, base)
     elif isinstance(spec, Mapping):
-        for word in ("path", "firstOf", "image", "text", "catalog"):
+        if "root" in spec:
+            yield str(spec["root"])
+        if "condition" in spec:
+            yield f"{base}status.conditions[{spec['condition']}]"
+        for word in ("find", "every"):
             if word in spec:
-                yield from paths(spec[word])
+                yield f"{base}{spec[word]}[].{spec.get('value', '')}".rstrip(".")
+        for word in ("path", "firstOf", *_FORMS):
+            if word in spec:
+                yield from paths(spec[word], base)
 
 
 def _full(row: Mapping[str, Any]) -> Iterator[str]:
@@ -157,10 +198,8 @@ def _full(row: Mapping[str, Any]) -> Iterator[str]:
     yield click.style("\nreads", bold=True)
     width = max((len(part) for part in row["reads"]), default=0)
     for part, where in row["reads"].items():
-        lead = f"  {part.ljust(width)}  "
-        yield from textwrap.wrap(
-            ", ".join(where), WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
-        )
+        for number, path in enumerate(where):
+            yield f"  {(part if not number else '').ljust(width)}  {path}"
 
 
 def _labelled(label: str, text: str) -> list[str]:

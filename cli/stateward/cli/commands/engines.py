@@ -81,6 +81,8 @@ def _rows(count: int) -> str:
 def _full(profile: Profile) -> Iterator[str]:
     yield click.style(profile.title, bold=True) + f" ({profile.name})"
     yield from _labelled("releases", ", ".join(release.text for release in profile.releases))
+    if not profile.releases:
+        yield from _labelled("releases", "none known: stepping stones are not named")
     quorum = profile.quorum
     yield from _labelled("quorum", f"{quorum.model}: {_MODELS[quorum.model]}; at least {quorum.minimum} to be safe")
     yield from _labelled("leave", quorum.leave)
