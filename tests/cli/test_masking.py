@@ -172,6 +172,31 @@ def test_no_canary_gets_into_an_error(tmp_path, text):
     assert f"{path}:" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!c4n4ry x",
+        "!!c4n4ry x",
+        "*c4n4ry",
+        "!!int c4n4ry",
+        "!!float c4n4ry",
+        "!!timestamp c4n4ry",
+        "[c4n4ry",
+        "{[c4n4ry]: x}",
+        "%c4n4ry",
+    ],
+)
+def test_no_canary_gets_into_an_error_of_cases(tmp_path, value):
+    path = tmp_path / "case.yaml"
+    path.write_text(
+        f"cases:\n  - operation: CREATE\n    expect: allow\n    new: {{kind: Secret, stringData: {{a: {value}}}}}\n"
+    )
+    result = CliRunner().invoke(cli, ["test", str(path)])
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit), result.output
+    assert leaks(result.output) == []
+    assert f"error: {path}" in result.stderr
+
+
 def shown(text: str, number: int, name: str | None = None) -> str:
     """A line of a manifest as it may be shown."""
     path = Path(name or "x.yaml")

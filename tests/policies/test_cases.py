@@ -207,7 +207,7 @@ def test_a_time_in_a_file_stays_text(tmp_path: Path) -> None:
         ("a: [1", "case.yaml:2:1: "),
         ("a: b: c", "case.yaml:1:5: mapping values are not allowed in this context"),
         ("a: *b", "case.yaml:1:4: found undefined alias"),
-        ("a: !!python/object:os.system {}", "case.yaml:1:4: could not determine a constructor"),
+        ("a: !!python/object:os.system {}", "case.yaml:1:4: a tag or a key that is not of plain data"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told_with_line_and_reason(tmp_path: Path, text: str, told: str) -> None:

@@ -38,6 +38,19 @@ def read(path: Path, theirs: bool = False) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except yaml.constructor.ConstructorError as error:
+        # Its own words quote the tag: in a user's file that may be a password that begins with an exclamation mark.
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)
+        raise DataError(
+            f"{where}: a tag or a key that is not of plain data; write it out, or put the text in quotes"
+        ) from None
+    except (ValueError, AttributeError) as error:  # the parser's own constructors, of a value that is not of its tag
+        if isinstance(error, UnicodeDecodeError):
+            raise DataError(f"{path}: it is not UTF-8; save it as UTF-8") from None
+        raise DataError(
+            f"{path}: a value is not of its tag (!!int, !!float, !!timestamp); correct it or remove the tag"
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark is not None else str(path)

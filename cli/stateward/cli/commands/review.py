@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 import click
 
@@ -14,7 +15,16 @@ from stateward.policies.view import MemoryView
 _LIMIT = 7 * 1024 * 1024
 
 
-@click.command("review")
+EPILOG: Final = """\
+\b
+Examples:
+  stateward review < review.json                         what the webhook would answer
+  stateward review -c cluster.yaml < review.json         with what else exists in the cluster
+  stateward review < review.json | jq -r .response.status.message
+"""
+
+
+@click.command("review", epilog=EPILOG)
 @click.option("--context", "-c", multiple=True, metavar="PATH", help="Files and folders: what else exists.")
 @click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
 @click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339).")

@@ -27,7 +27,15 @@ _EXTRA: Final = ("cryptography", "fastapi", "httptools", "kubernetes", "promethe
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - whoever listens everywhere
 
 
-@click.command("serve")
+EPILOG = """\
+\b
+Examples:
+  stateward serve                                            on this machine, with a certificate of its own
+  stateward serve --kubeconfig ~/.kube/config --register     and at the door of that cluster, until it is stopped
+"""
+
+
+@click.command("serve", epilog=EPILOG)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
