@@ -118,7 +118,7 @@ def test_a_new_field_is_a_new_version_of_the_form():
     assert as_json.FORMAT == "stateward-lint/v1"
     assert sorted(as_json.document(sample())) == [
         *("baseline", "exitCode", "findings", "format", "inputErrors"),
-        *("judgedAt", "objects", "profile", "skipped", "tool", "totals"),
+        *("judgedAt", "notes", "objects", "profile", "skipped", "tool", "totals"),
     ]
 
 
@@ -401,7 +401,17 @@ def sample(
     )
     item = Item(subject, "UPDATE", file, 1, [finding], ["a note"], {"SW101": "KeyError"}, {"SW102": ("Pod",)})
     problem = Problem("bad.yaml", 1, None, "it is bad")
-    return Report(NOW, "production@1", [item], [problem], ["values.yaml"], Accepted("known.json", 0, ["x"]), 2)
+    return Report(NOW, "production@1", [item], [problem], ["values.yaml"], ["of all"], Accepted("known.json", 0, ["x"]), 2)
+
+
+def test_what_is_to_be_known_of_the_whole_input_is_in_every_machine_s_format():
+    report = sample()
+    assert json.loads(as_json.write(report))["notes"] == ["of all"]
+    log = as_sarif.document(report)
+    valid(log)
+    assert {"level": "note", "message": {"text": "of all"}} in log["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    assert "::notice title=stateward lint::of all" in as_github.write(report).splitlines()
+    assert '<p class="note">of all</p>' in as_html.write(report)
 
 
 @pytest.mark.parametrize("style", FORMATS)

@@ -69,21 +69,22 @@ class Document:
         """The text of the whole file."""
         return self._part.text.raw
 
+    @property
+    def start(self) -> int:
+        """The character of the file at which its document begins."""
+        return self._part.start
+
+    @property
+    def tree(self) -> tuple[Node, int]:
+        """The nodes of its document's text, and the character of the file that they count from."""
+        return self._part.root, self._part.start
+
     def locate(self, path: Sequence[str | int]) -> Span:
         """The place of the value at a path of keys and indexes, in the whole file.
 
         Where the path is longer than the object, the place of the key (in a list, of the item) at which it ends.
         """
         return self._part.span(*find(self._part.root, (*self.prefix, *path)))
-
-    @property
-    def start(self) -> int:
-        """The character of `text` at which the document begins, and from which the nodes of `tree` count."""
-        return self._part.start
-
-    def tree(self) -> Node:
-        """The nodes of the whole document, of which the object may be a part."""
-        return self._part.root
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stateward.cli.manifests import Document
-from stateward.cli.nodes import Node
+if TYPE_CHECKING:
+    from stateward.cli.manifests import Document
+    from stateward.cli.nodes import Node
 
 HIDDEN: Final = "…"
 """What stands for a hidden value."""
@@ -62,7 +63,7 @@ class Lines:
 
     def __init__(self, document: Document) -> None:
         self._text = document.text
-        root, offset = document.tree(), document.start
+        root, offset = document.tree
         self._first = offset + root.start
         self._last = offset + root.end
         self._hidden = _joined((start + offset, end + offset) for start, end in _secret(self._text, root, offset))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from stateward.cli import inputs, manifests, options
+from stateward.cli import inputs, manifests, masking, options
 from stateward.cli.edits import Edit, created, judge, pair
 from stateward.cli.output import emit
 from stateward.cli.progress import Progress
@@ -114,7 +114,8 @@ def command(
                 progress.clear()
                 click.echo(text, nl=False)
     report.problems = [problem(one) for one in gathered.problems]
-    report.skipped = gathered.skipped
+    report.skipped = list(map(masking.readable, gathered.skipped))
+    report.notes = list(map(masking.text, gathered.notes))
     if known is not None:
         report.baseline = known.result(report.findings(), wanted)
         if update_baseline and not report.problems:
@@ -137,6 +138,8 @@ class Gathered:
     """id of an object → its document: findings may point at another object than the edit's own."""
     problems: list[manifests.Problem]
     skipped: list[str]
+    notes: list[str] = field(default_factory=list)
+    """What should be known about the input as a whole."""
 
 
 def gather(paths: Sequence[str], old: Sequence[str], context: Sequence[str]) -> Gathered:
@@ -209,6 +212,8 @@ def _conclude(report: Report, *, updated: bool) -> None:
     for item in report.items:
         for rule, fault in item.faults.items():
             click.echo(f"error: {item.file}: {rule} failed on this object ({fault}); please report it", err=True)
+    for note in report.notes:
+        click.echo(f"note: {note}", err=True)
     for one in report.problems:
         click.echo(f"{click.style(one.where, bold=True)}: error: {one.message}", err=True)
     if report.baseline is not None:

@@ -28,6 +28,8 @@ def _commands(report: Report) -> Iterator[str]:
         for rule, fault in item.faults.items():
             where = {"file": item.file, "line": item.line, "title": f"{rule} failed"}
             yield _command("warning", where, f"{rule} could not judge {item.subject.title} ({fault}); please report it")
+    for note in report.notes:
+        yield _command("notice", {"title": "stateward lint"}, note)
     for problem in report.problems:
         where = {"file": problem.file, "line": problem.line, "col": problem.column, "title": "Input that cannot be used"}
         yield _command("error", where, problem.message)

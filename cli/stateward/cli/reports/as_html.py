@@ -45,6 +45,7 @@ def _page(report: Report) -> Iterator[str]:
     yield _head(report, total)
     if report.problems:
         yield _problems(report.problems)
+    yield "".join(f'<p class="note">{_text(note)}</p>\n' for note in report.notes)
     if any(item.findings for item in told):
         yield _filter(told)
     yield from map(_item, sorted(told, key=_urgency))

@@ -36,6 +36,7 @@ def document(report: Report) -> dict[str, Any]:
         "objects": [_item(one) for one in report.items],
         "inputErrors": [asdict(one) for one in report.problems],
         "skipped": report.skipped,
+        "notes": report.notes,
         "baseline": None
         if baseline is None
         else {"file": baseline.file, "accepted": baseline.findings, "stale": baseline.stale},

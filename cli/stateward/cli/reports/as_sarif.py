@@ -73,6 +73,7 @@ def _markdown(text: str) -> str:
 
 def _invocation(report: Report) -> dict[str, Any]:
     notes = [_problem(problem) for problem in report.problems]
+    notes += [{"level": "note", "message": {"text": note}} for note in report.notes]
     for item in report.items:
         notes += [_notification("note", note, item.file, item.line) for note in item.notes]
         notes += [

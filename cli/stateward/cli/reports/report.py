@@ -165,6 +165,8 @@ class Report:
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What should be known about the input as a whole."""
     baseline: Accepted | None = None
     exit_code: int = 0
 
