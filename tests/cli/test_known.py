@@ -98,6 +98,7 @@ def test_what_an_adapter_reads_is_taken_from_its_file():
             ],
             "mode": "strimzi",
             "deletesClaims": {"const": True},
+            "finalised": {"all": ["spec.x", {"path": "y", "within": "spec.zones"}], "between": "."},
             "stopped": {"condition": "Stopped", "exists": True},
             "groups": [
                 {
@@ -115,8 +116,11 @@ def test_what_an_adapter_reads_is_taken_from_its_file():
     )
     assert reads == {
         "version": ["spec.a", "spec.b", "spec.zones[].version"],
+        "finalised": ["spec.x", "spec.zones[].y"],
+        "deletesClaims": ["= true"],
         "stopped": ["status.conditions[Stopped]"],
         "members": ["(pools) spec.n", "spec.sets[].count", "spec.count", "spec.pools{}.count"],
+        "volumes.class": ["(pools) = 1"],
         "volumes.size": ["(pools) spec.v[].size"],
         "factor": ["spec.f"],
         "archives.store": ["spec.backups[].path"],

@@ -28,6 +28,7 @@ _SLOTS: Final = (
     *("version", "running", "finalised", "mode", "pod", "template", "ready"),
     *("stopped", "paused", "deletesClaims", "backup"),
 )
+_FIRST: Final = ("version", "members", "volumes", "running", "finalised", "pod", "deletesClaims", "voters", "roles")
 _FORMS: Final = ("image", "text", "catalog")
 """How a version stands in a field."""
 _ROWS: Final = {
@@ -76,9 +77,9 @@ def command(name: str | None, style: str) -> None:
                 row["name"],
                 row["kind"],
                 row["group"] or "-",
-                row["engine"],
+                row["engine"] if len(row["engine"]) < 32 else "from fields of the object",
                 "yes" if row["scale"] else "no",
-                _width_limited(", ".join(dict.fromkeys(part.partition(".")[0] for part in row["reads"]))),
+                _read_words(row["reads"]),
                 row["file"].rpartition("/")[2],
             )
             for row in rows
@@ -86,8 +87,11 @@ def command(name: str | None, style: str) -> None:
         click.echo(table(head, cells))
 
 
-def _width_limited(text: str, width: int = 66) -> str:
-    return textwrap.shorten(text, width, placeholder=" …")
+def _read_words(reads: Mapping[str, list[str]]) -> str:
+    """What is read, in a line: what matters most first."""
+    parts = [part.partition(".")[0] for part, where in reads.items() if not all("= " in path for path in where)]
+    parts.sort(key=lambda part: _FIRST.index(part) if part in _FIRST else len(_FIRST))
+    return textwrap.shorten(", ".join(dict.fromkeys(parts)), 66, placeholder=" …")
 
 
 def described(adapter: Adapter, file: str, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def _engine(adapter: Adapter, spec: Any) -> str:
     if isinstance(spec, str):
         return spec
     if isinstance(spec, Mapping):
-        return f"from {', '.join(paths(spec))}"
+        return f"from {', '.join(path for path in paths(spec) if not path.startswith('= '))}"
     return "of its hub" if adapter.hub else "from image and command"
 
 
@@ -121,7 +125,7 @@ def reads(content: Mapping[str, Any]) -> dict[str, list[str]]:
     """Part of a service (version, members, volumes.class) → the paths that it is read from.
 
     In a path `[]` stands for every item of a list, `{}` for every value of a mapping; what is read from joined objects
-    begins with their name in brackets.
+    begins with their name in brackets, and `= 1` is a value that is no field's.
     """
     found: dict[str, dict[str, None]] = {}
 
@@ -173,12 +177,17 @@ def paths(spec: Any, base: str = "") -> Iterator[str]:
     elif isinstance(spec, Mapping):
         if "root" in spec:
             yield str(spec["root"])
+        if "const" in spec:
+            yield f"= {str(spec['const']).lower() if isinstance(spec['const'], bool) else spec['const']}"
+        if "within" in spec:
+            yield f"{spec['within']}[].{spec.get('path', '')}".rstrip(".")
+            return
         if "condition" in spec:
             yield f"{base}status.conditions[{spec['condition']}]"
         for word in ("find", "every"):
             if word in spec:
                 yield f"{base}{spec[word]}[].{spec.get('value', '')}".rstrip(".")
-        for word in ("path", "firstOf", *_FORMS):
+        for word in ("path", "firstOf", "all", *_FORMS):
             if word in spec:
                 yield from paths(spec[word], base)
 
