@@ -227,15 +227,20 @@ HEAD = "apiVersion: v1\nkind: Thing\n"
         "an image's digest": ("image: host/x@sha256:abc", "image: host/x@sha256:abc"),
         "nothing": ("replicas: 3  # was 5", "replicas: 3  # was 5"),
         "a comment behind a secret": ("command: x # was y", "command: …"),
+        "a comment": ("  # value: x", "  # …"),
+        "a setting in a text": ("data: {a: 'user=b password = c,d=e'}", "data: {a: 'user=b password = …,d=e'}"),
+        "a reference to a password": ("passwordSecret: {name: a}", "passwordSecret: {name: a}"),
+        "two at once": (
+            "a: {env: [{name: A, value: x}], b: 'https://a:b@c'}",
+            "a: {env: [{name: A, value: …}], b: 'https://…@c'}",
+        ),
         "a key twice": ("env: [{name: A, value: x, value: y}]", "env: [{name: A, value: …, value: …}]"),
     }.values(),
     ids=str,
 )
 def test_a_line_shows_its_keys_and_hides_its_secrets(tmp_path, monkeypatch, line, seen):
     monkeypatch.chdir(tmp_path)
-    text = shown(f"{HEAD}{line}\n", 3)
-    # the part before the at sign keeps its length, so that marks behind it stay where they belong
-    assert re.sub("…+", "…", text).rstrip() == seen
+    assert shown(f"{HEAD}{line}\n", 3).rstrip() == seen
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=5))

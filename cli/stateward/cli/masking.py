@@ -25,6 +25,12 @@ _NAMED: Final = re.compile(
     r"(?:pass(?:word|wd|phrase)|token|api_?key|(?:private|secret|access|encryption)_?key)", re.IGNORECASE | re.ASCII
 )
 """Keys that say of themselves that their value is no one else's business."""
+_ASSIGNED: Final = re.compile(
+    rf"{_NAMED.pattern}[\w.-]*[\"']?[ \t]*[:=][ \t]*[\"']?(?P<value>[^\s,;\"'{{}}\[\]|>&*][^\s,;\"'}}\]]*)",
+    re.IGNORECASE | re.ASCII,
+)
+"""The same in any text: a configuration in a block of text, a comment."""
+_COMMENT: Final = re.compile(r"\s*#\s*(?P<value>\S.*)")
 _CARRIERS: Final = frozenset(("kubectl.kubernetes.io/last-applied-configuration",))
 """Annotations that hold a whole object, its secrets with it."""
 
@@ -80,27 +86,24 @@ class Lines:
         rest = self._text[at:end]
         if at > start:  # a comment behind a secret may say what it was
             rest = rest.partition(" #")[0]
-        line = _without_credentials("".join([*pieces, rest]))
-        return Shown(readable(line.replace("\t", " ")), hidden)
+        return Shown(readable("".join([*pieces, rest]).replace("\t", " ")), hidden)
 
     def holds(self, start: int, end: int) -> bool:
         """Whether a line belongs to this document at all."""
         return start < max(self._last, self._first + 1) and end >= self._first
 
-    def _within(self, start: int, end: int) -> Iterator[Range]:
+    def _within(self, start: int, end: int) -> list[Range]:
         """What is hidden of a line; several documents may share one, and the others are not ours to show."""
+        found = [(max(first, start), min(last, end)) for first, last in self._hidden if first < end and last > start]
         if start < self._first and self._text[start : self._first].strip(" \t-"):
-            yield start, min(self._first, end)
-        for first, last in self._hidden:
-            if first < end and last > start:
-                yield max(first, start), min(last, end)
+            found.append((start, min(self._first, end)))
         if self._last < end and self._text[self._last : end].lstrip().startswith(("{", "[")):
-            yield max(self._last, start), end
-
-
-def _without_credentials(line: str) -> str:
-    """Keeps the length where it can: the marks under a line point into it."""
-    return _CREDENTIALS.sub(lambda match: HIDDEN * (len(match[0]) - 1) + "@", line) if "://" in line else line
+            found.append((max(self._last, start), end))
+        if comment := _COMMENT.fullmatch(self._text, start, end):
+            found.append(comment.span("value"))
+        found += [(match.start(), match.end() - 1) for match in _CREDENTIALS.finditer(self._text, start, end)]
+        found += [match.span("value") for match in _ASSIGNED.finditer(self._text, start, end)]
+        return _joined(iter(found))
 
 
 def _joined(ranges: Iterator[Range]) -> list[Range]:
