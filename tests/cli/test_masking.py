@@ -243,6 +243,12 @@ def test_a_line_shows_its_keys_and_hides_its_secrets(tmp_path, monkeypatch, line
     assert shown(f"{HEAD}{line}\n", 3).rstrip() == seen
 
 
+def test_a_secret_whose_kind_is_merged_in_is_still_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "x: &base {apiVersion: v1, kind: Secret}\n<<: *base\ndata: {key: value}\n"
+    assert shown(text, 3) == "data: {key: …}"
+
+
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), max_size=5))
 def test_columns_behind_what_is_hidden_move_with_the_text(pieces):
     line = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

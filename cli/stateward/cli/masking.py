@@ -72,7 +72,9 @@ class Lines:
         root, offset = document.tree
         self._first = offset + root.start
         self._last = offset + root.end
-        self._hidden = _joined((start + offset, end + offset) for start, end in _secret(self._text, root, offset))
+        # The object knows its kind where the text has it from a list or a merged mapping.
+        whole = "Secret" in str(document.object.get("kind"))
+        self._hidden = _joined((start + offset, end + offset) for start, end in _secret(self._text, root, offset, whole))
 
     def line(self, start: int, end: int) -> Shown:
         """The line between two characters of the file, what is secret in it hidden."""
@@ -116,9 +118,9 @@ def _joined(ranges: Iterator[Range]) -> list[Range]:
     return joined
 
 
-def _secret(raw: str, root: Node, offset: int) -> Iterator[Range]:
+def _secret(raw: str, root: Node, offset: int, whole: bool) -> Iterator[Range]:
     """Where the values are that may not be shown, in characters of the document."""
-    waiting: list[tuple[Node, bool, bool, bool]] = [(root, False, False, False)]
+    waiting: list[tuple[Node, bool, bool, bool]] = [(root, False, False, whole)]
     seen: set[tuple[int, bool, bool, bool]] = set()
     while waiting:
         node, secret, variables, in_secret = waiting.pop()
