@@ -39,7 +39,7 @@ def near(word: str, known: dict[str, str]) -> str:
     import difflib
 
     names = {name: rule for rule, name in known.items()}
-    close = [f"{rule} {known[rule]}" for rule in difflib.get_close_matches(word.upper(), known, 3, 0.75)]
+    close = [f"{rule} {known[rule]}" for rule in difflib.get_close_matches(word.upper(), known, 3, 0.6)]
     close += [f"{names[name]} {name}" for name in difflib.get_close_matches(word.lower(), names, 3, 0.5)]
     close += [f"{rule} {name}" for name, rule in names.items() if word.lower() in name and len(word) > 3]
     return f"near it: {', '.join(list(dict.fromkeys(close))[:3])}" if close else "`stateward rules` lists them"
