@@ -107,7 +107,7 @@ def _below(folder: str, choice: Choice) -> Iterator[str]:
                     if entry.is_dir(follow_symlinks=False):
                         if not entry.name.startswith("."):
                             waiting.append(entry.path)
-                    elif entry.name.lower().endswith(SUFFIXES):
+                    elif entry.name.lower().endswith(SUFFIXES) or entry.name == "Kustomization":
                         yield entry.path
                     elif entry.is_symlink() and entry.is_dir() and not entry.name.startswith("."):
                         choice.skipped.append(entry.path)
@@ -130,13 +130,14 @@ def content(file: Given, stdin: BinaryIO | None) -> Text | Problem:
                 data = handle.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         return _unreadable(file.source, error)
+    return decoded(file.source, data or b"")
+
+
+def decoded(source: str, data: bytes) -> Text | Problem:
+    """The text of a file's bytes; longer than MAX_BYTES it is a Problem."""
     if len(data) > MAX_BYTES:
         message = f"the input is larger than {MAX_BYTES >> 20} MiB; no manifest is. Split it, or leave it out."
-        return Problem(file.source, None, None, message)
-    return _decoded(file.source, data or b"")
-
-
-def _decoded(source: str, data: bytes) -> Text | Problem:
+        return Problem(source, None, None, message)
     if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return Problem(source, 1, 1, "the text is UTF-32; Kubernetes reads UTF-8. Save the file as UTF-8.")
     encoding, body = "utf-8", data.removeprefix(b"\xef\xbb\xbf")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from stateward.cli.files import STDIN, Given, Problem, choose, content
+from stateward.cli.files import STDIN, Choice, Given, Problem, choose, content
 from stateward.cli.jsonread import json_values
 from stateward.cli.nodes import Node, json_tree, yaml_tree
 from stateward.cli.positions import Span, Text, find, repeated
 from stateward.cli.scalars import Fault, Json
 from stateward.cli.yamlread import Budget, documents
 
-__all__ = ["STDIN", "Document", "Loaded", "Problem", "Span", "load"]
+__all__ = ["STDIN", "Document", "Loaded", "Problem", "Span", "load", "read", "take"]
 
 Prefix = tuple[str | int, ...]
 
@@ -104,17 +104,26 @@ def load(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> Loaded:
 
     A broken document loses neither the others of its file nor other files. YAML is read as Kubernetes reads it.
     """
-    choice = choose(paths)
+    return read(choose(paths), stdin)
+
+
+def read(choice: Choice, stdin: BinaryIO | None = None) -> Loaded:
+    """The same of files that were chosen before."""
     loaded = Loaded([], choice.problems, choice.skipped)
     for file in choice.files:
         text = content(file, stdin)
-        if isinstance(text, Problem):
-            loaded.problems.append(text)
-        elif not file.named and not _may_hold_object(text.raw):
-            loaded.skipped.append(file.source)
-        else:
-            _File(file, text).read(loaded)
+        take(file, text, loaded)
     return loaded
+
+
+def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:
+    """Adds the objects of a text, wherever it comes from; `file` gives its source and whether the user named it."""
+    if isinstance(text, Problem):
+        loaded.problems.append(text)
+    elif not file.named and not _may_hold_object(text.raw):
+        loaded.skipped.append(file.source)
+    else:
+        _File(file, text).read(loaded)
 
 
 def _may_hold_object(raw: str) -> bool:
