@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from stateward.cli import manifests
 from stateward.policies.engine import Verdict, evaluate
@@ -37,13 +39,62 @@ def created(loaded: manifests.Loaded) -> Iterator[Edit]:
 
 
 def pair(old: Iterable[manifests.Document], new: Iterable[manifests.Document], *, deletions: bool) -> Iterator[Edit]:
-    """Old and new manifests by kind, namespace and name. A changed apiVersion of the same group is no other object."""
-    before = {key(one): one for one in old}
-    for document in new:
-        yield Edit(before.pop(key(document), None), document)
+    """Old and new manifests by kind, namespace and name. A changed apiVersion of the same group is no other object.
+
+    Where several are called the same (a folder an environment, no namespace written), those of the same file belong
+    together, then those whose paths end alike.
+    """
+    before: dict[Key, list[manifests.Document]] = {}
+    for one in old:
+        before.setdefault(key(one), []).append(one)
+    after: dict[Key, list[manifests.Document]] = {}
+    documents = list(new)
+    for one in documents:
+        after.setdefault(key(one), []).append(one)
+    was: dict[int, manifests.Document] = {}
+    for which, those in after.items():
+        for document, one in _nearest(before.get(which, []), those):
+            was[id(document)] = one
+    for document in documents:
+        yield Edit(was.get(id(document)), document)
     if deletions:
-        for document in before.values():
-            yield Edit(document, None)
+        paired = {id(one) for one in was.values()}
+        for those in before.values():
+            yield from (Edit(one, None) for one in those if id(one) not in paired)
+
+
+def _nearest(
+    old: list[manifests.Document], new: list[manifests.Document]
+) -> Iterator[tuple[manifests.Document, manifests.Document]]:
+    """(new, old) of documents that are called the same; what stands twice in one set of one path is the later one's."""
+    if (len(old) == 1 and len(new) == 1) or len(old) * len(new) > _MOST:
+        yield from zip(new, old, strict=False)
+        return
+    ranked = sorted(
+        ((-_alike(one.source, another.source), i, j) for i, another in enumerate(new) for j, one in enumerate(old)),
+    )
+    taken_new: set[int] = set()
+    taken_old: set[int] = set()
+    for _, i, j in ranked:
+        if i not in taken_new and j not in taken_old:
+            taken_new.add(i)
+            taken_old.add(j)
+            yield new[i], old[j]
+
+
+def _alike(one: str, another: str) -> int:
+    """How many steps, from their ends, two paths have in common."""
+    count = 0
+    for left, right in zip(reversed(_STEP.split(one)), reversed(_STEP.split(another)), strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
+
+
+_MOST: Final = 10_000
+"""Pairs that are compared at most; beyond, documents belong together in their order."""
+_STEP: Final = re.compile(r"[/:\\]")
 
 
 def key(document: manifests.Document) -> Key:

@@ -79,6 +79,10 @@ class Document:
         """The nodes of its document's text, and the character of the file that they count from."""
         return self._part.root, self._part.start
 
+    def written(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """The path of a field as the text has it."""
+        return path
+
     def locate(self, path: Sequence[str | int]) -> Span:
         """The place of the value at a path of keys and indexes, in the whole file.
 

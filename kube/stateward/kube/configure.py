@@ -10,6 +10,7 @@ from stateward.kube.errors import ConfigError, first_line
 
 _POOL: Final = 64  # connections kept open a host; watches use more and close theirs
 _DEFAULT: Final = "~/.kube/config"
+_OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 # kubernetes is imported where it is used: it takes half a second, and most commands ask no cluster.
 
@@ -49,6 +50,23 @@ def from_kubeconfig(kubeconfig: str | Path | None, context: str | None) -> Any:
             f"kubeconfig {where}{named}: {first_line(error)}; see kubectl config view and kubectl config get-contexts"
         ) from None
     return _client(configuration)
+
+
+def namespace(kubeconfig: str | Path | None, context: str | None) -> str:
+    """The namespace of what names none: the context's, the pod's own, or `default`. After `as_kubectl` has passed."""
+    import kubernetes.config
+
+    where = str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG") or _DEFAULT
+    present = [str(file) for part in where.split(os.pathsep) if part and (file := Path(part).expanduser()).exists()]
+    if not present:
+        try:
+            return _OWN_NAMESPACE.read_text().strip() or "default"
+        except OSError:
+            return "default"
+    read: Any = kubernetes.config.list_kube_config_contexts
+    contexts, active = read(config_file=os.pathsep.join(present))
+    named = next((one for one in contexts if one["name"] == context), active) if context is not None else active
+    return str((named.get("context") or {}).get("namespace") or "default")
 
 
 def in_cluster() -> Any:

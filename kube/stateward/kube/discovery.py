@@ -81,6 +81,17 @@ class Discovery:
                         return _resource(kind, group, version, entry)
         return None
 
+    def served(self, api_version: str, name: str) -> Resource | None:
+        """A kind (`StatefulSet`) in the version asked for (`apps/v1`); None if it is not served. Raises ClusterError."""
+        group, _, version = api_version.rpartition("/")
+        if not version or (not group and version != "v1"):
+            return None
+        with self._lock:
+            for entry in self._resources(group, version):
+                if entry.get("kind") == name and "/" not in text_of(entry, "name"):
+                    return _resource(f"{name}.{group}" if group else name, group, version, entry)
+        return None
+
     def _versions(self, group: str) -> list[str]:
         """The versions of a group, the preferred one first; none where the group is not served."""
         if not group:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from stateward.cli import inputs, manifests, masking, options
-from stateward.cli.edits import Edit, created, judge, pair
+from stateward.cli import inputs, masking, options
+from stateward.cli.asked import Asked
+from stateward.cli.asked import options as sources_options
+from stateward.cli.edits import Edit, judge
 from stateward.cli.output import emit
 from stateward.cli.progress import Progress
 from stateward.cli.reports import as_text
 from stateward.cli.reports.collect import Collector, problem
 from stateward.cli.reports.report import Report
 from stateward.cli.selection import chosen
+from stateward.cli.sources import Gathered, gather
 from stateward.policies import times
 from stateward.policies.engine import Verdict
 from stateward.policies.policy import Policy
-from stateward.policies.view import MemoryView, View, nothing_complete
 
 if TYPE_CHECKING:
     from stateward.cli.baseline import Baseline
@@ -33,7 +34,8 @@ EPILOG: Final = """\
 Examples:
   stateward lint manifests/                            each object as if it were created
   stateward lint --old main/ manifests/                what changes and what is gone
-  helm template . | stateward lint -                   what a chart makes
+  stateward lint --base origin/main... .               what this branch changes
+  stateward lint --cluster manifests/                  what applying them would change
   stateward lint -f sarif -o out.sarif manifests/      for code scanning; -f github for annotations
   stateward lint -f html -o report.html manifests/     one file for people
   stateward lint --select SW3,quorum-lost manifests/   upgrades and quorum alone
@@ -45,12 +47,7 @@ Exit codes: 0 nothing is refused, 1 something is, 2 an input cannot be used. doc
 
 @click.command("lint", epilog=EPILOG)
 @click.argument("paths", nargs=-1, required=True, type=options.PATH)
-@click.option(
-    "--old", multiple=True, metavar="PATH", type=options.PATH, help="The manifests before: judge changes, deletions."
-)
-@click.option(
-    "--context", "-c", multiple=True, metavar="PATH", type=options.PATH, help="What else exists: looked at, not judged."
-)
+@sources_options
 @options.policy_options
 @click.option(
     "--select",
@@ -74,9 +71,6 @@ Exit codes: 0 nothing is refused, 1 something is, 2 an input cannot be used. doc
 @options.output_options(*FORMATS)
 @click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339); for waivers and backups.")
 def command(
-    paths: tuple[str, ...],
-    old: tuple[str, ...],
-    context: tuple[str, ...],
     policy_file: str | None,
     profile: str | None,
     select: tuple[str, ...],
@@ -87,11 +81,12 @@ def command(
     style: str,
     output: str | None,
     now: str | None,
+    **asked: Any,
 ) -> None:
     """Check manifests: files, folders, or - for standard input.
 
-    Each object is judged as created; with --old as a change of what was there, and what is missing as deleted. All
-    manifests given are each other's context.
+    Each object is judged as created; with --old, --base or --cluster as a change of what was there, and what is missing
+    as deleted. All manifests given are each other's context. Charts and kustomizations are rendered.
     """
     policy = inputs.read_policy(policy_file, profile)
     moment = inputs.read_now(now)
@@ -101,7 +96,7 @@ def command(
     stream = style == "text" and output in (None, "-") and not update_baseline
     with Progress() as progress:
         progress.phase("reading manifests")
-        gathered = gather(paths, old, context)
+        gathered = gather(Asked(**asked), sys.stdin.buffer)
         collector = Collector(gathered.home, moment, wanted)
         progress.phase("judging objects:", len(gathered.edits))
         for edit, verdict in judged(gathered, policy, moment):
@@ -125,38 +120,6 @@ def command(
         emit(_written(report, style), output)
     _conclude(report, updated=update_baseline)
     sys.exit(report.exit_code)
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What is to be judged, and what was met on the way to it."""
-
-    edits: list[Edit]
-    view: View
-    """What the rules may look at: every manifest given."""
-    home: dict[int, manifests.Document]
-    """id of an object → its document: findings may point at another object than the edit's own."""
-    problems: list[manifests.Problem]
-    skipped: list[str]
-    notes: list[str] = field(default_factory=list)
-    """What should be known about the input as a whole."""
-
-
-def gather(paths: Sequence[str], old: Sequence[str], context: Sequence[str]) -> Gathered:
-    """The edits that the command line means."""
-    after = manifests.load(paths, sys.stdin.buffer)
-    before = manifests.load(old, None)
-    others = manifests.load(context, None)
-    both = [*before.documents, *after.documents]
-    # What is broken is not gone: without every new manifest a missing one means nothing.
-    edits = list(pair(before.documents, after.documents, deletions=not after.problems) if old else created(after))
-    return Gathered(
-        edits=edits,
-        view=MemoryView((one.object for one in [*others.documents, *both]), nothing_complete),
-        home={id(one.object): one for one in both},
-        problems=[*after.problems, *before.problems, *others.problems],
-        skipped=[*after.skipped, *before.skipped],
-    )
 
 
 def judged(gathered: Gathered, policy: Policy, now: float) -> Iterator[tuple[Edit, Verdict]]:
