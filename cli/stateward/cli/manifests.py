@@ -41,6 +41,10 @@ class _Part:
             self._root = root or Node(0, 0)
         return self._root
 
+    @property
+    def is_json(self) -> bool:
+        return self._nth is None
+
     def span(self, start: int, end: int) -> Span:
         """The place of two characters of the document."""
         return self.text.span(self.start + start, self.start + end)
@@ -78,6 +82,11 @@ class Document:
     def tree(self) -> tuple[Node, int]:
         """The nodes of its document's text, and the character of the file that they count from."""
         return self._part.root, self._part.start
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it is written as JSON."""
+        return self._part.is_json
 
     def written(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
         """The path of a field as the text has it."""

@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import Enum
+from typing import Any, Final, Literal
 
 from stateward.policies.paths import Path, render
 from stateward.policies.view import Object
 
 Action = Literal["deny", "warn", "audit", "off"]
+
+
+class Remove(Enum):
+    """The value of a field that a patch takes out."""
+
+    REMOVE = "remove"
+
+
+REMOVE: Final = Remove.REMOVE
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """One step of a ready patch: a field gets a JSON value, or (REMOVE) is taken out. Missing mappings are made."""
+
+    path: Path
+    value: Any
 
 
 @dataclass(slots=True)
@@ -32,6 +50,8 @@ class Finding:
     """The object that the field is in, where it is not the request's own (a joined node pool, the scaled parent)."""
     waits: bool = False
     """Waiting helps: an eviction that is refused now may pass later."""
+    patch: tuple[SetField, ...] = ()
+    """What puts the object right (the one of `on`): only where there is one safe answer, such as the value before."""
 
     @property
     def headline(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -27,6 +27,8 @@ from stateward.policies.policy import Policy
 if TYPE_CHECKING:
     from stateward.cli.baseline import Baseline
 
+Wanted = frozenset[str] | None
+"""The ids of the rules that are reported; None: all."""
 FORMATS: Final = ("text", "json", "sarif", "junit", "github", "html")
 
 EPILOG: Final = """\
@@ -96,7 +98,7 @@ def command(
     stream = style == "text" and output in (None, "-") and not update_baseline
     with Progress() as progress:
         progress.phase("reading manifests")
-        gathered = gather(Asked(**asked), sys.stdin.buffer)
+        gathered = _gathered(Asked(**asked), lambda them: judged(them, policy, moment), wanted)
         collector = Collector(gathered.home, moment, wanted)
         progress.phase("judging objects:", len(gathered.edits))
         for edit, verdict in judged(gathered, policy, moment):
@@ -120,6 +122,15 @@ def command(
         emit(_written(report, style), output)
     _conclude(report, updated=update_baseline)
     sys.exit(report.exit_code)
+
+
+def _gathered(asked: Asked, judge: Callable[[Gathered], Iterator[tuple[Edit, Verdict]]], wanted: Wanted) -> Gathered:
+    """What is judged; with --fix what is left when it is written; with --diff that is shown, and all ends."""
+    if not (asked.fix or asked.diff):
+        return gather(asked, sys.stdin.buffer)
+    from stateward.cli import fixes
+
+    return (fixes.show if asked.diff else fixes.fixed)(asked, judge, wanted, sys.stdin.buffer)
 
 
 def judged(gathered: Gathered, policy: Policy, now: float) -> Iterator[tuple[Edit, Verdict]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stateward.policies.change import Change
 from stateward.policies.facts import CLAIM, CLASS, bound_claims, class_of, default_class
 from stateward.policies.finding import Finding
+from stateward.policies.restore import restored
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
 
@@ -56,6 +57,7 @@ def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
             remedy=_remedy(change),
             subject=f"{group.name}/{volume.name}",
             on=group.on,
+            patch=restored(was, volume, was.storage_class, volume.storage_class),
         )
 
 

@@ -9,6 +9,7 @@ from stateward.policies import quantity
 from stateward.policies.change import Change
 from stateward.policies.facts import CLAIM, bound_claims
 from stateward.policies.finding import Finding
+from stateward.policies.restore import restored
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Object, Sight, excuses, mapping_of
 
@@ -56,6 +57,7 @@ def volume_shrink(change: Change, see: Sight) -> Iterator[Finding]:
             ),
             subject=f"{group.name}/{volume.name}",
             on=group.on,
+            patch=restored(was, volume, was.size, volume.size),
         )
 
 
