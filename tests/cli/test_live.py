@@ -8,8 +8,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from stateward.cli.live import Live
+from stateward.cli.live import Live, _digested
 from stateward.cli.main import cli
+from stateward.policies.secrets import changed_credentials
 
 MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 CONFIG = """\
@@ -98,3 +99,16 @@ def test_a_live_object_has_lines_to_point_at():
     assert document.locate(("spec", "text")).text == "  text: 'yes'"
     assert document.locate(("spec", "list", 0)).text == "  - 1"
     assert "name: a" in document.text
+
+
+def test_digests_of_a_secret_tell_what_differs_and_nothing_else():
+    def secret(**values: str) -> dict:
+        return {"kind": "Secret", "stringData": values}
+
+    one = secret(password="hunter2", env="# x\nHOST=a\nDB_PASSWORD=b\n", other="x")
+    two = secret(password="hunter2", env="HOST=c\nDB_PASSWORD = d\n", other="y")
+    before, after = _digested(one), _digested(two)
+    assert "hunter2" not in str(before)
+    assert "stringData" not in before
+    assert changed_credentials(before, after) == changed_credentials(one, two) == ["env:DB_PASSWORD"]
+    assert "password" in changed_credentials(before, _digested(secret(password="hunter3")))

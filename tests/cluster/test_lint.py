@@ -169,6 +169,12 @@ def test_the_data_of_a_secret_is_neither_kept_nor_shown(own: Kubectl, lint: Lint
         assert one is not None
         assert "hunter2" not in json.dumps(one.object)
         assert "aHVudGVyMg" not in json.dumps(one.object)
+    assert found.old is not None
+    assert found.new is not None
+    assert found.old.object["data"] == found.new.object["data"], "equal values stay equal"
+    other = edit({**secret, "stringData": {"password": "hunter3"}})
+    assert other.new is not None
+    assert other.new.object["data"] != found.old.object["data"]
     result = lint({**secret, "stringData": {"password": "hunter3"}})
     assert result.exit_code == 0
     assert "hunter" not in result.output

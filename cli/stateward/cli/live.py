@@ -6,6 +6,9 @@ server-side apply as a dry run: exactly what would be stored); where it refuses,
 
 from __future__ import annotations
 
+import base64
+import hmac
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -20,6 +23,7 @@ from stateward.cli.edits import Edit
 from stateward.cli.files import Given, Problem
 from stateward.cli.positions import Span, Text
 from stateward.cli.sources import Gathered, settle
+from stateward.policies import secrets
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.paths import Path
 from stateward.policies.rules import RULES
@@ -213,7 +217,7 @@ class _Reader:
         self._collections[kind, namespace] = resource
         live = self._get(resource.path_to(namespace, name)) if name else None
         if kind == SECRET:
-            item = document.object = _without_data(item)
+            item = document.object = _digested(item)
         if live is None:
             return Edit(None, document)
         old = {"apiVersion": resource.api_version, "kind": resource.kind_name, **_cleaned(live, kind)}
@@ -322,14 +326,37 @@ def _last_applied(live: Object) -> Any:
 
 
 def _cleaned(item: Object, kind: Kind) -> Object:
-    """Without what the API server keeps for itself, and without the data of a Secret."""
+    """Without what the API server keeps for itself; the values of a Secret as digests."""
     from stateward.kube.trim import trimmer
 
-    return trimmer(kind, None)(item)
+    kept = trimmer(kind, None)(item)
+    return {**kept, "data": _digested(item)["data"]} if kind == SECRET else kept
 
 
-def _without_data(item: Object) -> Object:
-    return {key: value for key, value in item.items() if key not in ("data", "stringData")}
+_SALT: Final = os.urandom(32)
+_LINE: Final = re.compile(rb"\s*(?:export\s+)?([A-Za-z_][\w.]*)\s*=\s*(.*?)\s*")
+
+
+def _digested(item: Object) -> Object:
+    """A Secret whose values are digests: rules see that one differs and where, and nobody holds what it is.
+
+    Of a file of `NAME=value` lines each line is one. The salt is this run's own.
+    """
+    values = secrets.contents(item)
+    data = {key: base64.b64encode(_digest(value)).decode() for key, value in values.items()}
+    return {**{key: value for key, value in item.items() if key != "stringData"}, "data": data}
+
+
+def _digest(value: bytes) -> bytes:
+    lines = [line for line in value.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
+    matches = [_LINE.fullmatch(line) for line in lines]
+    if lines and all(matches):
+        return b"\n".join(match[1] + b"=" + _digest_of(match[2].strip(b"\"'")) for match in matches if match)
+    return _digest_of(value)
+
+
+def _digest_of(value: bytes) -> bytes:
+    return hmac.new(_SALT, value, "sha256").hexdigest().encode()
 
 
 # --- what else exists ----------------------------------------------------------------------------------------------
