@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stateward.kube import configure
 from stateward.kube.client import APPLY, MERGE, Cluster, path_of
 from stateward.kube.discovery import Discovery
 from stateward.kube.errors import ClusterError, ConfigError, UnreachableError
@@ -46,6 +47,29 @@ def test_connect_in_a_pod_takes_the_service_account(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     with pytest.raises(ConfigError, match=r"service account of this pod: .*; outside a pod use --kubeconfig"):
         Cluster.connect()
+
+
+def test_the_namespace_of_a_context_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = """
+apiVersion: v1
+kind: Config
+current-context: one
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: u, user: {}}]
+contexts:
+- {name: one, context: {cluster: c, user: u, namespace: books}}
+- {name: two, context: {cluster: c, user: u}}
+"""
+    (tmp_path / "config").write_text(content)
+    assert configure.namespace(tmp_path / "config", None) == "books"
+    assert configure.namespace(tmp_path / "config", "two") == "default"
+    monkeypatch.setenv("KUBECONFIG", f"/no/such:{tmp_path / 'config'}")
+    assert configure.namespace(None, None) == "books"
+    monkeypatch.setenv("KUBECONFIG", "/no/such")
+    monkeypatch.setattr(configure, "_OWN_NAMESPACE", tmp_path / "namespace")
+    assert configure.namespace(None, None) == "default"
+    (tmp_path / "namespace").write_text("mine\n")
+    assert configure.namespace(None, None) == "mine"
 
 
 def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
@@ -292,6 +316,25 @@ def test_discovery_prefers_the_servers_version_and_falls_back_where_it_lacks_the
     assert kafka.path == "/apis/kafka.strimzi.io/v1/kafkas"
     assert topic.path == "/apis/kafka.strimzi.io/v1beta2/kafkatopics"
     assert len(api.asked) == 3, "each document once"
+
+
+def test_a_kind_is_found_in_the_version_that_is_asked_for(documents: dict[str, Any], cluster: Cluster) -> None:
+    discovery = Discovery(cluster)
+    older = discovery.served("kafka.strimzi.io/v1beta2", "Kafka")
+    pod = discovery.served("v1", "Pod")
+    assert older is not None
+    assert (older.kind, older.path) == ("Kafka.kafka.strimzi.io", "/apis/kafka.strimzi.io/v1beta2/kafkas")
+    assert pod is not None
+    assert pod.kind == "Pod"
+    for api_version, name in (
+        ("kafka.strimzi.io/v1", "KafkaTopic"),
+        ("kafka.strimzi.io/v9", "Kafka"),
+        ("v2", "Pod"),
+        ("", "Pod"),
+        ("v1", "Widget"),
+        ("/", "Pod"),
+    ):
+        assert discovery.served(api_version, name) is None
 
 
 def test_a_kind_that_is_not_served_is_none(documents: dict[str, Any], cluster: Cluster) -> None:

@@ -34,6 +34,15 @@ _OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
+class Rendering:
+    """How charts and kustomizations are rendered."""
+
+    values: tuple[str, ...] = ()
+    release: str | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """The options of `lint` that say what is judged, as they were given."""
 
@@ -51,6 +60,11 @@ class Asked:
     release_name: str | None = None
     fix: bool = False
     diff: bool = False
+
+    @property
+    def rendering(self) -> Rendering:
+        """How charts and kustomizations are rendered."""
+        return Rendering(self.helm_values, self.release_name, self.namespace)
 
     def check(self) -> None:
         """Ends with exit code 2 where options contradict each other."""

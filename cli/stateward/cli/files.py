@@ -17,6 +17,10 @@ MAX_BYTES: Final = 64 * 2**20
 """Larger files are not read; the API server itself takes 3 MiB a request."""
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """The files that are read inside a folder."""
+CHART: Final = "Chart.yaml"
+KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+MARKERS: Final = (CHART, *KUSTOMIZATIONS)
+"""The files that make their folder one that is rendered; see `rendered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def _below(folder: str, choice: Choice) -> Iterator[str]:
                     if entry.is_dir(follow_symlinks=False):
                         if not entry.name.startswith("."):
                             waiting.append(entry.path)
-                    elif entry.name.lower().endswith(SUFFIXES) or entry.name == "Kustomization":
+                    elif entry.name.lower().endswith(SUFFIXES) or entry.name in MARKERS:
                         yield entry.path
                     elif entry.is_symlink() and entry.is_dir() and not entry.name.startswith("."):
                         choice.skipped.append(entry.path)

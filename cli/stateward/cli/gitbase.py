@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from stateward.cli import manifests, rendered
-from stateward.cli.files import MAX_BYTES, SUFFIXES, Choice, Given, Problem, decoded
+from stateward.cli.asked import Rendering
+from stateward.cli.files import KUSTOMIZATIONS, MARKERS, MAX_BYTES, SUFFIXES, Choice, Given, decoded
 from stateward.cli.git import LINK, SUBMODULE, Blobs, Entry, GitError, Repository
-from stateward.cli.rendered import Rendering
 
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
@@ -76,7 +76,7 @@ class _Commit:
             chosen |= found
             if found and not os.path.lexists(path):
                 self.base.gone.add(path)
-        markers = {_folder(path) for path in chosen if path.rpartition("/")[2] in rendered.MARKERS}
+        markers = {_folder(path) for path in chosen if path.rpartition("/")[2] in MARKERS}
         if markers:
             below = [path for path in chosen if _below(path, markers)]
             self._rendered(markers, how)
@@ -95,7 +95,7 @@ class _Commit:
                 continue
             if entry.mode == SUBMODULE:
                 self._note(entry.path, "a submodule is not looked into; what it held then is not compared")
-            elif entry.path == inside or name.lower().endswith(SUFFIXES) or name in rendered.MARKERS:
+            elif entry.path == inside or name.lower().endswith(SUFFIXES) or name in MARKERS:
                 found[entry.path] = entry
         return found
 
@@ -153,7 +153,7 @@ class _Commit:
             done.add(inside)
             for entry in self._tree([inside] if inside else []):
                 self._write(entry, top)
-                if entry.path.rpartition("/")[2] in rendered.KUSTOMIZATIONS:
+                if entry.path.rpartition("/")[2] in KUSTOMIZATIONS:
                     waiting.extend(self._referred(_folder(entry.path), top))
 
     def _referred(self, folder: str, top: str) -> Iterable[str]:
@@ -213,13 +213,8 @@ def _below(path: str, folders: set[str]) -> bool:
 
 def _is_manifest(path: str) -> bool:
     name = os.path.basename(path)
-    return name.lower().endswith(SUFFIXES) or name in rendered.MARKERS
+    return name.lower().endswith(SUFFIXES) or name in MARKERS
 
 
 def _printable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def problem(ref: str, error: GitError) -> Problem:
-    """What git cannot give, as a problem of the input."""
-    return Problem(f"--base {ref}", None, None, f"{error}.")

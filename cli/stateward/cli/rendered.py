@@ -11,29 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from stateward.cli import manifests
-from stateward.cli.files import Choice, Given, Problem, content, decoded
+from stateward.cli.asked import Rendering
+from stateward.cli.files import CHART, KUSTOMIZATIONS, MARKERS, Choice, Given, Problem, content, decoded
 from stateward.cli.scalars import Fault
 from stateward.cli.yamlread import Budget, documents
 from stateward.policies.view import items_of, mapping_of, text_of, texts_of
 
-CHART: Final = "Chart.yaml"
-KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-MARKERS: Final = (CHART, *KUSTOMIZATIONS)
-"""The files that make a folder one that is rendered."""
 SECONDS: Final = 120
 """How long a tool may take for one folder."""
 
 Shown = Callable[[str], str]
 """The path of a file or folder → how it is called in messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rendering:
-    """How folders are rendered."""
-
-    values: tuple[str, ...] = ()
-    release: str | None = None
-    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from stateward.cli import inputs, manifests, rendered
-from stateward.cli.asked import Asked
+from stateward.cli import inputs, manifests
+from stateward.cli.asked import Asked, Rendering
 from stateward.cli.edits import Edit, created, pair
-from stateward.cli.files import STDIN, Problem, choose
-from stateward.cli.rendered import Rendering
+from stateward.cli.files import MARKERS, STDIN, Choice, Problem, choose
 from stateward.policies.view import MemoryView, Object, View, metadata_of, nothing_complete, text_of
 
 
@@ -43,7 +43,7 @@ class _Set:
 def gather(asked: Asked, stdin: BinaryIO | None) -> Gathered:
     """The edits that the options mean. Ends with exit code 2 where they contradict each other."""
     asked.check()
-    how = Rendering(asked.helm_values, asked.release_name, asked.namespace)
+    how = asked.rendering
     notes: list[str] = []
     before, gone = _before(asked, how, notes)
     after = collect([path for path in asked.paths if path not in gone], how, stdin)
@@ -101,16 +101,27 @@ def _before(asked: Asked, how: Rendering, notes: list[str]) -> tuple[manifests.L
 def collect(paths: Iterable[str], how: Rendering, stdin: BinaryIO | None = None) -> _Set:
     """The manifests of files, folders and standard input; charts and kustomizations among them rendered."""
     choice = choose(paths)
+    if any(os.path.basename(file.source) in MARKERS for file in choice.files):
+        result = _rendered(choice, how, stdin)
+    else:
+        result = _Set(manifests.read(choice, stdin))
+    _templates(result.loaded)
+    return result
+
+
+def _rendered(choice: Choice, how: Rendering, stdin: BinaryIO | None) -> _Set:
+    """The same where there are charts or kustomizations among the files."""
+    from stateward.cli import rendered
+
     found = rendered.find(choice)
     choice.files[:] = found.plain
     result = _Set(manifests.read(choice, stdin), list(found.notes))
     for folder in found.folders:
-        count = len(result.loaded.documents), len(result.loaded.problems)
+        objects, problems = len(result.loaded.documents), len(result.loaded.problems)
         result.rendered |= rendered.render(folder, how, result.loaded)
-        if len(result.loaded.problems) == count[1]:
-            objects = len(result.loaded.documents) - count[0]
-            result.notes.append(f"{folder.path}: rendered by {folder.tool}, {objects} object{'s' if objects != 1 else ''}")
-    _templates(result.loaded)
+        if len(result.loaded.problems) == problems:
+            count = len(result.loaded.documents) - objects
+            result.notes.append(f"{folder.path}: rendered by {folder.tool}, {count} object{'s' if count != 1 else ''}")
     return result
 
 
