@@ -265,3 +265,38 @@ def test_bad_input_beside_what_is_fixed_still_ends_with_two(folder):
     diff = run("--diff", "--old", "old", "new")
     assert diff.exit_code == 2
     assert "bad.yaml" in diff.stderr
+
+
+def test_only_rules_that_are_selected_are_fixed(folder):
+    result = run("--fix", "--ignore", "SW102", "--old", "old", "new")
+    assert result.exit_code == 0
+    assert (folder / "new/db.yaml").read_text() == NEW
+    assert run("--fix", "--select", "SW1", "--old", "old", "new").exit_code == 0
+    assert (folder / "new/db.yaml").read_text() == OLD
+
+
+@pytest.mark.parametrize("lines", [0, 1, 2])
+def test_the_diff_shows_no_value_that_may_be_secret(folder, lines):
+    between = "".join(f"  line{n}: {n}\n" for n in range(lines))
+    secret = OLD.replace("  storage: {", f"  env:\n  - name: A\n    value: hunter2\n{between}  storage: {{")
+    (folder / "old/db.yaml").write_text(secret)
+    (folder / "new/db.yaml").write_text(secret.replace("80Gi", "40Gi"))
+    result = run("--diff", "--old", "old", "new")
+    assert "hunter2" not in result.output
+    assert "+  storage: {storageClass: fast, size: 80Gi}" in result.stdout
+
+
+def test_changes_on_one_line_with_a_secret_are_written_and_not_shown(folder):
+    import json
+
+    import yaml
+
+    item = yaml.safe_load(OLD)
+    item["spec"]["env"] = [{"name": "A", "value": "hunter2"}]
+    for place, size in (("old", "80Gi"), ("new", "40Gi")):
+        (folder / place / "db.yaml").write_text(json.dumps(item).replace("80Gi", size))
+    shown = run("--diff", "--old", "old", "new")
+    assert "hunter2" not in shown.output
+    assert "its changes are not shown: values that may be secret stand on the same lines" in shown.stderr
+    assert run("--fix", "--old", "old", "new").exit_code == 0
+    assert (folder / "new/db.yaml").read_text() == (folder / "old/db.yaml").read_text()

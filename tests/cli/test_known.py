@@ -242,7 +242,7 @@ def test_completion_prints_a_script(shell, sign):
 
 COMPLETIONS = {
     ("l",): ["lint"],
-    ("lint", "--f"): ["--fail-on", "--format"],
+    ("lint", "--f"): ["--fix", "--fail-on", "--format"],
     ("lint", "--format", "s"): ["sarif"],
     ("lint", "-f", ""): ["text", "json", "sarif", "junit", "github", "html"],
     ("lint", "--select", "SW20"): [rule.id for rule in sorted(RULES, key=lambda one: one.id) if rule.id.startswith("SW20")],

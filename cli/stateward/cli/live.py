@@ -134,26 +134,21 @@ class Live(manifests.Document):
     def __init__(self, item: Object) -> None:
         metadata = metadata_of(item)
         where = "/".join(filter(None, (text_of(metadata, "namespace"), str(item.get("kind")), text_of(metadata, "name"))))
-        # The part is only there once somebody looks; every use of it is replaced below.
-        super().__init__(f"live:{where}", 0, item, (), None)  # type: ignore[arg-type]
         self._made: manifests.Document | None = None
+        super().__init__(f"live:{where}", 0, item, (), None)  # type: ignore[arg-type]
 
-    def _document(self) -> manifests.Document:
+    @property
+    def _part(self) -> Any:
         if self._made is None:
             text = yaml.safe_dump(self.object, sort_keys=False, allow_unicode=True, width=1 << 30)
             loaded = manifests.Loaded([], [], [])
             manifests.take(Given(self.source, named=True), Text(text), loaded)
             self._made = loaded.documents[0]
-        return self._made
+        return self._made._part
 
-    @property
-    def text(self) -> str:
-        """See `Document.text`."""
-        return self._document().text
-
-    def locate(self, path: Sequence[str | int]) -> Span:
-        """See `Document.locate`."""
-        return self._document().locate(path)
+    @_part.setter
+    def _part(self, _: Any) -> None:
+        """There is none until somebody looks."""
 
 
 # --- reading -------------------------------------------------------------------------------------------------------
