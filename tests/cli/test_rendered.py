@@ -107,7 +107,12 @@ def test_components_are_never_rendered_alone_and_circles_are_rendered_once(tmp_p
         "two/kustomization.yaml": "resources: [../one]\n",
     }
     monkeypatch.chdir(write(tmp_path, files))
-    assert found(".")[0] == ["kustomize one"]
+    folders, plain, notes = found(".")
+    assert folders == ["kustomize one"]
+    assert plain == []
+    assert notes == ["passed over, a component renders nothing by itself: c"]
+    write(tmp_path, {"three/kustomization.yaml": "components: [../c]\n"})
+    assert found("c", "three") == (["kustomize three"], [], [])
 
 
 def test_a_chart_is_rendered_with_its_subcharts_in_it(tmp_path, monkeypatch):

@@ -65,8 +65,8 @@ def gather(
         problems = [*after.problems, *others.problems]
         edits = [edit for document in after.documents if (edit := reader.edit(document, problems)) is not None]
         for document in others.documents:
-            reader.settle(document)
-        pruned = list(reader.pruned(asked.selector or "", problems)) if asked.prune and not after.problems else []
+            reader.settle(document)  # what is context is given too, and so not pruned
+        pruned = list(reader.pruned(asked.selector or "", problems)) if asked.prune and not problems else []
     except ClusterError as error:
         inputs.stop(f"--cluster: {error}")
     edits += pruned
@@ -95,7 +95,8 @@ def _connected(asked: Asked) -> tuple[Cluster, str]:
         click.get_current_context().call_on_close(cluster.close)
         cluster.get("/version")
     except ClusterError as error:
-        inputs.stop(f"--cluster: {error}")
+        if error.status != 403:  # who may not read the version may read other things
+            inputs.stop(f"--cluster: {error}")
     return cluster, namespace
 
 
@@ -179,6 +180,7 @@ class _Reader:
         resource = self.discovery.served(str(item.get("apiVersion")), str(item.get("kind")))
         if resource is None or resource.namespaced:
             settle(item, self._namespace)
+        self._given.add((kind_of_object(item), *_key(item)))
         return resource
 
     def edit(self, document: manifests.Document, problems: list[Problem]) -> Edit | None:
@@ -208,7 +210,6 @@ class _Reader:
                 )
             return Edit(None, document)
         namespace = namespace if resource.namespaced else ""
-        self._given.add((kind, namespace, name))
         self._collections[kind, namespace] = resource
         live = self._get(resource.path_to(namespace, name)) if name else None
         if kind == SECRET:

@@ -60,7 +60,7 @@ def find(choice: Choice, shown: Shown = str) -> Found:
             read = kustomization(folder)
             if read is not None:
                 kustomizations[folder] = read
-    roots = _roots(kustomizations)
+    roots, unused = _roots(kustomizations)
     inflated = {
         os.path.normpath(os.path.join(f, _chart_home(read))) for f, read in kustomizations.items() if _inflates(read)
     }
@@ -87,6 +87,8 @@ def find(choice: Choice, shown: Shown = str) -> Found:
         else:
             plain.append(file)
     notes = []
+    if unused:
+        notes.append(f"passed over, a component renders nothing by itself: {_some(map(shown, unused))}")
     if libraries:
         notes.append(f"passed over, a library chart renders nothing by itself: {_some(map(shown, libraries))}")
     if strangers:
@@ -171,27 +173,27 @@ def _chart_home(read: Mapping[str, Any]) -> str:
     return text_of(mapping_of(read, "helmGlobals"), "chartHome") or "charts"
 
 
-def _roots(kustomizations: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Those that no other one refers to; of a circle one, so that the tool can say what is wrong."""
+def _roots(kustomizations: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[str]]:
+    """Those that no other one refers to (of a circle one, so that the tool says what is wrong); components left over."""
     below = {
         folder: {os.path.normpath(os.path.join(folder, name)) for key in _FOLDERS for name in texts_of(read, key)}
         for folder, read in kustomizations.items()
     }
+    components = {folder for folder, read in kustomizations.items() if text_of(read, "kind") == "Component"}
     referred = {name for folder, names in below.items() for name in names if name != folder}
-    own = [folder for folder in sorted(kustomizations) if text_of(kustomizations[folder], "kind") != "Component"]
-    roots = [folder for folder in own if folder not in referred]
+    roots: list[str] = []
     reached: set[str] = set()
-    waiting = list(roots)
-    for folder in own:
-        while waiting:
-            each = waiting.pop()
-            if each not in reached:
-                reached.add(each)
-                waiting.extend(below.get(each, ()))
-        if folder not in reached:
+    # First those that are certain; what they do not reach afterwards lies in a circle.
+    for folder in sorted(kustomizations, key=lambda each: (each in referred, each)):
+        if folder not in components and folder not in reached:
             roots.append(folder)
-            waiting.append(folder)
-    return sorted(roots)
+            waiting = [folder]
+            while waiting:
+                each = waiting.pop()
+                if each not in reached:
+                    reached.add(each)
+                    waiting.extend(below.get(each, ()))
+    return sorted(roots), sorted(components - reached)
 
 
 def _files_of(kustomizations: Mapping[str, Mapping[str, Any]]) -> set[str]:
