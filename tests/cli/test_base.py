@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 
 import pytest
 from click.testing import CliRunner, Result
@@ -215,3 +217,42 @@ def test_a_namespace_given_holds_for_both_sides(clone, lint):
     assert lint("--base", "main", ".").stdout.count("SW102") == 0
     named = lint("--base", "main", "--namespace", "prod", ".")
     assert "SW102 deny volume-shrink · Cluster prod/pg" in named.stdout
+
+
+def test_a_forged_tree_writes_nothing_outside_of_its_folder(clone, lint, tmp_path, monkeypatch):
+    """What has to be rendered is written to a temporary folder; names and links of a commit may lead elsewhere."""
+
+    def made(kind: str, content: bytes) -> bytes:
+        command = ["git", "hash-object", "-w", "--literally", "-t", kind, "--stdin"]
+        return bytes.fromhex(
+            subprocess.run(command, cwd=clone.root, input=content, capture_output=True, check=True).stdout.decode()
+        )
+
+    def tree(*entries: tuple[str, str, bytes]) -> bytes:
+        return made("tree", b"".join(f"{mode} {name}".encode() + b"\0" + oid for mode, name, oid in entries))
+
+    evil, chart = made("blob", b"kind: Evil\napiVersion: v1\n"), made("blob", b"apiVersion: v2\nname: c\nversion: 1.0.0\n")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = made("blob", os.fsencode(outside))
+    folder = tree(("100644", "evil.yaml", evil))
+    root = tree(
+        ("100644", "Chart.yaml", chart),
+        ("40000", "..", folder),
+        ("40000", ".git", folder),
+        ("120000", "out", link),
+        ("40000", "out", folder),
+        ("100644", "twice", evil),
+        ("40000", "twice", folder),
+    )
+    commit = clone.git("commit-tree", root.hex(), "-m", "forged")
+    clone.write("Chart.yaml", "apiVersion: v2\nname: c\nversion: 1.0.0\n")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    result = lint("--base", commit, ".")
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert list(outside.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+    assert not list(tmp_path.rglob("evil.yaml"))

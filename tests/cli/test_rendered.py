@@ -173,6 +173,14 @@ def test_values_release_and_namespace_are_helm_s(lint, tmp_path):
 
 
 @needs_helm
+def test_a_chart_that_renders_nothing_is_told(lint, tmp_path):
+    write(tmp_path, {"c/Chart.yaml": "apiVersion: v2\nname: c\nversion: 1.0.0\n"})
+    result = lint("c")
+    assert result.exit_code == 0, result.output
+    assert "note: c: rendered by helm, 0 objects" in result.stderr
+
+
+@needs_helm
 def test_a_dependency_that_is_missing_is_one_line_with_the_next_step(lint, tmp_path):
     chart = "apiVersion: v2\nname: a\nversion: 1.0.0\ndependencies: [{name: postgresql, version: 1.0.0, repository: 'https://x.invalid'}]\n"
     write(tmp_path, {"a/Chart.yaml": chart, "a/templates/x.yaml": TEMPLATE, "db.yaml": BASE})

@@ -19,6 +19,9 @@ from stateward.cli.git import LINK, SUBMODULE, Blobs, Entry, GitError, Repositor
 
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 
+_UNSAFE: Final = frozenset(("", ".", "..", ".git"))
+"""Steps of a path that no honest tree has."""
+
 
 @dataclass(slots=True)
 class Base:
@@ -164,12 +167,17 @@ class _Commit:
 
     def _write(self, entry: Entry, top: str) -> None:
         path = os.path.join(top, entry.path)
-        if entry.mode == SUBMODULE or os.path.lexists(path):
+        if entry.mode == SUBMODULE or os.path.lexists(path) or not _UNSAFE.isdisjoint(entry.path.split("/")):
             return
-        # A commit may hold a link and, below the same name, files: nothing may leave the folder through one.
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if os.path.realpath(os.path.dirname(path)) != os.path.dirname(path):
-            return
+        try:
+            # A forged tree may hold a link and, below the same name, files: nothing may leave the folder through one.
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            if os.path.realpath(os.path.dirname(path)) == os.path.dirname(path):
+                self._write_at(path, entry, top)
+        except OSError as error:
+            self._note(entry.path, f"cannot be written to be rendered: {error.strerror}")
+
+    def _write_at(self, path: str, entry: Entry, top: str) -> None:
         data = self.blobs.read(entry.oid)
         if entry.mode != LINK:
             Path(path).write_bytes(data)

@@ -335,7 +335,7 @@ def _by_source(text: str, name: str) -> list[tuple[str, str]]:
     """What helm printed, template by template: (source, text), as `helm template --show-only` gives it."""
     found: dict[str, list[str]] = {}
     marks = list(_SOURCE.finditer(text))
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, after in zip(marks, [*marks[1:], None], strict=False):  # a chart may render nothing
         template = mark[1].partition("/")[2] or mark[1]
         body = text[mark.start() : after.start() if after else len(text)]
         found.setdefault(f"{name} (rendered): {template}", []).append(body)
