@@ -204,15 +204,36 @@ def test_standard_input_is_judged_and_not_written(folder):
     assert result.stdout.count("SW102 deny") == 2
 
 
-def test_what_is_only_context_is_not_written(folder):
-    """The pool is given, its hub is context; only the pool may change."""
+def test_what_is_only_context_or_old_is_not_written(folder, monkeypatch):
+    """A finding may be about an object that is not given to be changed."""
+    from stateward.policies import engine
+    from stateward.policies.finding import SetField
+
     (folder / "hub.yaml").write_text(KAFKA)
     (folder / "old/db.yaml").write_text(POOL)
     (folder / "new/db.yaml").write_text(POOL.replace("500Gi", "250Gi"))
-    result = run("--fix", "--old", "old", "--context", "hub.yaml", "new")
-    assert result.exit_code == 0, result.output
-    assert (folder / "hub.yaml").read_text() == KAFKA
-    assert (folder / "new/db.yaml").read_text() == POOL
+    judge = engine.evaluate
+    targets: list[str] = []
+
+    def elsewhere(request, view, *arguments, **more):
+        verdict = judge(request, view, *arguments, **more)
+        for one in verdict.denied:
+            hub = view.get("Kafka.kafka.strimzi.io", "stream", "clicks")
+            one.finding.on = {"hub": hub, "old": request.old}[targets[0]]
+            one.finding.patch = (SetField(("spec", "replicas"), 7),)
+        return verdict
+
+    from stateward.cli import edits
+
+    monkeypatch.setattr(edits, "evaluate", elsewhere)
+    for target in ("hub", "old"):
+        targets[:] = [target]
+        result = run("--fix", "--old", "old", "--context", "hub.yaml", "new")
+        assert result.exit_code == 1, result.output
+        assert "is not fixed: what it is about is old or context, and not written" in result.stderr
+        assert (folder / "hub.yaml").read_text() == KAFKA
+        assert (folder / "old/db.yaml").read_text() == POOL
+        assert (folder / "new/db.yaml").read_text() == POOL.replace("500Gi", "250Gi")
 
 
 @pytest.mark.skipif(shutil.which("helm") is None, reason="no helm on PATH")

@@ -56,13 +56,15 @@ class Fixes:
         """Findings whose patch is used."""
         return sum(len(file.fixed) for file in self.files.values())
 
-    def add(self, one: Judged, verdict: Verdict, document: Document, gathered: Gathered) -> None:
+    def add(self, one: Judged, verdict: Verdict, document: Document | None, gathered: Gathered) -> None:
         """Takes a finding's patch as a whole, or not at all."""
         self.refused += 1
         if not one.finding.patch:
             return
-        if one.finding.on is not None and one.finding.on is not document.object:
-            self.notes.append(f"{one.rule} on {verdict.about} is not fixed: what it is about is context and not written")
+        if document is None:
+            self.notes.append(
+                f"{one.rule} on {verdict.about} is not fixed: what it is about is old or context, and not written"
+            )
             return
         span = document.locate(one.finding.patch[0].path)
         what = f"{document.source}:{span.line}:{span.column}: {one.rule}"
@@ -97,11 +99,12 @@ class Fixes:
 def prepared(gathered: Gathered, judge: Judge, wanted: Wanted) -> Fixes:
     """The ready patches of everything that is refused, on the texts of the files."""
     fixes = Fixes()
+    given = {id(edit.new.object): edit.new for edit in gathered.edits if edit.new is not None}
     for edit, verdict in judge(gathered):
         for one in verdict.denied:
             if wanted is not None and one.rule not in wanted:
                 continue
-            document = gathered.home.get(id(one.finding.on), edit.new or edit.document)
+            document = edit.new if one.finding.on is None else given.get(id(one.finding.on))
             fixes.add(one, verdict, document, gathered)
     return fixes
 
