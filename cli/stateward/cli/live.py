@@ -193,7 +193,7 @@ class _Reader:
             raise
         except ClusterError as error:
             span = document.locate(("metadata", "name"))
-            message = f"what the cluster has of it cannot be read: {error}."
+            message = f"what the cluster has of it cannot be read: {str(error).rstrip('.')}."
             problems.append(Problem(document.source, span.line, span.column, message))
             return None
 
@@ -288,7 +288,9 @@ class _Reader:
             except (ConfigError, UnreachableError):
                 raise
             except ClusterError as error:
-                problems.append(Problem("--prune", None, None, f"what would be deleted cannot be read: {error}."))
+                problems.append(
+                    Problem("--prune", None, None, f"what would be deleted cannot be read: {str(error).rstrip('.')}.")
+                )
 
     def _labelled(self, path: str, selector: str) -> Iterator[Object]:
         token = ""
