@@ -109,6 +109,7 @@ def _same_labels(claim: Object, item: Object) -> bool:
 def _retained(claim: Object, see: Sight) -> bool:
     volume = see.get("PersistentVolume", "", text_of(mapping_of(claim, "spec"), "volumeName"))
     if volume is not UNKNOWN and volume is not None:
-        return mapping_of(volume, "spec").get("persistentVolumeReclaimPolicy") == "Retain"
+        # Kubernetes API, PersistentVolumeSpec: Retain is the default of volumes that a person makes.
+        return mapping_of(volume, "spec").get("persistentVolumeReclaimPolicy") in (None, "Retain")
     one = see.get("StorageClass.storage.k8s.io", "", class_of(claim))
     return one is not UNKNOWN and one is not None and one.get("reclaimPolicy") == "Retain"
