@@ -12,6 +12,7 @@ import click
 _COMMANDS: Final = {
     "lint": "Check manifests: each as created, or old against new.",
     "test": "Run cases: requests with the verdict that is expected.",
+    "replay": "Judge the git history of manifests: what would have been refused, when and why.",
     "review": "Judge an AdmissionReview from standard input, as the webhook does.",
     "serve": "Serve the admission webhook.",
     "rules": "List the rules.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -92,6 +92,10 @@ class Document:
         """The path of a field as the text has it."""
         return path
 
+    def at(self, source: str) -> Document:
+        """The same object of the same text in a file of another name."""
+        return Document(source, self.index, self.object, self.prefix, self._part)
+
     def locate(self, path: Sequence[str | int]) -> Span:
         """The place of the value at a path of keys and indexes, in the whole file.
 
@@ -104,12 +108,14 @@ class Document:
 class Loaded:
     """What load gives: the objects in the order of the input, what is wrong with the input, what was left out.
 
-    `skipped` names files inside a folder that hold no Kubernetes object (values.yaml), pipes, and linked folders.
+    `skipped` names files inside a folder that hold no Kubernetes object (values.yaml), pipes, and linked folders;
+    `broken` files of which at least a part cannot be read, so that objects may be missing.
     """
 
     documents: list[Document]
     problems: list[Problem]
     skipped: list[str]
+    broken: list[str] = field(default_factory=list)
 
 
 def load(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> Loaded:
@@ -133,6 +139,7 @@ def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:
     """Adds the objects of a text, wherever it comes from; `file` gives its source and whether the user named it."""
     if isinstance(text, Problem):
         loaded.problems.append(text)
+        loaded.broken.append(file.source)
     elif not file.named and not _may_hold_object(text.raw):
         loaded.skipped.append(file.source)
     else:
@@ -172,6 +179,8 @@ class _File:
                 self.broken = True
                 index += 1
                 self._problem(self.text.where(start + fault.index), fault.message)
+        if self.broken:
+            loaded.broken.append(self.file.source)
         known = bool(self.documents or self.lists)
         if not (known or self.broken or self.file.named):
             loaded.skipped.append(self.file.source)

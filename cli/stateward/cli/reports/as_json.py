@@ -32,7 +32,7 @@ def document(report: Report) -> dict[str, Any]:
         "profile": report.profile,
         "exitCode": report.exit_code,
         "totals": asdict(report.totals()),
-        "findings": [_finding(one) for one in report.findings()],
+        "findings": [finding(one) for one in report.findings()],
         "objects": [_item(one) for one in report.items],
         "inputErrors": [asdict(one) for one in report.problems],
         "skipped": report.skipped,
@@ -43,7 +43,8 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def _finding(one: Finding) -> dict[str, Any]:
+def finding(one: Finding) -> dict[str, Any]:
+    """One finding as JSON values."""
     place = one.place
     return {
         "rule": one.rule,

@@ -22,6 +22,21 @@ def item(one: Item) -> str:
 
 def finding(one: Finding) -> str:
     """One finding, in several lines."""
+    lines = lines_at(one)
+    lines += labelled("why", one.why)
+    if one.unknown:
+        lines += labelled("note", f"{', '.join(one.unknown)} not given: what is there might excuse this")
+    if one.state == "waived":
+        lines += labelled("note", f"waived until {one.until}: {one.reason}")
+        return "\n".join(lines)
+    lines += labelled("do", one.remedy)
+    if one.waive:
+        lines.append(f"   {click.style('or  ', dim=True)} {one.waive}   (waives this rule here, for an hour)")
+    return "\n".join(lines)
+
+
+def lines_at(one: Finding) -> list[str]:
+    """The first lines of a finding: where it is and what, the line that it points at, what is wrong there."""
     place = one.place
     number = str(place.line)
     gutter = " " * (3 + len(number))
@@ -47,17 +62,7 @@ def finding(one: Finding) -> str:
         more = textwrap.wrap(one.headline, WIDTH - len(gutter) - 6)
         lines.append(pointer)
         further = f"{gutter} {bar}    "
-    lines += [f"{further}{click.style(line, fg=colour)}" for line in more]
-    lines += _labelled("why", one.why)
-    if one.unknown:
-        lines += _labelled("note", f"{', '.join(one.unknown)} not given: what is there might excuse this")
-    if one.state == "waived":
-        lines += _labelled("note", f"waived until {one.until}: {one.reason}")
-        return "\n".join(lines)
-    lines += _labelled("do", one.remedy)
-    if one.waive:
-        lines.append(f"   {click.style('or  ', dim=True)} {one.waive}   (waives this rule here, for an hour)")
-    return "\n".join(lines)
+    return [*lines, *(f"{further}{click.style(line, fg=colour)}" for line in more)]
 
 
 def summary(report: Report) -> str:
@@ -96,7 +101,8 @@ def _window(line: str, column: int) -> tuple[str, int]:
     return text, column - start
 
 
-def _labelled(label: str, text: str) -> list[str]:
+def labelled(label: str, text: str) -> list[str]:
+    """Lines of text under a label; none where there is no text."""
     if not text:
         return []
     first, *more = textwrap.wrap(text, WIDTH - 8, break_long_words=False, break_on_hyphens=False)
