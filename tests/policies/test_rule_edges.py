@@ -601,7 +601,7 @@ WARNED: list[tuple[str, str, list[str], list[str]]] = [
     ("SW402", "delete-the-claim-of-a-member-that-was-scaled-away", ["mount it again once it is scaled up"], []),
     ("SW402", "delete-a-claim-whose-volume-is-retained", ["its volume is retained"], ["is deleted"]),
     ("SW804", "found-it-again-by-a-flag", ["--wsrep-new-cluster founds"], ["wsrep-new-cluster="]),
-    ("SW804", "switch-the-state-for-all-members", ["changes for all 3 members", "partition: 2"], ['"new"']),
+    ("SW804", "switch-the-state-for-all-members", ["for all 3 members", "partition: 2"], []),
     ("SW807", "restart-the-only-member", ["nobody takes over while it is down"], ["preStop"]),
     ("SW807", "restart-one-that-waits-for-others", ["its preStop hook may wait"], []),
 ]

@@ -5,20 +5,37 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import click
 
 from stateward.cli import manifests
-from stateward.policies import policy, times
+from stateward.policies import policy, times, waiver
 from stateward.policies.rules import RULES
-from stateward.policies.view import Object
+from stateward.policies.view import Object, kind_of_object, metadata_of, text_of
 
 
 def stop(message: str) -> NoReturn:
     """Ends with exit code 2."""
     click.echo(f"error: {message}", err=True)
     sys.exit(2)
+
+
+def _only_one(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    if len(given) > 1:
+        stop(f"--policy: {' and '.join(given)} are {len(given)} policies; one is taken, write what you need into it")
+    return given[0] if given else None
+
+
+policy_option: Final = click.option(
+    "--policy",
+    "policy_file",
+    metavar="FILE",
+    type=click.Path(readable=False, allow_dash=True),
+    multiple=True,
+    callback=_only_one,
+    help="A WardPolicy; the built-in one without.",
+)
 
 
 def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
@@ -35,10 +52,17 @@ def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
         for problem in loaded.problems[:-1]:
             click.echo(f"error: {where(problem)}: {problem.message}", err=True)
         stop(f"{where(loaded.problems[-1])}: {loaded.problems[-1].message}")
-    if len(loaded.documents) != 1:
-        stop(f"{path}: {len(loaded.documents)} objects; a policy is a file with one {policy.KIND}")
+    waivers = [one.object for one in loaded.documents if kind_of_object(one.object) == waiver.KIND]
+    policies = [one.object for one in loaded.documents if kind_of_object(one.object) != waiver.KIND]
+    if len(policies) != 1:
+        stop(f"{path}: {len(policies)} objects; a policy is a file with one {policy.KIND}, and WardWaivers beside it")
+    for one in waivers:
+        if not text_of(metadata_of(one), "namespace"):
+            stop(
+                f"{path}: metadata.namespace of WardWaiver {text_of(metadata_of(one), 'name')}: it is missing; write it out"
+            )
     try:
-        return policy.parse(loaded.documents[0].object, RULES)
+        return policy.parse(policies[0], RULES).with_waivers(waivers)
     except policy.PolicyError as error:
         stop(f"{path}: {error}")
 

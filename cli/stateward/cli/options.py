@@ -20,9 +20,9 @@ def policy_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option(
         "--profile", metavar="NAME", shell_complete=complete_profiles, help=f"{', '.join(PROFILES)} (default: production@1)."
     )(command)
-    return click.option(
-        "--policy", "policy_file", metavar="FILE", type=PATH, help="A WardPolicy; the built-in one without."
-    )(command)
+    from stateward.cli.inputs import policy_option
+
+    return policy_option(command)
 
 
 def output_options(*formats: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -11,7 +11,8 @@ from stateward.cli import inputs, manifests
 from stateward.cli.asked import Asked, Rendering
 from stateward.cli.edits import Edit, created, pair
 from stateward.cli.files import MARKERS, STDIN, Choice, Problem, choose
-from stateward.policies.view import MemoryView, Object, View, metadata_of, nothing_complete, text_of
+from stateward.policies import waiver
+from stateward.policies.view import MemoryView, Object, View, kind_of_object, metadata_of, nothing_complete, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,12 @@ def gather(asked: Asked, stdin: BinaryIO | None) -> Gathered:
     edits = list(
         pair(before.documents, after.loaded.documents, deletions=deletions) if judged_against else created(after.loaded)
     )
+    # A waiver that comes with the edit that needs it waives nothing: what was there before does, and the context.
+    late = {id(one) for one in after.loaded.documents if judged_against and kind_of_object(one.object) == waiver.KIND}
+    there = [one.object for one in [*others.loaded.documents, *both] if id(one) not in late]
     return Gathered(
         edits=edits,
-        view=MemoryView((one.object for one in [*others.loaded.documents, *both]), nothing_complete),
+        view=MemoryView(there, nothing_complete),
         home={id(one.object): one for one in both},
         problems=[*after.loaded.problems, *before.problems, *others.loaded.problems],
         skipped=[*after.loaded.skipped, *before.skipped],

@@ -125,7 +125,7 @@ def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown 
     within, blind = hours * 3600, False
     ages: list[float | None] = []
     for form in service.adapter.backups:
-        own = form.kind == service.kind
+        own = form.in_status or form.kind == service.kind
         records = [service.object] if own else see.select(form.kind, service.namespace)
         if records is UNKNOWN:
             blind = True

@@ -22,7 +22,9 @@ from stateward.cli.selection import chosen
 from stateward.cli.sources import Gathered, gather
 from stateward.policies import times
 from stateward.policies.engine import Verdict
+from stateward.policies.message import fault_text
 from stateward.policies.policy import Policy
+from stateward.policies.rule import OWN
 
 if TYPE_CHECKING:
     from stateward.cli.baseline import Baseline
@@ -92,9 +94,9 @@ def command(
     """
     policy = inputs.read_policy(policy_file, profile)
     moment = inputs.read_now(now)
-    wanted = chosen(select, ignore)
+    wanted = chosen(select, ignore, ((one.id, one.name) for one in policy.user_rules))
     known = _baseline(baseline, update_baseline)
-    report = Report(times.render(moment), f"{policy.profile}@1")
+    report = Report(times.render(moment), policy.title)
     stream = style == "text" and output in (None, "-") and not update_baseline
     with Progress() as progress:
         progress.phase("reading manifests")
@@ -185,7 +187,8 @@ def _conclude(report: Report, *, updated: bool) -> None:
     """What a person is told at the end whatever the format: on standard error."""
     for item in report.items:
         for rule, fault in item.faults.items():
-            click.echo(f"error: {item.file}: {rule} failed on this object ({fault}); please report it", err=True)
+            step = "" if rule.startswith(OWN) else "; please report it"
+            click.echo(f"error: {item.file}: {fault_text(rule, fault)}{step}", err=True)
     for note in report.notes:
         click.echo(f"note: {note}", err=True)
     for one in report.problems:

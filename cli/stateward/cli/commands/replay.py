@@ -83,7 +83,7 @@ def command(
     Nothing is checked out or written.
     """
     policy = inputs.read_policy(policy_file, profile)
-    wanted = chosen(select, ignore)
+    wanted = chosen(select, ignore, ((one.id, one.name) for one in policy.user_rules))
     shown = frozenset(("deny",) if show == "deny" else ("deny", "warn"))
     if not os.path.isdir(repo):
         inputs.stop(f"{repo}: the folder does not exist. Give a folder inside a git repository, then paths in it")

@@ -26,7 +26,7 @@ Examples:
 
 @click.command("review", epilog=EPILOG)
 @click.option("--context", "-c", multiple=True, metavar="PATH", help="Files and folders: what else exists.")
-@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
+@inputs.policy_option
 @click.option("--now", metavar="TIME", help="Judge as of this time (RFC 3339).")
 def command(context: tuple[str, ...], policy_file: str | None, now: str | None) -> None:
     """Judge an AdmissionReview from standard input, exactly as the webhook does.

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from stateward.cli import options
+from stateward.cli import inputs, options
 from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES
 
@@ -30,31 +30,40 @@ Examples:
 
 
 @click.command("rules", epilog=EPILOG)
+@options.policy_options
 @options.format_option("text", "json")
-def command(style: str) -> None:
-    """List the rules, by area. `stateward explain RULE` says more of one."""
-    rules = sorted(RULES, key=lambda one: one.id)
+def command(policy_file: str | None, profile: str | None, style: str) -> None:
+    """List the rules, by area. `stateward explain RULE` says more of one.
+
+    With --policy also the policy's own rules, and what each does by it where no match narrows it.
+    """
+    policy = inputs.read_policy(policy_file, profile)
+    rules = sorted((*RULES, *policy.user_rules), key=lambda one: one.id)
     if style == "json":
         from stateward.cli.reports.as_json import dumps
 
-        click.echo(dumps({"format": "stateward-rules/v1", "rules": [described(rule) for rule in rules]}), nl=False)
+        click.echo(
+            dumps({"format": "stateward-rules/v1", "rules": [described(rule, policy.usual(rule)) for rule in rules]}),
+            nl=False,
+        )
         return
     area = ""
     for rule in rules:
         if rule.id[2] != area:
             area = rule.id[2]
             click.echo(click.style(f"\n{AREAS[area]}" if area != "1" else AREAS[area], bold=True))
-        colour = {"deny": "red", "warn": "yellow"}.get(rule.action, "blue")
-        click.echo(f"  {rule.id}  {click.style(rule.action.ljust(4), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}")
+        action = policy.usual(rule)
+        colour = {"deny": "red", "warn": "yellow"}.get(action, "blue")
+        click.echo(f"  {rule.id}  {click.style(action.ljust(5), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}")
 
 
-def described(rule: Rule) -> dict[str, Any]:
+def described(rule: Rule, action: str | None = None) -> dict[str, Any]:
     """A rule's metadata as JSON values."""
     return {
         "id": rule.id,
         "name": rule.name,
         "area": AREAS[rule.id[2]],
-        "action": rule.action,
+        "action": action or rule.action,
         "nature": rule.nature,
         "losesData": rule.loses_data,
         "summary": rule.summary,

@@ -38,7 +38,7 @@ Examples:
 @click.command("serve", epilog=EPILOG)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8443, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--policy", "policy_file", metavar="FILE", help="A WardPolicy; the built-in one without.")
+@inputs.policy_option
 @click.option("--certs", type=click.Path(path_type=Path), metavar="DIR", help="Certificates, made where missing.")
 @click.option("--name", "names", multiple=True, metavar="DNS", help="One more name in the certificate.")
 @click.option("--kubeconfig", metavar="FILE", help="Look into this cluster for what else exists.")
@@ -106,6 +106,7 @@ def command(
                     given_up=ending.asked.is_set,
                     say=click.echo,
                     warn=lambda text: click.echo(text, err=True),
+                    user_rules=policy.user_rules,
                 )
                 stack.enter_context(registration)
         except (CertificateError, server.ServeError) as error:
@@ -161,7 +162,7 @@ def _say(
     else:
         sees = f"{len(watch.needed)} kinds of {cluster.host}"
     click.echo(f"Stateward answers at {base}/validate")
-    click.echo(f"  policy        {policy.profile}@1, {policy_file or 'built in'}")
+    click.echo(f"  policy        {policy.title}, {policy_file or 'built in'}")
     click.echo(f"  sees          {sees}")
     click.echo(f"  certificates  {certificates.folder}, authority {authority}")
     click.echo(f"  try           curl --cacert {authority} {base}/readyz")

@@ -14,7 +14,7 @@ from stateward.cli.git import Blobs, GitError
 from stateward.cli.manifests import Document
 from stateward.cli.replay import kustomize, pruning
 from stateward.policies.adapters.shape import adapter_of
-from stateward.policies.engine import ANY_SERVICE, dispatch
+from stateward.policies.rota import ANY_SERVICE, dispatch
 from stateward.policies.rules import RULES
 from stateward.policies.view import Kind, items_of, kind_of_object, mapping_of
 

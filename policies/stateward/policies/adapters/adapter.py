@@ -658,6 +658,11 @@ class BackupRecord:
         self._done = compile_expression(spec["done"], f"{where}.done") if "done" in spec else None
         self._at = compile_expression(spec["at"], f"{where}.at")
 
+    @property
+    def in_status(self) -> bool:
+        """Whether the service's own status lists the backups."""
+        return self._items is not None
+
     def moments(self, record: Object, service: Service) -> Iterator[Any]:
         """When the backups of the service that are done were done (text): one of a record, several of a status."""
         if self._items is None:

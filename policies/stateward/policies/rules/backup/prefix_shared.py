@@ -9,6 +9,7 @@ from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
+from stateward.policies.settings import address
 from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
 
 _CONFIGURATION: Final = "OperatorConfiguration.acid.zalan.do"
@@ -50,14 +51,9 @@ def prefix_shared(change: Change, see: Sight) -> Iterator[Finding]:
             continue
         yield Finding(
             field=("data", named[0]),
-            text=f"{_shown(after[named[0]])} is one prefix for all {count} clusters",
+            text=f'"{address(str(after[named[0]]))}" is one prefix for all {count} clusters',
             why="all of them write base backups and WAL into one directory: none can be restored from it",
             remedy="take it out and set WAL_S3_BUCKET, which gets the cluster's name added",
             subject=named[0],
         )
         return
-
-
-def _shown(value: object) -> str:
-    """The prefix; not where it carries an account."""
-    return f'"{value}"' if "@" not in str(value) else "this"
