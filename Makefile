@@ -30,8 +30,10 @@ cluster: $(VENV)/.dev  ## the tests on a real API server
 door: $(VENV)/.dev  ## put a folder of cases through a real API server: make door CASES=FOLDER
 	$(BIN)/python tests/cluster/door.py $(CASES) $(ARGS)
 
-bench: $(VENV)/.dev  ## how fast the engine and the door are
+bench: $(VENV)/.dev  ## how fast the engine, the linter and the door are
+	$(BIN)/pytest -q -o pythonpath=benchmarks benchmarks/test_parts.py
 	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/lint.py
 	$(BIN)/python benchmarks/door.py
 
 docs: $(VENV)/.dev  ## write the generated documents
@@ -49,9 +51,11 @@ $(VENV)/bin/python:
 $(VENV)/.serve: $(VENV)/bin/python pyproject.toml
 	@echo "installing Stateward into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable '.[serve]'
+	@$(BIN)/python -m compileall -q policies certs kube webhook cli
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	@echo "installing Stateward and its tests into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable '.[serve,dev]'
+	@$(BIN)/python -m compileall -q policies certs kube webhook cli
 	@touch $@ $(VENV)/.serve

@@ -120,7 +120,7 @@ def _entry(group: str, operations: list[str], resources: list[str], scope: str) 
 
 def test_it_is_the_same_each_time() -> None:
     first = configuration(RULES, ADAPTERS, url=URL)
-    assert configuration(tuple(reversed(RULES)), dict(reversed(ADAPTERS.items())), url=URL) == first
+    assert configuration(tuple(reversed(RULES)), dict(reversed(list(ADAPTERS.items()))), url=URL) == first
 
 
 # --- its rules -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ STDIN: Final = "<stdin>"
 """The source of what comes from standard input."""
 MAX_BYTES: Final = 64 * 2**20
 """Larger files are not read; the API server itself takes 3 MiB a request."""
+_USUAL_BYTES: Final = 64 * 2**10
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """The files that are read inside a folder."""
 CHART: Final = "Chart.yaml"
@@ -128,13 +129,19 @@ def content(file: Given, stdin: BinaryIO | None) -> Text | Problem:
     """The text of a file: UTF-8, or UTF-16 with a byte order mark; at most MAX_BYTES."""
     try:
         if file.source == STDIN:
-            data = stdin.read(MAX_BYTES + 1) if stdin else b""
+            data = _read(stdin) if stdin else b""
         else:
             with open(file.source, "rb") as handle:
-                data = handle.read(MAX_BYTES + 1)
+                data = _read(handle)
     except (OSError, ValueError) as error:
         return _unreadable(file.source, error)
-    return decoded(file.source, data or b"")
+    return decoded(file.source, data)
+
+
+def _read(handle: BinaryIO) -> bytes:
+    """At most MAX_BYTES and one; in two steps, for a reader makes room at once for all that it is asked to read."""
+    data = handle.read(_USUAL_BYTES) or b""
+    return data if len(data) < _USUAL_BYTES else data + (handle.read(MAX_BYTES + 1 - len(data)) or b"")
 
 
 def decoded(source: str, data: bytes) -> Text | Problem:

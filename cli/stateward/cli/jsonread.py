@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Final, NamedTuple
 
 import orjson
 
+from stateward.cli.limits import MAX_DEPTH
 from stateward.cli.scalars import Json
-from stateward.cli.yamlread import MAX_DEPTH
 
 
 class Value(NamedTuple):
@@ -50,6 +49,8 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 def _split(text: str, start: int) -> list[tuple[int, int]]:
     """Where each of several values after each other begins and ends; empty unless there are several."""
+    import json  # for this rare case alone
+
     decoder = json.JSONDecoder()
     pieces = []
     try:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from stateward.cli.files import STDIN, Choice, Given, Problem, choose, content
 from stateward.cli.jsonread import json_values
-from stateward.cli.nodes import Node, json_tree, yaml_tree
+from stateward.cli.limits import Budget
 from stateward.cli.positions import Span, Text, find, repeated
-from stateward.cli.scalars import Fault, Json
-from stateward.cli.yamlread import Budget, documents
+from stateward.cli.scalars import Fault, Json, unquoted
+from stateward.policies.plainyaml import Reader, Unusual
+
+if TYPE_CHECKING:
+    from stateward.cli.nodes import Node
 
 __all__ = ["STDIN", "Document", "Loaded", "Problem", "Span", "load", "read", "take"]
 
@@ -36,9 +41,11 @@ class _Part:
     @property
     def root(self) -> Node:
         if self._root is None:
+            from stateward.cli import nodes  # with PyYAML, which a run without findings need not import
+
             body = self.text.raw[self.start : self._end]
-            root = json_tree(body) if self._nth is None else yaml_tree(body, self._nth)
-            self._root = root or Node(0, 0)
+            root = nodes.json_tree(body) if self._nth is None else nodes.yaml_tree(body, self._nth)
+            self._root = root or nodes.Node(0, 0)
         return self._root
 
     @property
@@ -129,9 +136,10 @@ def load(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> Loaded:
 def read(choice: Choice, stdin: BinaryIO | None = None) -> Loaded:
     """The same of files that were chosen before."""
     loaded = Loaded([], choice.problems, choice.skipped)
-    for file in choice.files:
-        text = content(file, stdin)
-        take(file, text, loaded)
+    with _no_collection():
+        for file in choice.files:
+            text = content(file, stdin)
+            take(file, text, loaded)
     return loaded
 
 
@@ -144,6 +152,18 @@ def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:
         loaded.skipped.append(file.source)
     else:
         _File(file, text).read(loaded)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the garbage collector: what is loaded is kept and has no cycles, so it would look through it in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _may_hold_object(raw: str) -> bool:
@@ -245,27 +265,37 @@ def _typed(parent: dict[str, Any], item: Json) -> Json:
 
 # Kubernetes splits a file at lines with --- before it parses (apimachinery, util/yaml), and YAML allows no such line
 # inside a document; so a broken document ends there.
-_MARK: Final = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_MARK: Final = re.compile(r"---(?=[ \t\r\n]|\Z)")
+_LATER_MARK: Final = re.compile(r"\n---(?=[ \t\r\n]|\Z)")
+_BARE_MARK: Final = re.compile(r"---[ ]*(?:[ ]#[ -~]*)?(?:\r?\n|\Z)")
 _AFTER_END: Final = re.compile(r"^\.\.\.[ \t]*\r?\n(?:(?:[ \t\r]*|[#%][^\n]*)\n)+\Z", re.MULTILINE)
 
 
 def _chunks(raw: str) -> Iterator[tuple[int, int]]:
     """Where each document begins and ends. Directives (%YAML) are left out: they say nothing that Kubernetes heeds."""
-    marks = [match.start() for match in _MARK.finditer(raw)]
-    starts = marks if marks and not marks[0] else [0, *marks]
+    starts = [0, *(match.start() + 1 for match in _LATER_MARK.finditer(raw))]
     for start, end in zip(starts, [*starts[1:], len(raw)], strict=True):
-        if start or raw.startswith("---") or not _is_preamble(raw[:end]):
-            tail = _AFTER_END.search(raw, start, end)
+        if start or raw.startswith("---") or not _is_preamble(raw, end):
+            ends = raw.startswith("...", start) or raw.find("\n...", start, end) >= 0
+            tail = _AFTER_END.search(raw, start, end) if ends else None
             yield start, tail.start() if tail else end
 
 
-def _is_preamble(head: str) -> bool:
+def _is_preamble(raw: str, end: int) -> bool:
+    """Whether there is nothing before `end` but comments, directives and empty lines."""
+    if not raw or raw[0].isalpha():  # spares most texts the look at each line
+        return not raw
+    head = raw[:end]
     return all(not line or line.isspace() or line.lstrip()[0] == "#" or line[0] == "%" for line in head.splitlines())
 
 
 def _values(text: Text, start: int, end: int, budget: Budget) -> Iterator[tuple[_Part, Json, bool]]:
     """The documents between two characters; raises Fault with an index from `start`."""
     chunk = text.raw[start:end]
+    if (value := _plain_value(chunk)) is not None:
+        budget.add(value)
+        yield _Part(text, start, end, 0), value, False
+        return
     mark = _MARK.match(chunk)
     begin = mark.end() if mark else 0
     begin = len(chunk) - len(chunk[begin:].lstrip(" \t\r\n"))
@@ -275,5 +305,27 @@ def _values(text: Text, start: int, end: int, budget: Budget) -> Iterator[tuple[
             for each in values:
                 yield _Part(text, start + each.start, start + each.end, None), each.value, each.repeats
             return
-    for nth, document in enumerate(documents(chunk, budget)):
+    from stateward.cli import yamlread  # with PyYAML, which most manifests do not need
+
+    for nth, document in enumerate(yamlread.documents(chunk, budget)):
         yield _Part(text, start, end, nth), document.value, document.repeats
+
+
+_PLAIN: Final = Reader(unquoted)
+
+
+def _plain_value(chunk: str) -> Json:
+    """The document of a text that is plain YAML, as nearly all are; None where another reader has to take it."""
+    if chunk.startswith("---"):
+        mark = _BARE_MARK.match(chunk)
+        if mark is None:
+            return None
+        chunk = chunk[mark.end() :]
+    if chunk[:1] in ("{", "["):
+        return None
+    if "\r" in chunk:
+        chunk = chunk.replace("\r\n", "\n")
+    try:
+        return _PLAIN.read(chunk)
+    except Unusual:
+        return None

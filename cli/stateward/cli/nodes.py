@@ -86,25 +86,14 @@ def yaml_tree(text: str, nth: int) -> Node | None:
     """The nodes of the nth document (from 0) of a YAML text that `yamlread` has read without a Fault up to there."""
     build = _Builder()
     anchors: dict[str, tuple[Node, Event]] = {}
-    number = -1
-    for event in events(text):
+    rest = events(text)
+    for _ in range(nth + 1):
+        for event in rest:
+            if type(event) is DocumentStartEvent:
+                break
+    for event in rest:
         kind = type(event)
-        if kind is DocumentStartEvent:
-            number += 1
-        elif number < nth:
-            continue
-        elif kind is DocumentEndEvent:  # what comes after it need not be YAML
-            break
-        elif kind is MappingEndEvent or kind is SequenceEndEvent:
-            build.close(event.end_mark.index)
-        elif kind is AliasEvent:
-            node = Node(at(event), event.end_mark.index)
-            node.target, named = anchors[event.anchor]
-            if build.wants_key:
-                build.key(key_of(named), node)
-            else:
-                build.add(node)
-        elif kind is ScalarEvent:
+        if kind is ScalarEvent:  # first, for most events are
             node = Node(_past_properties(text, at(event)), event.end_mark.index)
             if event.anchor is not None:
                 anchors[event.anchor] = (node, event)
@@ -112,11 +101,22 @@ def yaml_tree(text: str, nth: int) -> Node | None:
                 build.key(None if is_merge(event) else key_of(event), node)
             else:
                 build.add(node)
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            build.close(event.end_mark.index)
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
             node = Node(at(event), event.end_mark.index)
             if event.anchor is not None:
                 anchors[event.anchor] = (node, event)
             build.open(node, mapping=kind is MappingStartEvent)
+        elif kind is AliasEvent:
+            node = Node(at(event), event.end_mark.index)
+            node.target, named = anchors[event.anchor]
+            if build.wants_key:
+                build.key(key_of(named), node)
+            else:
+                build.add(node)
+        elif kind is DocumentEndEvent:  # what comes after it need not be YAML
+            break
     return build.root
 
 

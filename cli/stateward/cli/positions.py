@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stateward.cli.nodes import Node
+if TYPE_CHECKING:
+    from stateward.cli.nodes import Node
 
 
 class Span(NamedTuple):

@@ -13,8 +13,9 @@ from typing import Any, Final, Literal
 from stateward.cli import manifests
 from stateward.cli.asked import Rendering
 from stateward.cli.files import CHART, KUSTOMIZATIONS, MARKERS, Choice, Given, Problem, content, decoded
+from stateward.cli.limits import Budget
 from stateward.cli.scalars import Fault
-from stateward.cli.yamlread import Budget, documents
+from stateward.cli.yamlread import documents
 from stateward.policies.view import items_of, mapping_of, text_of, texts_of
 
 SECONDS: Final = 120

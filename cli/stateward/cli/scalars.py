@@ -11,6 +11,8 @@ import re
 import struct
 from typing import Any, Final
 
+from stateward.policies.plainyaml import Unusual
+
 Scalar = str | int | float | bool | None
 Json = Any
 """dict, list or Scalar, without end."""
@@ -128,6 +130,22 @@ def value_of(event: Event) -> Scalar:
             f'value "{event.value[:40]}" is no number that JSON can carry. Put it in quotes if text is meant.',
             at(event),
         )
+    return _whole(value)
+
+
+def unquoted(text: str) -> Scalar:
+    """The JSON value of an unquoted scalar; infinity and NaN raise Unusual, for `value_of` to tell."""
+    if text[0] not in SPECIAL:
+        return text
+    value = plain(text)
+    if type(value) is not float:
+        return value
+    if not math.isfinite(value):
+        raise Unusual
+    return _whole(value)
+
+
+def _whole(value: float) -> int | float:
     return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 

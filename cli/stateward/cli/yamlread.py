@@ -20,14 +20,9 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from stateward.cli.limits import MAX_DEPTH, Budget
 from stateward.cli.scalars import SPECIAL, TAG, Event, Fault, Json, at, is_merge, key_of, tagged, value_of
 from stateward.cli.yamlevents import events
-
-MAX_DEPTH: Final = 100
-"""Mappings and lists inside each other."""
-MAX_VALUES: Final = 200_000
-"""Values of one file with its aliases written out; more are refused if they are also MAX_GROWTH times those written."""
-MAX_GROWTH: Final = 10
 
 
 class Parsed(NamedTuple):
@@ -35,26 +30,6 @@ class Parsed(NamedTuple):
 
     value: Json
     repeats: bool
-
-
-class Budget:
-    """Counts the values of one file, as written and with every alias written out, against an expansion bomb."""
-
-    __slots__ = ("total", "written")
-
-    def __init__(self) -> None:
-        self.written = 0
-        self.total = 0
-
-    def spend(self, size: int, index: int) -> None:
-        """Count an alias to `size` values; raises Fault where the file then grows beyond the limits."""
-        self.total += size
-        if self.total > MAX_VALUES and self.total > MAX_GROWTH * self.written:
-            raise Fault(
-                f"the aliases of this file expand {self.written:,} values to more than {MAX_VALUES:,}; Kubernetes"
-                " refuses that as an expansion bomb. Write the repeated parts out.",
-                index,
-            )
 
 
 class _Anchor:
@@ -79,6 +54,8 @@ def documents(text: str, budget: Budget) -> Iterator[Parsed]:
     Refused, though sigs.k8s.io/yaml takes them: tags that are not of plain data (it ignores them), binary, and more
     than MAX_DEPTH levels. As there, a later key wins over an earlier one, and `<<` over the keys above it.
     """
+    if "*" in text:
+        budget.settle()
     root: Json = None
     current: Any = None
     slot: Any = _NO_KEY

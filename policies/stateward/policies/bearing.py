@@ -54,12 +54,11 @@ class Overlay:
 
 def services_in(view: View, namespace: str) -> Iterator[Service]:
     """The services of a namespace that are known."""
-    for adapter in ADAPTERS.values():
-        if adapter.hub is not None:
-            continue
-        found = view.select(adapter.kind, namespace)
+    for kind in ADAPTERS:
+        found = view.select(kind, namespace)
         for item in found if found is not UNKNOWN else ():
-            if adapter.applies(item):
+            adapter = ADAPTERS[kind]
+            if adapter.hub is None and adapter.applies(item):
                 yield Service(adapter, item, view)
 
 

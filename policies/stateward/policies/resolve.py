@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from stateward.policies import bearing
 from stateward.policies.adapters import shape
@@ -18,6 +18,8 @@ from stateward.policies.view import (
     Kind,
     Object,
     View,
+    by_label,
+    having,
     items_of,
     kind_of,
     kind_of_object,
@@ -25,10 +27,6 @@ from stateward.policies.view import (
     metadata_of,
     text_of,
 )
-
-_BY_RESOURCE: Final[dict[tuple[str, str], Adapter]] = {
-    (adapter.group, adapter.resource): adapter for adapter in ADAPTERS.values()
-}
 
 
 def resolve(request: Request, view: View) -> list[Change]:
@@ -191,12 +189,8 @@ def _joined(request: Request, adapter: Adapter, view: View) -> Change:
         change.unseen = hub_spec["kind"] if hub is UNKNOWN else ""
         return change
     kind = kind_of_object(subject) or adapter.kind
-    known = view.select(kind, request.namespace)
-    siblings = [
-        item
-        for item in (known if known is not UNKNOWN else ())
-        if adapter.hub_name(item) == hub_name and metadata_of(item).get("name") != request.name
-    ]
+    known = having(view, kind, by_label(hub_spec["label"]), hub_name, request.namespace)
+    siblings = [item for item in (known if known is not UNKNOWN else ()) if metadata_of(item).get("name") != request.name]
     join = hub_spec["name"]
     before = [*siblings, request.old] if request.old is not None else siblings
     after = [*siblings, request.object] if request.object is not None else siblings

@@ -10,9 +10,10 @@ is too old). Unknown is not no. Every look-up of a rule is declared with its rol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, Final, Literal, Protocol
 
 Object = dict[str, Any]
@@ -32,6 +33,10 @@ class Unknown(Enum):
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
+
+
+Key = Callable[[Object], Iterable[Hashable]]
+"""What objects are looked up by, beside their names: a function of a module, so that an index of it is kept once."""
 
 
 class View(Protocol):
@@ -115,12 +120,13 @@ class MemoryView:
     """
 
     def __init__(self, objects: Iterable[Object], complete: Callable[[Kind], bool] | None = None) -> None:
-        self._objects: dict[Kind, dict[tuple[str, str], Object]] = {}
+        self._objects: dict[Kind, dict[str, dict[str, Object]]] = {}  # by kind, namespace and name
         for item in objects:
             metadata = metadata_of(item)
-            key = (text_of(metadata, "namespace"), text_of(metadata, "name"))
-            self._objects.setdefault(kind_of_object(item), {})[key] = item
+            places = self._objects.setdefault(kind_of_object(item), {})
+            places.setdefault(text_of(metadata, "namespace"), {})[text_of(metadata, "name")] = item
         self._complete = complete
+        self._indexes: dict[tuple[Kind, str | None, Key], dict[Hashable, list[Object]]] = {}
 
     def complete(self, kind: Kind) -> bool:
         """Whether what is not here does not exist."""
@@ -130,21 +136,58 @@ class MemoryView:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
         """See `View.get`."""
-        found = self._objects.get(kind, {}).get((namespace, name))
+        found = self._objects.get(kind, {}).get(namespace, {}).get(name)
         if found is not None:
             return found
         return None if self.complete(kind) else UNKNOWN
 
     def select(self, kind: Kind, namespace: str | None = None) -> Sequence[Object] | Unknown:
         """See `View.select`."""
-        objects = self._objects.get(kind)
-        if objects is None:
+        places = self._objects.get(kind)
+        if places is None:
             return [] if self.complete(kind) else UNKNOWN
-        return [item for (where, _), item in objects.items() if namespace is None or where == namespace]
+        if namespace is None:
+            return [item for objects in places.values() for item in objects.values()]
+        return list(places.get(namespace, {}).values())
+
+    def having(self, kind: Kind, key: Key, value: Hashable, namespace: str | None = None) -> Sequence[Object] | Unknown:
+        """See `having`; the first look makes an index, so that thousands of objects that look at each other stay cheap."""
+        index = self._indexes.get((kind, namespace, key))
+        if index is None:
+            objects = self.select(kind, namespace)
+            if objects is UNKNOWN:
+                return UNKNOWN
+            index = self._indexes[kind, namespace, key] = {}
+            for item in objects:
+                for each in key(item):
+                    index.setdefault(each, []).append(item)
+        return index.get(value, ())
 
     def kinds(self) -> Iterable[Kind]:
         """The kinds of which at least one object is here."""
         return self._objects.keys()
+
+
+def having(view: View, kind: Kind, key: Key, value: Hashable, namespace: str | None = None) -> Sequence[Object] | Unknown:
+    """The objects of a kind with this value among those that `key` gives for them; as `View.select` otherwise.
+
+    `key` looks at the object alone. A view that changes all the time keeps no index and looks through its objects.
+    """
+    if isinstance(view, MemoryView):
+        return view.having(kind, key, value, namespace)
+    objects = view.select(kind, namespace)
+    return objects if objects is UNKNOWN else [item for item in objects if value in key(item)]
+
+
+@cache
+def by_label(label: str) -> Key:
+    """The key that is the value of a label."""
+
+    def value(item: Object) -> Iterable[Hashable]:
+        found = mapping_of(metadata_of(item), "labels").get(label)
+        return (found,) if type(found) is str else ()
+
+    return value
 
 
 def nothing_complete(_: Kind) -> bool:
@@ -221,8 +264,14 @@ class Sight:
         Where only some are known (files show a part of a cluster), those that are there may accuse, but they excuse
         nothing: then, and for a rule that needs the `whole` because what is missing would accuse, the answer is unknown.
         """
+        return self._seen(kind, self._view.select(kind, namespace), whole)
+
+    def having(self, kind: Kind, key: Key, value: Hashable, namespace: str | None = None) -> Sequence[Object] | Unknown:
+        """As `select`, but only the objects with this value among those that `key` gives for them."""
+        return self._seen(kind, having(self._view, kind, key, value, namespace), whole=False)
+
+    def _seen(self, kind: Kind, found: Sequence[Object] | Unknown, whole: bool) -> Sequence[Object] | Unknown:
         look = self._looks[kind]
-        found = self._view.select(kind, namespace)
         if found is UNKNOWN or not self._view.complete(kind):
             self._blind(kind)
             if found is UNKNOWN or whole or not look.accuses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Callable, Iterator
@@ -101,6 +102,7 @@ def command(
     with Progress() as progress:
         progress.phase("reading manifests")
         gathered = _gathered(Asked(**asked), lambda them: judged(them, policy, moment), wanted)
+        gc.freeze()  # all that is loaded stays to the end; the collector need not look through it again and again
         collector = Collector(gathered.home, moment, wanted)
         progress.phase("judging objects:", len(gathered.edits))
         for edit, verdict in judged(gathered, policy, moment):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, Final
 
 from stateward.policies import paths, version
@@ -35,7 +36,20 @@ from stateward.policies.model import (
 )
 from stateward.policies.paths import Path
 from stateward.policies.version import Version
-from stateward.policies.view import UNKNOWN, Kind, Look, Object, Unknown, accuses, kind_of, metadata_of, text_of
+from stateward.policies.view import (
+    UNKNOWN,
+    Key,
+    Kind,
+    Look,
+    Object,
+    Unknown,
+    accuses,
+    by_label,
+    having,
+    kind_of,
+    metadata_of,
+    text_of,
+)
 
 _KNOWN: Final = frozenset(
     (
@@ -197,13 +211,8 @@ class Adapter:
         join = self._joins.get(name)
         if join is None:
             return ()
-        found = service.view.select(join["kind"], service.namespace)
-        if found is UNKNOWN:
-            return UNKNOWN
-        if "of" in join:
-            named, _ = compile_path(join["of"])
-            return [item for item in found if named(item) == service.name]
-        return [item for item in found if _label(item, join["label"]) == service.name]
+        key = _by_path(join["of"]) if "of" in join else by_label(join["label"])
+        return having(service.view, join["kind"], key, service.name, service.namespace)
 
     def engine(self, service: Service) -> Profile | None:
         """The engine's profile: stated by the adapter, or recognised from the pod."""
@@ -723,6 +732,18 @@ def _claims(spec: Any, where: str) -> Mapping[str, Any]:
     if "like" in spec and "label" not in spec:
         raise GrammarError(f"{where}.like: a label is wanted too; a pattern alone takes the claims of others")
     return spec  # type: ignore[no-any-return]
+
+
+@cache
+def _by_path(path: str) -> Key:
+    """The key that is the text at a path."""
+    named, _ = compile_path(path)
+
+    def value(item: Object) -> Iterable[Hashable]:
+        found = named(item)
+        return (found,) if type(found) is str else ()
+
+    return value
 
 
 def groups_of(match: Any, source: str) -> tuple[str, ...]:

@@ -9,17 +9,41 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
+from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 from stateward.policies import data, images, version
 from stateward.policies.engines.profile import Profile, parse_profile
 from stateward.policies.version import Version
 
-PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
-    {profile.name: profile for profile in (parse_profile(*file) for file in data.folder("engines/data"))}
-)
+_FOLDER: Final = "engines/data"
+_HEADS: Final[dict[str, tuple[str, Mapping[str, Any]]]] = {
+    head["engine"]: (file, head) for file, head in data.parts(_FOLDER, ("engine", "title", "images", "commands"))
+}
+"""By the engine's name: its file, and what it is recognised by."""
+
+
+class _Profiles(Mapping[str, Profile]):
+    """Reads a profile when it is first asked for: most runs meet few engines."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, Profile] = {}
+
+    def __getitem__(self, name: str) -> Profile:
+        found = self._read.get(name)
+        if found is None:
+            file, _ = _HEADS[name]
+            found = self._read[name] = parse_profile(file, data.file(f"{_FOLDER}/{file}"))
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HEADS)
+
+    def __len__(self) -> int:
+        return len(_HEADS)
+
+
+PROFILES: Final[Mapping[str, Profile]] = _Profiles()
 """All engine profiles, by the engine's name."""
 
 
@@ -53,18 +77,22 @@ _TEMPORARY: Final = ("emptyDir", "configMap", "secret", "projected", "downwardAP
 # --- images ------------------------------------------------------------------------------------------------------
 
 
-def _compiled_names() -> list[tuple[re.Pattern[str], Profile]]:
-    return [(re.compile("|".join(f"(?:{image})" for image in p.images)), p) for p in PROFILES.values() if p.images]
+@cache
+def _compiled_names() -> list[tuple[re.Pattern[str], str]]:
+    heads = ((engine, head.get("images")) for engine, (_, head) in _HEADS.items())
+    return [(re.compile("|".join(f"(?:{image})" for image in images)), engine) for engine, images in heads if images]
 
 
-_NAMES: Final = _compiled_names()
-_TAGS: Final = {profile.name: re.compile(profile.tag, re.VERBOSE) for profile in PROFILES.values() if profile.tag}
+@cache
+def _compiled_tag(engine: str) -> re.Pattern[str] | None:
+    tag = PROFILES[engine].tag
+    return re.compile(tag, re.VERBOSE) if tag else None
 
 
 def _profile_of_name(name: str) -> Profile | None:
-    for pattern, profile in _NAMES:
+    for pattern, engine in _compiled_names():
         if pattern.fullmatch(name):
-            return profile
+            return PROFILES[engine]
     return None
 
 
@@ -86,7 +114,7 @@ def _recognise_image(reference: str) -> Recognised | None:
 def _read_version(profile: Profile, image: images.Image) -> tuple[Version | None, Literal["known", "opaque", "unset"], str]:
     if not image.tag and image.digest:
         return None, "opaque", image.digest
-    pattern = _TAGS.get(profile.name)
+    pattern = _compiled_tag(profile.name)
     match = pattern.search(f"{image.repository}:{image.tag}") if pattern is not None else None
     written = image.tag if match is None else next((group for group in match.groups() if group is not None), "")
     found = version.parse(written)
@@ -100,14 +128,14 @@ def _read_version(profile: Profile, image: images.Image) -> tuple[Version | None
 # --- commands ----------------------------------------------------------------------------------------------------
 
 
-def _compiled_programs() -> dict[str, tuple[Profile, ...]]:
+def _compiled_programs() -> dict[str, tuple[str, ...]]:
     """Program → the engines it may mean; first the one whose list has it earliest (`mysqld`: MySQL, then MariaDB)."""
-    owners: dict[str, list[tuple[int, Profile]]] = {}
-    for profile in PROFILES.values():
-        for place, program in enumerate(profile.commands):
-            owners.setdefault(program, []).append((place, profile))
+    owners: dict[str, list[tuple[int, str]]] = {}
+    for engine, (_, head) in _HEADS.items():
+        for place, program in enumerate(head.get("commands") or ()):
+            owners.setdefault(program, []).append((place, engine))
     return {
-        program: tuple(profile for _, profile in sorted(found, key=lambda entry: entry[0]))
+        program: tuple(engine for _, engine in sorted(found, key=lambda entry: entry[0]))
         for program, found in owners.items()
     }
 
@@ -219,7 +247,7 @@ def _by_command_uncached(line: tuple[str, ...]) -> tuple[Profile, ...] | str | N
     for program in programs:
         found = _PROGRAMS.get(program)
         if found is not None:
-            return found
+            return tuple(PROFILES[engine] for engine in found)
     telling = [program for program in programs if program not in _NEUTRAL]
     if telling and all(_CLIENTS.fullmatch(program) for program in telling):
         return _NO_ENGINE
@@ -323,7 +351,7 @@ def _mounts(container: Mapping[str, Any], spec: Mapping[str, Any]) -> int:
 
 _LABELS: Final = ("app.kubernetes.io/name", "app")
 _TITLES: Final = {
-    text: profile for profile in PROFILES.values() for text in (profile.name, profile.title.lower().replace(" ", "-"))
+    text: engine for engine, (_, head) in _HEADS.items() for text in (engine, head["title"].lower().replace(" ", "-"))
 }
 
 
@@ -337,7 +365,8 @@ def by_label(template: Mapping[str, Any]) -> Recognised | None:
         value = labels.get(label)
         if type(value) is not str or len(value) > 63:
             continue
-        profile = _TITLES.get(value.lower()) or _profile_of_name(value.lower())
+        engine = _TITLES.get(value.lower())
+        profile = PROFILES[engine] if engine is not None else _profile_of_name(value.lower())
         if profile is not None:
             return Recognised(profile, None, "opaque", "", strong=False)
     return None

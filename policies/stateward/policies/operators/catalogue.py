@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final, Literal, get_args
 
 from stateward.policies import data, images
@@ -193,7 +193,7 @@ def parse_operator(source: str, content: Any) -> Operator:
     return Operator(
         name=content["operator"],
         title=content["title"],
-        images=re.compile(f"(?:.*/)?(?:{'|'.join(content['images'])})"),
+        images=_repositories(content),
         tag=re.compile(content["tag"]) if "tag" in content else None,
         minors=tuple(tuple(int(part) for part in str(minor).split(".")) for minor in content.get("minors") or ()),
         runs=tuple(content["runs"]),
@@ -260,20 +260,39 @@ def _pin(source: str, row: Mapping[str, Any]) -> Pin:
     )
 
 
-OPERATORS: Final[tuple[Operator, ...]] = tuple(
-    parse_operator(name, content) for name, content in data.folder("operators/data")
-)
-KINDS: Final[tuple[Kind, ...]] = tuple(sorted({kind for operator in OPERATORS for kind in operator.runs}))
+def _repositories(content: Mapping[str, Any]) -> re.Pattern[str]:
+    return re.compile(f"(?:.*/)?(?:{'|'.join(content['images'])})")
+
+
+# All files are many, and most runs meet none of these operators: only what they are known by is read at the start.
+_FOLDER: Final = "operators/data"
+_PARTS: Final = data.parts(_FOLDER, ("images", "runs"))
+KINDS: Final[tuple[Kind, ...]] = tuple(sorted({kind for _, part in _PARTS for kind in part.get("runs") or ()}))
 """Every kind that a known operator runs."""
+
+
+def operators() -> list[Operator]:
+    """All known operators."""
+    return [_operator(file) for file, _ in _PARTS]
+
+
+@cache
+def _operator(file: str) -> Operator:
+    return parse_operator(file, data.file(f"{_FOLDER}/{file}"))
+
+
+@cache
+def _known() -> list[tuple[re.Pattern[str], str]]:
+    return [(_repositories(part), file) for file, part in _PARTS]
 
 
 @lru_cache(maxsize=4096)
 def identify(reference: str) -> Operator | None:
     """The operator whose image this is, None where it is none that is known."""
     repository = images.parse(reference).repository
-    for operator in OPERATORS:
-        if operator.images.fullmatch(repository):
-            return operator
+    for repositories, file in _known():
+        if repositories.fullmatch(repository):
+            return _operator(file)
     return None
 
 

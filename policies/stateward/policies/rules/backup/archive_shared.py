@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Final
 
+from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
 from stateward.policies.settings import address
-from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Object, Sight, accuses, mapping_of
 
 _BACKUP: Final = "Backup.postgresql.cnpg.io"
 
@@ -66,19 +67,23 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
                         subject=f"{archive.store}/{archive.server}",
                     )
                     return
-        clusters = see.select("Cluster.postgresql.cnpg.io")
+        clusters = see.having("Cluster.postgresql.cnpg.io", _archives, (archive.store, archive.server))
         for other in clusters if clusters is not UNKNOWN else ():
             twin = Service(new.adapter, other, new.view)
             if (twin.namespace, twin.name) == (new.namespace, new.name):
                 continue
-            if any((one.store, one.server) == (archive.store, archive.server) for one in twin.archives):
-                if new.namespace != twin.namespace and not archive.store.startswith(("s3://", "gs://", "https://")):
-                    continue  # a store object of the same name in another namespace is another store
-                yield Finding(
-                    field=archive.path,
-                    text=f'"{address(archive.store)}" under "{archive.server}" is the archive of {twin.title}',
-                    why="two clusters that write one archive destroy each other's backups",
-                    remedy="give this cluster a server name or a destination of its own",
-                    subject=f"{archive.store}/{archive.server}",
-                )
-                return
+            if new.namespace != twin.namespace and not archive.store.startswith(("s3://", "gs://", "https://")):
+                continue  # a store object of the same name in another namespace is another store
+            yield Finding(
+                field=archive.path,
+                text=f'"{address(archive.store)}" under "{archive.server}" is the archive of {twin.title}',
+                why="two clusters that write one archive destroy each other's backups",
+                remedy="give this cluster a server name or a destination of its own",
+                subject=f"{archive.store}/{archive.server}",
+            )
+            return
+
+
+def _archives(item: Object) -> Iterable[Hashable]:
+    """The key of clusters by their archives."""
+    return [(one.store, one.server) for one in Service(ADAPTERS["Cluster.postgresql.cnpg.io"], item, EMPTY_VIEW).archives]

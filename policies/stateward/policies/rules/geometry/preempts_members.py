@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import objects, rule
-from stateward.policies.view import UNKNOWN, Sight, accuses, text_of
+from stateward.policies.view import UNKNOWN, Object, Sight, accuses, items_of, mapping_of, text_of
 
 _CLASS = "PriorityClass.scheduling.k8s.io"
 
@@ -44,12 +44,10 @@ def preempts_members(change: Change, see: Sight) -> Iterator[Finding]:
     value = own.get("value")
     if type(value) is not int or value <= 0:
         return
-    sets = see.select("StatefulSet.apps")
+    sets = see.having("StatefulSet.apps", _unranked, True)
     for item in sets if sets is not UNKNOWN else ():
         other = Service(new.adapter, item, new.view)
-        if (other.namespace, other.name) == (new.namespace, new.name) or not any(group.volumes for group in other.groups):
-            continue
-        if text_of(other.pod, "priorityClassName"):
+        if (other.namespace, other.name) == (new.namespace, new.name):
             continue
         yield Finding(
             field=(*new.field("pod").path, "priorityClassName"),
@@ -59,3 +57,10 @@ def preempts_members(change: Change, see: Sight) -> Iterator[Finding]:
             subject="priority",
         )
         return
+
+
+def _unranked(item: Object) -> Iterable[Hashable]:
+    """The key of sets with claims and without a priority class."""
+    spec = mapping_of(item, "spec")
+    ranked = text_of(mapping_of(mapping_of(spec, "template"), "spec"), "priorityClassName")
+    return (True,) if items_of(spec, "volumeClaimTemplates") and not ranked else ()

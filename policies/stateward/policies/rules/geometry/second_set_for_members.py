@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from stateward.policies.change import Change
 from stateward.policies.facts import labels_of, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import objects, rule
-from stateward.policies.view import UNKNOWN, Sight, accuses
+from stateward.policies.view import UNKNOWN, Object, Sight, accuses
 
 
 @rule(
@@ -34,8 +34,10 @@ def second_set_for_members(change: Change, see: Sight) -> Iterator[Finding]:
     empty = sorted(key for key, value in labels.items() if value == "" and "/" in key)
     if not empty:
         return
-    sets = see.select("StatefulSet.apps", new.namespace)
-    for item in sets if sets is not UNKNOWN else ():
+    filled = ((key, value) for key, value in labels.items() if type(value) is str and value)
+    alike = [see.having("StatefulSet.apps", _labels, label, new.namespace) for label in filled]
+    known = [sets for sets in alike if sets is not UNKNOWN]
+    for item in min(known, key=len, default=()):  # those that share its rarest label
         others = labels_of(item)
         if name_of(item) != new.name and _twin(labels, others, empty):
             yield Finding(
@@ -55,3 +57,8 @@ def _twin(labels: Mapping[str, Any], others: Mapping[str, Any], empty: list[str]
         and all(others.get(key) == value for key, value in filled.items())
         and all(others.get(key) for key in empty)
     )
+
+
+def _labels(item: Object) -> Iterable[Hashable]:
+    """The key of sets by each of their labels."""
+    return [(key, value) for key, value in labels_of(item).items() if type(value) is str]

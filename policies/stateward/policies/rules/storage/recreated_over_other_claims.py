@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from stateward.policies import quantity
 from stateward.policies.change import Change
 from stateward.policies.facts import CLAIM, class_of, is_bound, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import objects, rule
-from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+from stateward.policies.view import UNKNOWN, Object, Sight, accuses, mapping_of
 
 
 @rule(
@@ -30,12 +30,10 @@ def recreated_over_other_claims(change: Change, see: Sight) -> Iterator[Finding]
     new = change.new
     if new is None:
         return
-    claims = see.select(CLAIM, new.namespace)
-    for claim in claims if claims is not UNKNOWN else ():
-        if not is_bound(claim):
-            continue
-        for volume in (volume for group in new.groups for volume in group.volumes):
-            if new.adapter.ordinal(new, "", volume.name, claim) is None:
+    for volume in (volume for group in new.groups for volume in group.volumes):
+        claims = see.having(CLAIM, _stem, f"{volume.name}-{new.name}-", new.namespace)
+        for claim in claims if claims is not UNKNOWN else ():
+            if not is_bound(claim) or new.adapter.ordinal(new, "", volume.name, claim) is None:
                 continue
             asked, has = volume.storage_class.value, class_of(claim)
             size = quantity.parse(mapping_of(mapping_of(mapping_of(claim, "spec"), "resources"), "requests").get("storage"))
@@ -57,3 +55,8 @@ def recreated_over_other_claims(change: Change, see: Sight) -> Iterator[Finding]
                     subject=volume.name,
                 )
                 return
+
+
+def _stem(claim: Object) -> Iterable[Hashable]:
+    """The key of claims by their name without the number at its end."""
+    return (name_of(claim).rstrip("0123456789"),)

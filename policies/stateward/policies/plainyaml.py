@@ -1,0 +1,327 @@
+"""The plain part of YAML, read fast: blocks of mappings and lists, text on one line, flow, literal and folded blocks.
+
+Nearly every manifest is written in this part. A text is read here only where all of it is; `Reader.read` refuses with
+`Unusual` whatever one parser may read otherwise than another (anchors, tags, merges, text over several lines, most
+escapes, repeated keys, tabs, carriage returns, words such as `on` as keys) and every error, and the caller then takes
+a whole parser. So nothing here decides what is an error, and what is returned is what every parser of YAML returns.
+
+It is fast because manifests repeat themselves: a line that was met before is not looked at again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+Scalar = Callable[[str], Any]
+"""The value of unquoted text (one line, not empty); raises Unusual where only a whole parser can tell."""
+
+
+class Unusual(Exception):  # noqa: N818 - the text is no error, only not for this reader
+    """The text is not plain YAML, or not YAML at all."""
+
+
+class _Unclosed(Unusual):
+    """A bracket that is not closed on its line."""
+
+
+MAX_DEPTH: Final = 50
+"""Mappings and lists inside each other; more are unusual."""
+_LONGEST_KEY: Final = 500
+_LONGEST_KEPT: Final = 120  # characters of a line that is remembered
+_MOST_KEPT: Final = 50_000  # lines
+_MOST_FLOW_LINES: Final = 100
+
+_PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\n\t"
+# Neither what YAML forbids nor what it takes for the end of a line (U+0085, U+2028, U+2029) or a byte order mark.
+# Compiling it takes 4 ms, so that is left until a text is not ASCII.
+_STRANGE: Final = "[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+_COMMENT: Final = r"[ ]*(?:[ ]\#.*)?"
+_LINE: Final = re.compile(  # indentation, dashes of list items, key, the rest
+    r"""([ ]*) ((?:-[ ]+)*) (?:([A-Za-z0-9_./][A-Za-z0-9_./-]*|"[^"\\]*"|'[^']*'):(?:[ ]+|\Z))? (.*)""",
+    re.VERBOSE,
+)
+_FIRST: Final = r"[A-Za-z0-9_./$()~+<=^;\\]|-[A-Za-z0-9_./$-]"  # what most unquoted text starts with
+_PLAIN: Final = re.compile(rf"(?:{_FIRST})[^\t]*")
+_QUOTED: Final = re.compile(rf"""(?:"([^"\\\t]*)"|'((?:[^'\t]|'')*)'){_COMMENT}""", re.VERBOSE)
+_ESCAPED: Final = re.compile(rf"""("(?:[^"\\\t]|\\["\\nrt])*"){_COMMENT}""", re.VERBOSE)
+_ESCAPE: Final = re.compile(r"""\\(["\\nrt])""")
+_ESCAPES: Final = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
+_FLOW: Final = re.compile(  # a bracket or comma, or text in quotes or without; and whether a value follows the text
+    rf"""[ \n]*(?: ([\[\]{{}},]) | "([^"\\\n\t]*)" | '([^'\n\t]*)'
+    | ((?:{_FIRST})[^\[\]{{}},:#?\n\t]*) ) (:[ ]+)?""",
+    re.VERBOSE,
+)
+_AFTER_FLOW: Final = re.compile(_COMMENT, re.VERBOSE)
+_HEADER: Final = re.compile(rf"([|>])(-?){_COMMENT}", re.VERBOSE)
+_ANCHOR: Final = re.compile(r"&([a-z0-9-]+)[ ]+([^&*!].*)")
+_ALIAS: Final = re.compile(r"\*([a-z0-9-]+)[ ]*")
+
+_NONE: Final[Any] = object()
+_SCALAR: Final = 0  # the value is there
+_BELOW: Final = 1  # there is none: it may be on the lines below
+_COPIED: Final = 2  # the value is a list or mapping: each reading has its own
+_FURTHER: Final = 3  # the value goes on below, or is a scalar with an anchor: here is how it begins
+
+_Open = tuple[int, Any]  # a mapping or list that is not closed yet, and its column
+
+
+_Line = tuple[int, str, str | None, Any, int]  # indentation, dashes, key, value, form of the value
+_EMPTY: Final[_Line] = (0, "", None, None, _SCALAR)
+
+
+class Reader:
+    """Reads plain YAML with one way to take unquoted text; remembers the lines it has read."""
+
+    def __init__(self, scalar: Scalar, anchors: bool = False) -> None:
+        """A reader whose unquoted text is what `scalar` says; with `anchors` it knows those of scalars."""
+        self._scalar = scalar
+        self._known: dict[str, _Line] = {}
+        self._keys: dict[str, str] = {}
+        self._with_anchors = anchors
+        self._anchors: dict[str, Any] = {}
+
+    def read(self, text: str) -> Any:
+        """The value of one document, without its `---`; a mapping or a list. Raises Unusual."""
+        _check_characters(text)
+        self._anchors.clear()
+        known = self._known
+        lines = text.split("\n")
+        above: list[_Open] = []
+        current: Any = None
+        column = -1
+        pending: Any = _NONE  # the key whose value may be below
+        number, end = 0, len(lines)
+        while number < end:
+            raw = lines[number]
+            number += 1
+            line = known.get(raw)
+            if line is None:
+                line = self._line(raw)
+            if line is _EMPTY:
+                continue
+            indent, dashes, key, value, form = line
+            if indent != column or dashes or pending is not _NONE or type(current) is list:
+                current, column = _place(above, current, column, pending, line)
+                pending = _NONE
+            if form:
+                if form == _BELOW:
+                    pending = key
+                elif form == _COPIED:
+                    value = _copy(value)
+                else:
+                    value, number = self._further(value, lines, number, column)
+            if key is None:
+                current.append(value)
+            elif key in current:
+                raise Unusual
+            else:
+                current[key] = value
+        if current is None:
+            raise Unusual
+        return above[0][1] if above else current
+
+    def _line(self, raw: str) -> _Line:
+        """One line that was not met before."""
+        if raw.lstrip(" ")[:1] in ("", "#"):
+            line = _EMPTY
+        else:
+            match = _LINE.fullmatch(raw)
+            if match is None:
+                raise Unusual
+            indent, dashes, key, rest = match.groups()
+            if key is None and not (dashes and rest):
+                raise Unusual
+            value, form = self._value(rest)
+            if key is not None:
+                key = self._keys.get(key) or self._key(key)
+            elif form == _BELOW:
+                raise Unusual
+            line = (len(indent), dashes, key, value, form)
+        if len(raw) <= _LONGEST_KEPT:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+                self._keys.clear()
+            self._known[raw] = line
+        return line
+
+    def _key(self, raw: str) -> str:
+        name = raw[1:-1] if raw[0] in "\"'" else self._scalar(raw)
+        if type(name) is not str or len(raw) > _LONGEST_KEY or "\t" in raw or raw == "<<" or raw[-1] == " ":
+            raise Unusual
+        self._keys[raw] = name
+        return name
+
+    def _value(self, rest: str) -> tuple[Any, int]:
+        """What follows a key or a dash on its line."""
+        first = rest[:1]
+        if not first or first == "#":
+            return None, _BELOW
+        if first in "[{":
+            try:
+                return self._flow(rest), _COPIED
+            except _Unclosed:
+                return rest, _FURTHER
+        if first in "|>" or (first in "&*" and self._with_anchors):
+            return rest, _FURTHER
+        return self._text(rest), _SCALAR
+
+    def _text(self, rest: str) -> Any:
+        if rest[0] in "\"'":
+            return _quoted(rest)
+        text = rest.partition(" #")[0].rstrip(" ")
+        if not _PLAIN.fullmatch(text) or ": " in text or text[-1] == ":":
+            raise Unusual
+        return self._scalar(text)
+
+    def _further(self, rest: str, lines: list[str], number: int, column: int) -> tuple[Any, int]:
+        """A value of more than one line, or with an anchor: what it is, and the number of the line behind it."""
+        if rest[0] in "|>":
+            return _block(rest, lines, number, column)
+        if rest[0] in "[{":
+            return self._long_flow(rest, lines, number, column)
+        if match := _ALIAS.fullmatch(rest):
+            if match[1] not in self._anchors:
+                raise Unusual
+            return self._anchors[match[1]], number
+        match = _ANCHOR.fullmatch(rest)
+        if match is None or match[2][0] in "[{|>#":
+            raise Unusual
+        value = self._anchors[match[1]] = self._text(match[2])
+        return value, number
+
+    def _long_flow(self, text: str, lines: list[str], number: int, column: int) -> tuple[Any, int]:
+        for line in lines[number : number + _MOST_FLOW_LINES]:
+            number += 1
+            if not line.strip(" ") or line[: column + 1].strip(" "):  # indented, as other parsers want it
+                raise Unusual
+            text = f"{text}\n{line}"
+            try:
+                return self._flow(text), number
+            except _Unclosed:
+                continue
+        raise Unusual
+
+    def _flow(self, text: str) -> Any:
+        """Lists and mappings in brackets."""
+        above: list[Any] = []
+        current: Any = None
+        key: Any = _NONE
+        fresh = True  # an item may come: behind a bracket or a comma
+        position = 0
+        while match := _FLOW.match(text, position):
+            mark, double, single, plain, colon = match.groups()
+            position = match.end()
+            if mark == ",":
+                if fresh or colon or key is not _NONE:
+                    raise Unusual
+                fresh = True
+            elif mark is not None and mark in "]}":
+                if colon or key is not _NONE or (type(current) is list) is not (mark == "]") or (fresh and current):
+                    raise Unusual
+                if not above:
+                    if not _AFTER_FLOW.fullmatch(text, position):
+                        raise Unusual
+                    return current
+                current, fresh = above.pop(), False
+            elif colon:
+                if mark is not None or not fresh or type(current) is not dict or key is not _NONE:
+                    raise Unusual
+                key = self._key(plain) if plain is not None else double if double is not None else single
+                if key in current or len(key) > _LONGEST_KEY:
+                    raise Unusual
+            else:
+                value: Any = double if double is not None else single
+                if mark is not None:
+                    value = [] if mark == "[" else {}
+                elif plain is not None:
+                    value = self._text(plain)
+                if not fresh or (type(current) is dict) is not (key is not _NONE) or len(above) > MAX_DEPTH // 2:
+                    raise Unusual
+                if type(current) is dict:
+                    current[key], key = value, _NONE
+                elif current is not None:
+                    current.append(value)
+                fresh = mark is not None
+                if fresh:
+                    if current is not None:
+                        above.append(current)
+                    current = value
+        raise Unusual if text[position:].strip(" \n") else _Unclosed
+
+
+def _place(above: list[_Open], current: Any, column: int, pending: Any, line: _Line) -> tuple[Any, int]:
+    """The container that a line belongs to, and its column; opens those that begin here and closes those that end."""
+    indent, dashes, key, _, _ = line
+    if current is None:
+        current, column = [] if dashes else {}, indent
+    elif pending is not _NONE and (indent > column or (indent == column and dashes)):
+        new: Any = [] if dashes else {}
+        current[pending] = new
+        above.append((column, current))
+        current, column = new, indent
+    while indent < column or (indent == column and not dashes and type(current) is list):
+        if not above:
+            raise Unusual
+        column, current = above.pop()
+    if indent != column or (type(current) is list) is not bool(dashes):
+        raise Unusual
+    if dashes:  # every further dash opens a list in the item, and a key opens a mapping
+        for place in range(1, len(dashes)):
+            if dashes[place] == "-":
+                above.append((column, current))
+                current.append([])
+                current, column = current[-1], indent + place
+        if key is not None:
+            above.append((column, current))
+            current.append({})
+            current, column = current[-1], indent + len(dashes)
+    if len(above) > MAX_DEPTH:
+        raise Unusual
+    return current, column
+
+
+def _check_characters(text: str) -> None:
+    if text.encode("ascii").translate(None, _PRINTABLE) if text.isascii() else re.search(_STRANGE, text):
+        raise Unusual
+
+
+def _copy(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _copy(each) for key, each in value.items()}
+    if type(value) is list:
+        return [_copy(each) for each in value]
+    return value
+
+
+def _quoted(rest: str) -> str:
+    if match := _QUOTED.fullmatch(rest):
+        double, single = match.groups()
+        return str(double) if double is not None else str(single).replace("''", "'")
+    if match := _ESCAPED.fullmatch(rest):
+        return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], match[1][1:-1])
+    raise Unusual
+
+
+def _block(rest: str, lines: list[str], number: int, column: int) -> tuple[str, int]:
+    """The text of a literal or folded block inside a container at a column, and the number of the line behind it."""
+    header = _HEADER.fullmatch(rest)
+    if header is None or number >= len(lines):
+        raise Unusual
+    first = lines[number]
+    indent = len(first) - len(first.lstrip(" "))
+    if indent <= column or not first[indent:] or first[indent] == "\t":
+        raise Unusual
+    start = number
+    while number < len(lines) and not lines[number][:indent].strip(" "):
+        number += 1
+    if number == len(lines) and lines[-1]:  # no line end: what then is cut off differs
+        raise Unusual
+    taken = [line[indent:] for line in lines[start:number]]
+    while not taken[-1]:
+        taken.pop()
+    if header[1] == ">" and not all(line and line[0] not in " \t" for line in taken):
+        raise Unusual
+    value = (" " if header[1] == ">" else "\n").join(taken)
+    return value if header[2] else value + "\n", number
