@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from stateward.cli.files import Problem, decoded
+from stateward.cli.limits import Budget
 from stateward.cli.scalars import Fault
-from stateward.cli.yamlread import Budget, documents
+from stateward.cli.yamlread import documents
 from stateward.policies.view import items_of, text_of, texts_of
 
 _NAMES: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
