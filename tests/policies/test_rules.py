@@ -304,7 +304,7 @@ def test_every_rule_can_be_asked_about_every_example_of_another() -> None:
 class Whole(Rota):
     """A rota that asks every rule, whatever parts a change touches."""
 
-    def concerned(self, touched: frozenset[str] | None) -> tuple[Rule, ...]:
+    def concerned(self, touched: frozenset[str] | None, operator: bool = True) -> tuple[Rule, ...]:
         return self.rules
 
 

@@ -10,6 +10,7 @@ from stateward.policies import consequence, waiver
 from stateward.policies.adapters import shape
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding, Judged, Waived
+from stateward.policies.operators.move import runs_operator
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import Request
 from stateward.policies.resolve import resolve
@@ -101,7 +102,8 @@ def evaluate(
             continue
         if change.unseen:
             verdict.unjudged[request.kind.partition(".")[0]] = (change.unseen,)
-        rules = (NOBODY if bare or rota is None else rota).concerned(change.touched)
+        asked_now = NOBODY if bare or rota is None else rota
+        rules = asked_now.concerned(change.touched, asked_now.mixed and runs_operator(change))
         _judge(change, (*rules, *own) if own else rules, view, policy, now, unknown, verdict)
         own = ()  # they judge the request's own object: once, however many services it bears on
     if verdict.judged and _disposable(request, view):

@@ -17,22 +17,32 @@ ANY_SERVICE: Final = "*"
 class Rota:
     """The rules that are asked about one kind of request, in the order of their ids."""
 
-    __slots__ = ("_concerned", "rules")
+    __slots__ = ("_concerned", "_plain", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self._concerned: dict[frozenset[str], tuple[Rule, ...]] = {}
+        self._plain = tuple(rule for rule in self.rules if not rule.judges.operators)
+        self._concerned: dict[tuple[frozenset[str], bool], tuple[Rule, ...]] = {}
 
-    def concerned(self, touched: frozenset[str] | None) -> tuple[Rule, ...]:
-        """The rules that a change of these parts of the model concerns (None: of all)."""
+    def concerned(self, touched: frozenset[str] | None, operator: bool = True) -> tuple[Rule, ...]:
+        """The rules that a change of these parts of the model concerns (None: of all).
+
+        `operator`: whether the operator of a stateful service runs in what is changed.
+        """
+        rules = self.rules if operator else self._plain
         if touched is None:
-            return self.rules
-        found = self._concerned.get(touched)
+            return rules
+        found = self._concerned.get((touched, operator))
         if found is None:
-            found = self._concerned[touched] = tuple(
-                rule for rule in self.rules if not rule.about or not touched.isdisjoint(rule.about)
+            found = self._concerned[touched, operator] = tuple(
+                rule for rule in rules if not rule.about or not touched.isdisjoint(rule.about)
             )
         return found
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some of the rules are about operators alone."""
+        return len(self._plain) < len(self.rules)
 
 
 Rotas = Mapping[tuple[Kind, str, str], Rota]

@@ -50,6 +50,8 @@ class Judges:
     """Kinds judged as themselves; with `services` also every service."""
     services: bool = False
     subresources: frozenset[str] = frozenset({""})
+    operators: bool = False
+    """Whether only workloads that run the operator of a stateful service concern it."""
     configs: bool = False
     """Whether an update of a ConfigMap that a service reads reaches it too."""
 

@@ -12,7 +12,7 @@ from stateward.policies.facts import being_deleted, name_of
 from stateward.policies.model import Service
 from stateward.policies.operators.catalogue import KINDS, Operator, identify
 from stateward.policies.paths import Path
-from stateward.policies.rule import Judges, objects
+from stateward.policies.rule import Judges
 from stateward.policies.version import Version
 from stateward.policies.view import (
     EMPTY_VIEW,
@@ -31,7 +31,8 @@ from stateward.policies.view import (
 WORKLOADS: Final = ("Deployment.apps", "StatefulSet.apps")
 """What operators run as."""
 
-UPDATES: Final[Judges] = objects(*WORKLOADS, on=("UPDATE",))
+UPDATES: Final = Judges(frozenset({"UPDATE"}), WORKLOADS, operators=True)
+STARTS: Final = Judges(frozenset({"CREATE", "UPDATE"}), WORKLOADS, operators=True)
 OPERANDS: Final[tuple[Look, ...]] = tuple(accuses(kind, "spec", "status") for kind in KINDS)
 """What `operands` looks at."""
 
@@ -116,6 +117,17 @@ def managers(item: Object | None) -> dict[str, Manager]:
         if operator is not None:
             found.setdefault(operator.name, Manager(operator, container, image, (*_CONTAINERS, index, "image")))
     return found
+
+
+def runs_operator(change: Change) -> bool:
+    """Whether a workload runs the operator of a stateful service, before or after."""
+    for item in (change.new_object, change.old_object):
+        template = mapping_of(mapping_of(mapping_of(item or {}, "spec"), "template"), "spec")
+        for container in items_of(template, "containers"):
+            image = text_of(container, "image")
+            if image and identify(image) is not None:
+                return True
+    return False
 
 
 def move(change: Change) -> Move | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from stateward.policies.change import Change
 from stateward.policies.facts import being_deleted, name_of
 from stateward.policies.finding import Finding
-from stateward.policies.operators.move import OPERANDS, WORKLOADS, Manager, counted, managers, operands
-from stateward.policies.rule import objects, rule
+from stateward.policies.operators.move import OPERANDS, STARTS, WORKLOADS, Manager, counted, managers, operands
+from stateward.policies.rule import rule
 from stateward.policies.view import UNKNOWN, Object, Sight, accuses, kind_of_object, mapping_of, metadata_of, text_of
 
 
@@ -22,7 +22,7 @@ from stateward.policies.view import UNKNOWN, Object, Sight, accuses, kind_of_obj
     source="Strimzi documentation, STRIMZI_NAMESPACE; Operator SDK documentation, Operator scope",
     nature="state",
     action="warn",
-    judges=objects(*WORKLOADS, on=("CREATE", "UPDATE")),
+    judges=STARTS,
     about=("settings", "version", "members"),
     looks_at=(*OPERANDS, *(accuses(kind, "spec.replicas", "spec.template.spec.containers") for kind in WORKLOADS)),
 )

@@ -23,7 +23,9 @@ _CRD = "CustomResourceDefinition.apiextensions.k8s.io"
     remedy="Save the data first: claims to Retain, custom resources exported, finalizers handled by hand.",
     source="Kubernetes documentation, Finalizers; CustomResourceDefinitions: deletion deletes all custom objects",
     nature="transition",
-    judges=Judges(frozenset(("CREATE", "UPDATE")), kinds=(*WORKLOADS, SCALE), subresources=frozenset(("", "scale"))),
+    judges=Judges(
+        frozenset(("CREATE", "UPDATE")), kinds=(*WORKLOADS, SCALE), subresources=frozenset(("", "scale")), operators=True
+    ),
     about=("members",),
     looks_at=(
         *OPERANDS,

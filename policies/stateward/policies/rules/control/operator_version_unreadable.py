@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from stateward.policies import images
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
-from stateward.policies.operators.move import OPERANDS, WORKLOADS, counted, managers, operands
-from stateward.policies.rule import objects, rule
+from stateward.policies.operators.move import OPERANDS, STARTS, counted, managers, operands
+from stateward.policies.rule import rule
 from stateward.policies.view import Sight
 
 
@@ -22,7 +22,7 @@ from stateward.policies.view import Sight
     source="Kubernetes documentation, Images: avoid the latest tag in production",
     nature="state",
     action="warn",
-    judges=objects(*WORKLOADS, on=("CREATE", "UPDATE")),
+    judges=STARTS,
     about=("version",),
     looks_at=OPERANDS,
 )
