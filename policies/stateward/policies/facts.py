@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from stateward.policies import times
@@ -68,6 +68,26 @@ def is_bound(claim: Object) -> bool:
 def bound_claims(claims: Iterable[Object], service: Service, group: MemberGroup, volume: Volume) -> list[Object]:
     """The claims of this kind of volume that have a volume."""
     return [claim for claim in claims if is_bound(claim) and service.adapter.claim_is_of(service, group, volume, claim)]
+
+
+def claims_named(service: Service, see: Sight) -> Sequence[Object] | Unknown:
+    """The claims whose name or labels name the service: those that may be its own, found without going over all."""
+    if not service.adapter.shares_claims:
+        return see.having(CLAIM, _names_in, service.name, service.namespace)
+    found: list[Object] = []
+    for volume in (volume for group in service.groups for volume in group.volumes):
+        claims = see.having(CLAIM, _names_in, volume.name, service.namespace)
+        if claims is UNKNOWN:
+            return UNKNOWN
+        found += claims
+    return found
+
+
+def _names_in(claim: Object) -> Iterable[Hashable]:
+    """What a claim may name: the values of its labels, and every run of words of its own name."""
+    words = name_of(claim).split("-")[:16]
+    runs = {"-".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1)}
+    return runs.union(value for value in labels_of(claim).values() if type(value) is str)
 
 
 def class_of(claim: Object) -> str:

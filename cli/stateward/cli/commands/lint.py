@@ -103,7 +103,7 @@ def command(
         progress.phase("reading manifests")
         gathered = _gathered(Asked(**asked), lambda them: judged(them, policy, moment), wanted)
         gc.freeze()  # all that is loaded stays to the end; the collector need not look through it again and again
-        collector = Collector(gathered.home, moment, wanted)
+        collector = Collector(gathered.home, moment, wanted, every=style in ("json", "junit", "html"))
         progress.phase("judging objects:", len(gathered.edits))
         for edit, verdict in judged(gathered, policy, moment):
             item = collector.item(edit, verdict)

@@ -26,8 +26,11 @@ _HEAD: Final = re.compile(r"(?:---(?=[ \t\r\n])|[ \t\r\n]|#[^\r\n]*)*")
 class Collector:
     """Makes the items of a report. `home`: id of an object → the document that it stands in."""
 
-    def __init__(self, home: Mapping[int, Document], now: float, wanted: frozenset[str] | None = None) -> None:
-        """`wanted`: the rules that are reported, None for all."""
+    def __init__(
+        self, home: Mapping[int, Document], now: float, wanted: frozenset[str] | None = None, every: bool = True
+    ) -> None:
+        """`wanted`: the rules that are reported, None for all. `every`: whether the line of every object is shown."""
+        self._every = every
         self._home = home
         self._now = now
         self._wanted = wanted
@@ -43,7 +46,7 @@ class Collector:
             subject=subject,
             operation=verdict.request.operation,
             file=masking.readable(document.source),
-            line=self._line(document),
+            line=self._line(document) if self._every or verdict.judged else 0,
             findings=[self._finding(one, verdict, document, subject) for one in verdict.judged if self._wants(one.rule)],
             notes=[masking.text(note) for note in verdict.notes],
             faults={rule: fault for rule, fault in verdict.faults.items() if self._wants(rule)},

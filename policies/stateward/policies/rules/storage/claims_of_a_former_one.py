@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, bound_claims, name_of
+from stateward.policies.facts import CLAIM, bound_claims, claims_named, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses
@@ -29,7 +29,7 @@ def claims_of_a_former_one(change: Change, see: Sight) -> Iterator[Finding]:
     new = change.new
     if new is None or change.old is not None or new.pod or new.sources or new.adapter.shares_claims:
         return
-    claims = see.select(CLAIM, new.namespace)
+    claims = claims_named(new, see)
     if claims is UNKNOWN:
         return
     held = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, bound_claims, name_of
+from stateward.policies.facts import CLAIM, bound_claims, claims_named, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.model import Volume
 from stateward.policies.paths import dig
@@ -45,7 +45,7 @@ def ephemeral_members(change: Change, see: Sight) -> Iterator[Finding]:
         if not lost or any(volume.ephemeral.value is not True for volume in group.volumes):
             continue
         voting = votes(new, group)
-        claims = see.select(CLAIM, new.namespace)
+        claims = claims_named(new, see)
         held = [
             name_of(claim)
             for volume in lost

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM, CLASS, bound_claims, default_class, labels_of, name_of
+from stateward.policies.facts import CLAIM, CLASS, bound_claims, claims_named, default_class, labels_of, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses, excuses, text_of
@@ -53,7 +53,7 @@ def zonal_volume_bound_early(change: Change, see: Sight) -> Iterator[Finding]:
     if len(zones) < 2:
         return
     by_name = {name_of(one): one for one in classes}
-    claims = see.select(CLAIM, new.namespace)
+    claims = claims_named(new, see)
     for group in new.groups:
         for volume in group.volumes:
             name = volume.storage_class.value or default_class(classes)
