@@ -182,6 +182,8 @@ def test_whatever_the_engine_dispatches_on_is_sent_to_it() -> None:
         "ClusterPolicy.kyverno.io": "clusterpolicies",
         "Policy.kyverno.io": "policies",
         "PriorityClass.scheduling.k8s.io": "priorityclasses",
+        "StorageClass.storage.k8s.io": "storageclasses",
+        "OpensearchSnapshotPolicy.opensearch.org": "opensearchsnapshotpolicies",
     }
     for kind, operation, subresource in dispatch(RULES):
         if kind == ANY_SERVICE:

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.errors import ClusterError
 from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.adapters.catalogue import backup_kinds
 from stateward.policies.operations import OPERATIONS
 from stateward.policies.rule import SCALE, Judges, Rule
+from stateward.policies.rules.backup.schedule_stopped import SCHEDULES
 from stateward.policies.view import Kind, mapping_of, metadata_of
 from stateward.policies.webhooks import CONFIGURATIONS
 
@@ -31,6 +33,7 @@ _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 
 # The resource that a request about the kind names, and its scope (Kubernetes API reference).
 _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
+    "Application.argoproj.io": ("argoproj.io", "applications", "Namespaced"),
     "ClusterPolicy.kyverno.io": ("kyverno.io", "clusterpolicies", "Cluster"),
     "ConfigMap": ("", "configmaps", "Namespaced"),
     "CronJob.batch": ("batch", "cronjobs", "Namespaced"),
@@ -41,6 +44,7 @@ _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
     "Eviction.policy": ("", "pods", "Namespaced"),
     "HorizontalPodAutoscaler.autoscaling": ("autoscaling", "horizontalpodautoscalers", "Namespaced"),
     "Job.batch": ("batch", "jobs", "Namespaced"),
+    "Kustomization.kustomize.toolkit.fluxcd.io": ("kustomize.toolkit.fluxcd.io", "kustomizations", "Namespaced"),
     "Namespace": ("", "namespaces", "Cluster"),
     "Node": ("", "nodes", "Cluster"),
     "PersistentVolume": ("", "persistentvolumes", "Cluster"),
@@ -50,6 +54,7 @@ _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
     "Secret": ("", "secrets", "Namespaced"),
     "Policy.kyverno.io": ("kyverno.io", "policies", "Namespaced"),
     "PriorityClass.scheduling.k8s.io": ("scheduling.k8s.io", "priorityclasses", "Cluster"),
+    "ScaledObject.keda.sh": ("keda.sh", "scaledobjects", "Namespaced"),
     "Service": ("", "services", "Namespaced"),
     "StatefulSet.apps": ("apps", "statefulsets", "Namespaced"),
     "StorageClass.storage.k8s.io": ("storage.k8s.io", "storageclasses", "Cluster"),
@@ -61,6 +66,9 @@ _NEVER_SENT: Final = frozenset(CONFIGURATIONS)
 
 # Kinds judged as they are whose resource has a scale subresource.
 _SCALED: Final = frozenset(("Deployment.apps", "StatefulSet.apps"))
+
+# What operators record backups and schedules by; their CRDs make the plural as English does.
+_RECORDS: Final = frozenset((*backup_kinds(), *SCHEDULES))
 
 # Operations that exist of a subresource: a scale is only ever updated, an eviction only ever created.
 _EXISTING: Final[Mapping[str, frozenset[str]]] = {
@@ -175,6 +183,10 @@ def _resources(
             yield adapter.group, adapter.resource, "Namespaced"
         elif kind in _NATIVE:
             yield _NATIVE[kind]
+        elif kind in _RECORDS:
+            name, _, group = kind.partition(".")
+            plural = name.lower()
+            yield group, f"{plural[:-1]}ies" if plural.endswith("y") else f"{plural}s", "Namespaced"
         elif rule.own:
             found = served(kind)
             if found is None:

@@ -14,7 +14,7 @@ from stateward.policies.operators.move import runs_operator
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import Request
 from stateward.policies.resolve import resolve
-from stateward.policies.rota import ANY_SERVICE, NOBODY, Rotas, dispatch
+from stateward.policies.rota import ANY_SERVICE, Rotas, dispatch
 from stateward.policies.rule import Rule, RuleFault
 from stateward.policies.rules import RULES
 from stateward.policies.times import render
@@ -98,12 +98,14 @@ def evaluate(
     for change in changes:
         # A change of nothing but metadata touches no service: labels, annotations and finalizers always pass.
         bare = request.operation == "UPDATE" and not change.spec_changed
-        if bare and not own:
+        if bare and not own and (rota is None or not rota.of_metadata):
             continue
         if change.unseen:
             verdict.unjudged[request.kind.partition(".")[0]] = (change.unseen,)
-        asked_now = NOBODY if bare or rota is None else rota
-        rules = asked_now.concerned(change.touched, asked_now.mixed and runs_operator(change))
+        if rota is None or bare:
+            rules = rota.of_metadata if rota is not None else ()
+        else:
+            rules = rota.concerned(change.touched, rota.mixed and runs_operator(change))
         _judge(change, (*rules, *own) if own else rules, view, policy, now, unknown, verdict)
         own = ()  # they judge the request's own object: once, however many services it bears on
     if verdict.judged and _disposable(request, view):

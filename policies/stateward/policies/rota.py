@@ -17,10 +17,12 @@ ANY_SERVICE: Final = "*"
 class Rota:
     """The rules that are asked about one kind of request, in the order of their ids."""
 
-    __slots__ = ("_concerned", "_plain", "rules")
+    __slots__ = ("_concerned", "_plain", "of_metadata", "rules")
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
+        self.of_metadata = tuple(rule for rule in self.rules if rule.judges.metadata)
+        """Those that an update of nothing but metadata concerns."""
         self._plain = tuple(rule for rule in self.rules if not rule.judges.operators)
         self._concerned: dict[tuple[frozenset[str], bool], tuple[Rule, ...]] = {}
 

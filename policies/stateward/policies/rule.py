@@ -52,6 +52,8 @@ class Judges:
     subresources: frozenset[str] = frozenset({""})
     operators: bool = False
     """Whether only workloads that run the operator of a stateful service concern it."""
+    metadata: bool = False
+    """Whether an update of nothing but metadata concerns it (an annotation that means something to Kubernetes)."""
     configs: bool = False
     """Whether an update of a ConfigMap that a service reads reaches it too."""
 
@@ -64,9 +66,9 @@ def services(*operations: str, configs: bool = False) -> Judges:
     return Judges(frozenset(operations), services=True, subresources=frozenset({"", "scale"}), configs=configs)
 
 
-def objects(*kinds: Kind, on: tuple[str, ...], subresource: str = "") -> Judges:
+def objects(*kinds: Kind, on: tuple[str, ...], subresource: str = "", metadata: bool = False) -> Judges:
     """Objects of these kinds as they are."""
-    return Judges(frozenset(on), kinds=kinds, subresources=frozenset({subresource}))
+    return Judges(frozenset(on), kinds=kinds, subresources=frozenset({subresource}), metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

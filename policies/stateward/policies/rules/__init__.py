@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from stateward.policies.rule import Rule
-from stateward.policies.rules.backup import archive_shared, backup_switched_off, prefix_shared, restore_over_data
+from stateward.policies.rules.backup import (
+    archive_shared,
+    backup_switched_off,
+    last_backup_deleted,
+    prefix_shared,
+    restore_over_data,
+    schedule_stopped,
+)
 from stateward.policies.rules.control import (
     crd_conversion_without_backend,
     crd_prunes_fields,
@@ -41,7 +48,9 @@ from stateward.policies.rules.credentials import (
 from stateward.policies.rules.deletion import (
     claim_deleted,
     crd_deleted,
+    delivery_root_deleted,
     namespace_deleted,
+    reclaim_policy_lowered,
     scale_down_deletes_claims,
     service_deleted,
     volume_deleted,
@@ -62,7 +71,9 @@ from stateward.policies.rules.geometry import (
     second_set_for_members,
 )
 from stateward.policies.rules.quorum import (
+    autoscaled_voters,
     budget_below_quorum,
+    budget_blocks_drains,
     change_while_member_down,
     eviction_breaks_quorum,
     member_deleted,
@@ -85,6 +96,7 @@ from stateward.policies.rules.storage import (
     growth_not_carried,
     recreated_over_other_claims,
     rollout_over_ephemeral,
+    second_default_class,
     storage_class_change,
     tracked_claim_template,
     two_writers,
@@ -122,6 +134,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ephemeral_members.ephemeral_members,
     growth_not_carried.growth_not_carried,
     claims_of_a_former_one.claims_of_a_former_one,
+    second_default_class.second_default_class,
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,
@@ -134,6 +147,8 @@ RULES: Final[tuple[Rule, ...]] = (
     member_deleted.member_deleted,
     budget_below_quorum.budget_below_quorum,
     primary_leaves.primary_leaves,
+    budget_blocks_drains.budget_blocks_drains,
+    autoscaled_voters.autoscaled_voters,
     downgrade.downgrade,
     skipped_hop.skipped_hop,
     one_way_without_backup.one_way_without_backup,
@@ -151,10 +166,14 @@ RULES: Final[tuple[Rule, ...]] = (
     crd_deleted.crd_deleted,
     scale_down_deletes_claims.scale_down_deletes_claims,
     volume_deleted.volume_deleted,
+    reclaim_policy_lowered.reclaim_policy_lowered,
+    delivery_root_deleted.delivery_root_deleted,
     archive_shared.archive_shared,
     restore_over_data.restore_over_data,
     backup_switched_off.backup_switched_off,
     prefix_shared.prefix_shared,
+    last_backup_deleted.last_backup_deleted,
+    schedule_stopped.schedule_stopped,
     secret_deleted.secret_deleted,
     credential_changed_underneath.credential_changed_underneath,
     authority_replaced.authority_replaced,

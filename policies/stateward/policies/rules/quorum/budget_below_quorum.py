@@ -34,11 +34,11 @@ def budget_below_quorum(change: Change, see: Sight) -> Iterator[Finding]:
     if budget is None:
         return
     spec = mapping_of(budget, "spec")
-    for service in _guarded(spec, change.request.namespace, see):
+    for service in guarded(spec, change.request.namespace, see):
         members, needed = service.members, _needed(service)
         if members is None or members < 2 or needed is None or needed >= members + 1:
             continue
-        goes = _may_go(spec, members)
+        goes = may_go(spec, members)
         if goes is None or members - goes >= needed or goes <= 1:
             continue
         field = "maxUnavailable" if "maxUnavailable" in spec else "minAvailable"
@@ -51,7 +51,7 @@ def budget_below_quorum(change: Change, see: Sight) -> Iterator[Finding]:
         )
 
 
-def _guarded(spec: Mapping[str, Any], namespace: str, see: Sight) -> Iterator[Service]:
+def guarded(spec: Mapping[str, Any], namespace: str, see: Sight) -> Iterator[Service]:
     """The services whose members the budget's selector takes in, all of them."""
     selector = mapping_of(spec, "selector")
     wanted = mapping_of(selector, "matchLabels")
@@ -90,7 +90,7 @@ def _needed(service: Service) -> int | None:
     return standbys + 1 if type(standbys) is int and standbys > 0 else None
 
 
-def _may_go(spec: Mapping[str, Any], members: int) -> int | None:
+def may_go(spec: Mapping[str, Any], members: int) -> int | None:
     """How many the budget lets go while all are up; percentages are rounded up (Kubernetes documentation)."""
     for field, up in (("maxUnavailable", False), ("minAvailable", True)):
         value = spec.get(field)
