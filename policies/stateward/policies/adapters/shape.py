@@ -2,10 +2,15 @@
 
 What every such resource has in common is how it asks for storage: a claim's specification inside it, or a size beside a
 class. Only class, size, members and deletion are read; the engine stays unknown, so rules that need it are silent.
+
+A service is what runs. Resources that deliver others, move data, back it up, or are worked off and done ask for volumes,
+too, and are none: they are told by their group and by the last word of their kind. What a chart's values ask for is asked
+by what is made from it, if at all; so is what a template asks for, but for claims.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -25,11 +30,24 @@ _CLASSES: Final = ("storageClassName", "storageClass", "storageClassname")
 _DEEPEST: Final = 12
 _KEYS: Final = ("name", "id", "mountPath", "component", "role")
 _BUILT_IN: Final = (".k8s.io", ".x-k8s.io")
-_NO_SERVICES: Final = frozenset(
-    ("apps", "batch", "autoscaling", "policy", "extensions", "events", "apiregistration", "helm.toolkit.fluxcd.io",
-     "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "argoproj.io", "stateward.dev", "cert-manager.io",
-     "velero.io", "kyverno.io", "snapshot.storage.k8s.io", "tekton.dev", "cdi.kubevirt.io")
+_NO_SERVICES: Final = frozenset(("apps", "batch", "autoscaling", "policy", "extensions", "events", "apiregistration"))
+_TOOLS: Final = (
+    "fluxcd.io", "weave.works", "argoproj.io", "cattle.io", "crossplane.io", "open-cluster-management.io",  # delivery
+    "tekton.dev", "volcano.sh", "ray.io", "kubeflow.org", "actions.github.com", "actions.summerwind.dev",  # runs that end
+    "volsync.backube", "velero.io", "k8up.io", "kanister.io", "kio.kasten.io", "appscode.com", "kubestash.com",  # backup
+    "kubevirt.io", "forklift.konveyor.io", "migration.openshift.io",  # machines, disk images and their migration
+    "stateward.dev", "cert-manager.io", "kyverno.io", "gatekeeper.sh", "external-secrets.io", "longhorn.io", "openebs.io",
 )  # fmt: skip
+"""Groups, with all below them, whose resources deliver, move, keep copies of or allow what others run."""
+_DONE_OR_STAMPED: Final = re.compile(
+    r"(?:Template|Values|Release|Application|Bundle|Package|Class|Policy|Binding|Schedule|Request|Quota|Profile|"
+    r"Backup|Restore|Recovery|Snapshot|Replication(?:Source|Destination)|Repository|Archive|Clone|Populator|"
+    r"Job|CronJob|Run|Task|Pipeline|Workflow|Import|Export|Migration|Upgrade|Operation|OpsRequest|Test|"
+    r"Claim|Volume|Disk|Bucket|Machine)(?:s|Configs?|Configuration|Set)?$"
+)
+"""How kinds end that are no running service: what others are made from, what is done once, what storage itself is."""
+
+_OF_CHARTS: Final = frozenset({"values", "valuesContent", "helmValues"})
 
 _FIELDS: Final = {
     "class": compile_expression({"firstOf": list(_CLASSES)}, "class", str),
@@ -94,8 +112,10 @@ class ShapeAdapter(Adapter):
 @lru_cache(maxsize=256)
 def adapter_of(kind: Kind) -> ShapeAdapter | None:
     """The adapter of a custom kind without one of its own; None for kinds of Kubernetes and of tools that store nothing."""
-    group = kind.partition(".")[2]
-    if "." not in group or group.endswith(_BUILT_IN) or group in _NO_SERVICES:
+    name, _, group = kind.partition(".")
+    if "." not in group or group.endswith(_BUILT_IN) or group in _NO_SERVICES or _DONE_OR_STAMPED.search(name):
+        return None
+    if any(group == tool or group.endswith(f".{tool}") for tool in _TOOLS):
         return None
     return ShapeAdapter(kind)
 
@@ -107,18 +127,28 @@ def _volumes(item: Object) -> Iterator[tuple[str, Mapping[str, Any], Path]]:
     while waiting:
         here, path, name = waiting.pop()
         if type(here) is dict:
-            if _asks(here, str(path[-1])):
+            if _asks(here, str(path[-1])) and _is_own(path):
                 unique = name or "data"
                 if unique not in seen:
                     seen.add(unique)
                     yield unique, here, path
                 continue
             if len(path) < _DEEPEST:
-                waiting += [(value, (*path, key), _joined(name, key)) for key, value in here.items() if type(key) is str]
+                waiting += [
+                    (value, (*path, key), _joined(name, key))
+                    for key, value in here.items()
+                    if type(key) is str and key not in _OF_CHARTS
+                ]
         elif type(here) is list:
             for index, row in enumerate(here):
                 told = next((str(row[key]) for key in _KEYS if key in row), str(index)) if type(row) is dict else str(index)
                 waiting.append((row, (*path, index), _joined(name, told)))
+
+
+def _is_own(path: Path) -> bool:
+    """Whether what asks is the resource itself. In a template that is only what is called a claim: its own members'."""
+    words = [key.lower() for key in path if type(key) is str]
+    return not any("template" in word for word in words) or any("claim" in word or "pvc" in word for word in words)
 
 
 def _joined(name: str, key: str) -> str:
