@@ -208,6 +208,27 @@ def test_a_namespace_that_is_only_written_down_is_no_new_object(repo):
     assert found(replay(repo)) == []
 
 
+def test_what_goes_in_the_same_commit_is_seen_as_going(repo):
+    claim = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: photos, namespace: media}
+spec: {accessModes: [ReadWriteMany], volumeName: photos}
+"""
+    volume = """\
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: photos}
+spec: {nfs: {server: nas, path: /photos}, claimRef: {namespace: media, name: photos}}
+"""
+    repo.commit("start", {"claim.yaml": claim, "volume.yaml": volume})
+    repo.commit("the volume alone", {"volume.yaml": None})
+    assert [rule for rule, *_ in found(replay(repo, "--show", "warn"))[-1][1]] == ["SW406"]
+    repo.commit("back", {"volume.yaml": volume})
+    repo.commit("both", {"volume.yaml": None, "claim.yaml": None})
+    assert found(replay(repo, "--show", "warn"))[1:] == [("both", [("SW402", "DELETE", "claim.yaml")])]
+
+
 def test_another_namespace_is_another_object(repo):
     repo.commit("start", {"db.yaml": postgres(namespace="prod")})
     repo.commit("elsewhere", {"db.yaml": postgres(namespace="live")})

@@ -11,7 +11,7 @@ from stateward.cli import manifests
 from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.policy import Policy
 from stateward.policies.request import Request, User
-from stateward.policies.view import View, kind_of_object, metadata_of, text_of
+from stateward.policies.view import Object, View, kind_of_object, metadata_of, text_of
 
 Key = tuple[str, str, str]
 
@@ -95,6 +95,15 @@ def _alike(one: str, another: str) -> int:
 _MOST: Final = 10_000
 """Pairs that are compared at most; beyond, documents belong together in their order."""
 _STEP: Final = re.compile(r"[/:\\]")
+
+
+def leaving(item: Object) -> Object:
+    """An object that the same edit set deletes, as a cluster shows it from then on: with its deletion begun."""
+    return {**item, "metadata": {**metadata_of(item), "deletionTimestamp": _BEGUN}}
+
+
+_BEGUN: Final = "1970-01-01T00:00:00Z"
+"""When: nobody asks."""
 
 
 def key(document: manifests.Document) -> Key:

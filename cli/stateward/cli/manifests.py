@@ -72,6 +72,10 @@ class Document:
         self.prefix = prefix
         self._part = part
 
+    def with_object(self, obj: dict[str, Any]) -> Document:
+        """The same document, with another object in it."""
+        return Document(self.source, self.index, obj, self.prefix, self._part)
+
     def __repr__(self) -> str:
         return f"Document({self.source!r}, {self.index}, {self.object.get('kind')!r})"
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 from stateward.cli import inputs, manifests
 from stateward.cli.asked import Asked, Rendering
-from stateward.cli.edits import Edit, created, pair
+from stateward.cli.edits import Edit, created, leaving, pair
 from stateward.cli.files import MARKERS, STDIN, Choice, Problem, choose
 from stateward.policies import waiver
 from stateward.policies.view import MemoryView, Object, View, kind_of_object, metadata_of, nothing_complete, text_of
@@ -68,11 +68,13 @@ def gather(asked: Asked, stdin: BinaryIO | None) -> Gathered:
     )
     # A waiver that comes with the edit that needs it waives nothing: what was there before does, and the context.
     late = {id(one) for one in after.loaded.documents if judged_against and kind_of_object(one.object) == waiver.KIND}
-    there = [one.object for one in [*others.loaded.documents, *both] if id(one) not in late]
+    going = {id(edit.old): leaving(edit.old.object) for edit in edits if edit.old is not None and edit.new is None}
+    seen = [(one, going.get(id(one), one.object)) for one in both]
+    there = [*(one.object for one in others.loaded.documents), *(item for one, item in seen if id(one) not in late)]
     return Gathered(
         edits=edits,
         view=MemoryView(there, nothing_complete),
-        home={id(one.object): one for one in both},
+        home={id(item): one for one, item in seen},
         problems=[*after.loaded.problems, *before.problems, *others.loaded.problems],
         skipped=[*after.loaded.skipped, *before.skipped],
         notes=notes,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.facts import owned_by
+from stateward.policies.facts import being_deleted, owned_by
 from stateward.policies.model import SecretRef, Service
 from stateward.policies.paths import Path
 from stateward.policies.view import (
@@ -53,12 +53,12 @@ class Overlay:
 
 
 def services_in(view: View, namespace: str) -> Iterator[Service]:
-    """The services of a namespace that are known."""
+    """The services of a namespace that are known and are not being deleted: what goes lives by nothing any more."""
     for kind in ADAPTERS:
         found = view.select(kind, namespace)
         for item in found if found is not UNKNOWN else ():
             adapter = ADAPTERS[kind]
-            if adapter.hub is None and adapter.applies(item):
+            if adapter.hub is None and adapter.applies(item) and not being_deleted(item):
                 yield Service(adapter, item, view)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from stateward.cli.edits import Edit, Key
+from stateward.cli.edits import Edit, Key, leaving
 from stateward.cli.edits import key as key_as_written
 from stateward.cli.manifests import Document
 from stateward.cli.replay import kustomize, pruning
@@ -185,7 +185,8 @@ class Tree:
                 step.copies += is_judged(key(old)[0])
             else:
                 step.edits.append(Edit(old, None))
-        self._leaving = [edit.old for edit in step.edits if edit.old is not None and edit.new is None]
+        gone = [edit.old for edit in step.edits if edit.old is not None and edit.new is None]
+        self._leaving = [old if self.stays(old) else old.with_object(leaving(old.object)) for old in gone]
         for old in self._leaving:
             self._show(old)
 

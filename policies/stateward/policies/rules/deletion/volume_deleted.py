@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import annotations_of, name_of
+from stateward.policies.facts import annotations_of, being_deleted, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import objects, rule
@@ -29,7 +29,7 @@ _CLAIM = "PersistentVolumeClaim"
     loses_data=True,
 )
 def volume_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Bound volumes whose claim is not known to be gone; released ones with Retain only warn."""
+    """Bound volumes whose claim is not known to be gone. What is retained loses its object, not its data: it only warns."""
     volume = change.request.old
     if volume is None:
         return
@@ -43,22 +43,33 @@ def volume_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     where = f"{text_of(claim, 'namespace')}/{text_of(claim, 'name')}"
     found = see.get(_CLAIM, text_of(claim, "namespace"), text_of(claim, "name"))
     gone = found is None or (found is not UNKNOWN and _another(found, volume, claim))
-    retained = text_of(spec, "persistentVolumeReclaimPolicy") == "Retain"
+    # Kubernetes API, PersistentVolumeSpec: Retain is the default of volumes that a person makes.
+    retained = spec.get("persistentVolumeReclaimPolicy") in (None, "Retain")
     if gone and not retained:
         return  # a released volume that is deleted with its claim anyway
+    if retained and found is not UNKNOWN and found is not None and being_deleted(found):
+        return  # claim and volume are taken down together, and the data stays: what there is to say, the claim's rule says
     size = text_of(mapping_of(spec, "capacity"), "storage")
     yield Finding(
         field=(),
         text=f"deletes a {'released' if gone else 'bound'} volume{f' of {size}' if size else ''}; "
         + (f"claim {where} was its last" if gone else f"claim {where} is bound to it"),
-        why="what is on it was kept on purpose (Retain), and nothing else leads to it any more"
-        if gone
-        else "the claim loses its volume for good: once marked there is no way back, and the next pod finds nothing",
+        why=_why(gone, retained),
         remedy="snapshot it, then confirm in an edit of its own: "
         f"kubectl annotate {kubectl_name(volume)} {CONFIRM_DELETE}={name}, then delete again",
         subject=name,
-        weak=gone,
+        weak=retained,
     )
+
+
+def _why(gone: bool, retained: bool) -> str:
+    if gone:
+        return "what is on it was kept on purpose (Retain), and nothing else leads to it any more"
+    if retained:
+        return (
+            "its data stays where it is stored (Retain); the claim loses its volume for good, and the next pod finds nothing"
+        )
+    return "the claim loses its volume for good: once marked there is no way back, and the next pod finds nothing"
 
 
 def _another(claim: Object, volume: Object, reference: object) -> bool:
