@@ -8,7 +8,7 @@ from stateward.policies import times
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.consequence import owner_of
-from stateward.policies.facts import BACKUP_LOOKS, CLAIM, annotations_of, being_deleted, fresh_backup
+from stateward.policies.facts import BACKUP_LOOKS, CLAIM, annotations_of, being_deleted, fresh_backup, owned_by
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
@@ -32,7 +32,11 @@ from stateward.policies.waiver import CONFIRM_DELETE
     loses_data=True,
 )
 def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """What has no members and no volumes may go; an orphaning deletion leaves pods and data as they are."""
+    """What has no members and no volumes may go; an orphaning deletion leaves pods and data as they are.
+
+    A Deployment's deletion takes the process and never the claim: it only warns, and only where an engine is known that
+    keeps data there. So does that of what nobody knows, unless its claims are known to go with it.
+    """
     request = change.request
     old = change.old
     if old is None or change.via == "scale":
@@ -51,6 +55,8 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     stores = any(volume for group in groups for volume in group.volumes) or old.engine is not None
     if not stores or (old.adapter.name == "statefulset" and old.members == 0 and not old.deletes_claims):
         return
+    if old.adapter.shares_claims and not _keeps_data(old):
+        return
     recreated = _recreated_by_operator(change, old, see)
     if recreated is None:
         return
@@ -58,12 +64,11 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     age = fresh_backup(old, see, hours)
     backed = age is not None and age is not UNKNOWN
     own = ADAPTERS.get(kind_of_object(subject), old.adapter)  # a node pool says it itself
-    deletes = own.read("deletesClaims", Service(own, subject, old.view)).value is True
-    data = "its volumes go with it" if deletes else "its claims stay, the service is down at once"
+    deletes = own.read("deletesClaims", Service(own, subject, old.view)).value is True or _owns_its_claims(old, see)
     members = sum(group.members.value for group in groups if type(group.members.value) is int)
     yield Finding(
         field=(),
-        text=f"deletes {members} member{'s' if members != 1 else ''} of {_engine(old)}; {data}",
+        text=f"deletes {members} member{'s' if members != 1 else ''} of {_engine(old)}; {_of_its_data(old, deletes)}",
         why=(
             f"no backup of the last {hours} hours is recorded"
             if not backed
@@ -76,8 +81,29 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         )
         + f"kubectl annotate {kubectl_name(subject)} {CONFIRM_DELETE}={name}, then delete again",
         subject=name,
-        weak=recreated or _never_came_up(old, see),
+        weak=recreated or _never_came_up(old, see) or old.adapter.shares_claims or (old.engine is None and not deletes),
     )
+
+
+def _keeps_data(service: Service) -> bool:
+    """Whether an engine that is known to keep data has a claim to keep it on."""
+    engine = service.engine
+    claims = any(group.volumes for group in service.groups)
+    return engine is not None and service.engine_certain and not engine.volatile and claims
+
+
+def _owns_its_claims(service: Service, see: Sight) -> bool:
+    """Whether a claim is known that the garbage collector deletes with the service."""
+    claims = see.select(CLAIM, service.namespace)
+    return any(owned_by(claim, service.object) for claim in (claims if claims is not UNKNOWN else ()))
+
+
+def _of_its_data(service: Service, deletes: bool) -> str:
+    if deletes:
+        return "its volumes go with it"
+    if service.adapter.name == "shape":
+        return "whether its volumes go with it is not known, the service is down at once"
+    return "its claims stay, the service is down at once"
 
 
 def _never_came_up(old: Service, see: Sight) -> bool:
@@ -109,4 +135,6 @@ def _recreated_by_operator(change: Change, old: Service, see: Sight) -> bool | N
 
 
 def _engine(service: Service) -> str:
-    return service.engine.title if service.engine is not None else "a stateful set"
+    if service.engine is not None:
+        return service.engine.title
+    return "a stateful set" if service.adapter.name == "statefulset" else "a service that keeps data"

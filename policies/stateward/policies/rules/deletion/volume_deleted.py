@@ -29,7 +29,10 @@ _CLAIM = "PersistentVolumeClaim"
     loses_data=True,
 )
 def volume_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Bound volumes whose claim is not known to be gone. What is retained loses its object, not its data: it only warns."""
+    """Bound volumes whose claim is not known to be gone.
+
+    What is retained loses its object, not its data: it only warns, unless the cluster says that it is bound to this day.
+    """
     volume = change.request.old
     if volume is None:
         return
@@ -58,7 +61,7 @@ def volume_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         remedy="snapshot it, then confirm in an edit of its own: "
         f"kubectl annotate {kubectl_name(volume)} {CONFIRM_DELETE}={name}, then delete again",
         subject=name,
-        weak=retained,
+        weak=retained and (gone or phase != "Bound"),
     )
 
 
