@@ -371,7 +371,8 @@ def test_the_examples_reach_every_kind_of_request_that_is_judged() -> None:
     reached = {(case.request.kind, case.request.operation, case.request.subresource) for case in EXAMPLES}
     kinds = {kind for kind, _, _ in reached}
     beside = {*ADAPTERS, *OPERATIONS, *backup_kinds(), *SCHEDULES, ANY_SERVICE}
-    # Kinds with an adapter have vectors of their own, records and schedules are many and alike; every other kind is there because a rule names it.
+    # Kinds with an adapter have vectors of their own, records and schedules are many and alike; every other kind is
+    # there because a rule names it.
     assert {kind for kind, _, _ in DISPATCHED if kind not in beside} <= kinds
     assert all(kind_of_object(item) for case in EXAMPLES for item in case.context)
 

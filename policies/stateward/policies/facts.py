@@ -156,8 +156,12 @@ def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown 
                 ages.append(age)
                 blind |= age is None  # it was taken, and the record does not say when
     best = _newest(ages, within)
-    if best is not None:
-        return best
+    return best if best is not None else fresh_snapshot(service, see, hours, blind)
+
+
+def fresh_snapshot(service: Service, see: Sight, hours: float, blind: bool = False) -> float | Unknown | None:
+    """The same by VolumeSnapshots alone: backups that no operator takes away. `blind`: others were not seen."""
+    within = hours * 3600
     snapshots = see.select(SNAPSHOT, service.namespace)
     if snapshots is UNKNOWN:
         return UNKNOWN

@@ -70,6 +70,7 @@ _KNOWN: Final = frozenset(
             "sharesClaims",
             "growth",
             "cached",
+            "deletesBackups",
         ),
     )
 )
@@ -142,7 +143,7 @@ class Adapter:
         self.looks_at: tuple[Look, ...] = tuple(accuses(*entry) for entry in content.get("looksAt") or ())
         if "pod" in content:
             self._slots["pod"] = compile_expression(content["pod"], f"{source}: pod", dict)
-        for slot in ("template", "deletesClaims", "stopped", "paused", "backup", "ready"):
+        for slot in ("template", "deletesBackups", "deletesClaims", "stopped", "paused", "backup", "ready"):
             if slot in content:
                 self._slots[slot] = compile_expression(content[slot], f"{source}: {slot}")
         self._secrets = [

@@ -46,6 +46,7 @@ from stateward.policies.rules.credentials import (
     secret_deleted,
 )
 from stateward.policies.rules.deletion import (
+    backups_go_too,
     claim_deleted,
     crd_deleted,
     delivery_root_deleted,
@@ -168,6 +169,7 @@ RULES: Final[tuple[Rule, ...]] = (
     volume_deleted.volume_deleted,
     reclaim_policy_lowered.reclaim_policy_lowered,
     delivery_root_deleted.delivery_root_deleted,
+    backups_go_too.backups_go_too,
     archive_shared.archive_shared,
     restore_over_data.restore_over_data,
     backup_switched_off.backup_switched_off,
