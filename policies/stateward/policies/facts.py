@@ -22,6 +22,7 @@ from stateward.policies.view import (
 )
 
 CLAIM: Final = "PersistentVolumeClaim"
+VOLUME: Final = "PersistentVolume"
 CLASS: Final = "StorageClass.storage.k8s.io"
 SNAPSHOT: Final = "VolumeSnapshot.snapshot.storage.k8s.io"
 
@@ -95,6 +96,21 @@ def class_of(claim: Object) -> str:
     spec = mapping_of(claim, "spec")
     legacy = annotations_of(claim).get("volume.beta.kubernetes.io/storage-class")
     return text_of(spec, "storageClassName") or (legacy if isinstance(legacy, str) else "")
+
+
+def is_retained(claim: Object, see: Sight) -> bool:
+    """Whether a claim's volume is known to outlive it. Needs a look at PersistentVolume and StorageClass."""
+    volume = see.get(VOLUME, "", text_of(mapping_of(claim, "spec"), "volumeName"))
+    if volume is not UNKNOWN and volume is not None:
+        # Kubernetes API, PersistentVolumeSpec: Retain is the default of volumes that a person makes.
+        return mapping_of(volume, "spec").get("persistentVolumeReclaimPolicy") in (None, "Retain")
+    return retains(class_of(claim), see)
+
+
+def retains(storage_class: str, see: Sight) -> bool:
+    """Whether a class is known to retain the volumes of claims that go. Needs a look at StorageClass."""
+    one = see.get(CLASS, "", storage_class)
+    return one is not UNKNOWN and one is not None and one.get("reclaimPolicy") == "Retain"
 
 
 def is_ready(pod: Object) -> bool:

@@ -11,9 +11,9 @@ from stateward.policies.change import Change
 from stateward.policies.facts import (
     annotations_of,
     claims_mounted,
-    class_of,
     is_bound,
     is_live,
+    is_retained,
     labels_of,
     name_of,
 )
@@ -57,7 +57,7 @@ def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     pods = see.select("Pod", namespace)
     users = [name_of(pod) for pod in pods if is_live(pod) and name in claims_mounted(pod)] if pods is not UNKNOWN else None
     owner, beyond = _set_of(claim, namespace, see)
-    retained = _retained(claim, see)
+    retained = is_retained(claim, see)
     stored = text_of(mapping_of(mapping_of(claim, "status"), "capacity"), "storage")
     left_over = not users and beyond and users is not None
     if users:
@@ -104,12 +104,3 @@ def _same_labels(claim: Object, item: Object) -> bool:
     wanted = mapping_of(mapping_of(mapping_of(item, "spec"), "selector"), "matchLabels")
     labels = labels_of(claim)
     return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
-
-
-def _retained(claim: Object, see: Sight) -> bool:
-    volume = see.get("PersistentVolume", "", text_of(mapping_of(claim, "spec"), "volumeName"))
-    if volume is not UNKNOWN and volume is not None:
-        # Kubernetes API, PersistentVolumeSpec: Retain is the default of volumes that a person makes.
-        return mapping_of(volume, "spec").get("persistentVolumeReclaimPolicy") in (None, "Retain")
-    one = see.get("StorageClass.storage.k8s.io", "", class_of(claim))
-    return one is not UNKNOWN and one is not None and one.get("reclaimPolicy") == "Retain"
