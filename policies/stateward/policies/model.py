@@ -215,6 +215,8 @@ class Fixed:
     why: str
     once_set: bool
     """Whether it may still be set where it was not."""
+    may_go: bool = False
+    """Whether the item of a list that it is in may be taken out."""
 
 
 @dataclass(frozen=True, slots=True)

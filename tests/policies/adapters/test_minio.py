@@ -73,9 +73,9 @@ def test_a_claim_of_a_tenant_is_known_by_label_and_name(name: str, tenant: str, 
     assert found.adapter.claim_is_of(found, group, group.volumes[0], item) is owned
 
 
-def test_servers_and_volumes_of_each_pool_are_fixed() -> None:
+def test_the_volumes_of_a_server_are_fixed_in_each_pool() -> None:
     fixed = [(one.key, one.value) for one in service().fixed.values() if one.value is not None]
-    assert fixed == [("0:first", 4), ("0:pool-1", 2), ("1:first", 4), ("1:pool-1", 2)]
+    assert fixed == [("0:first", 4), ("0:pool-1", 2)]
 
 
 def test_the_secrets_of_a_tenant() -> None:

@@ -71,6 +71,7 @@ _KNOWN: Final = frozenset(
             "growth",
             "cached",
             "deletesBackups",
+            "oneQuorum",
         ),
     )
 )
@@ -132,6 +133,9 @@ class Adapter:
         )
         self._claims = _claims(content.get("claims"), f"{source}: claims")
         self._version = self._versions(content.get("version"), "version")
+        rows = content.get("version")
+        self.names_version: bool = bool(rows) and all("text" in row for row in (rows if isinstance(rows, list) else [rows]))
+        """Whether the version is a field of its own and not read off an image."""
         self._running = self._versions(content.get("running"), "running")
         self._finalised = (
             compile_expression(content["finalised"], f"{source}: finalised") if "finalised" in content else None
@@ -191,6 +195,8 @@ class Adapter:
         """Whether all objects of the kind are kept in memory: not where only a request is judged by itself."""
         self.shares_claims = bool(content.get("sharesClaims"))
         """Whether all its members mount the same claims: copies of a process, not of the data."""
+        self.one_quorum = bool(content.get("oneQuorum"))
+        """Whether the voters of all its groups elect together; elsewhere each group is a quorum of its own."""
         self.compared: tuple[tuple[Path, tuple[str, ...]], ...] = _compared(content)
         """Paths, and the parts of the model that are read from each: where no path of a part differs, nor does the part."""
 
@@ -602,21 +608,25 @@ class _SecretReader:
 
 
 class _FixedReader:
-    """A row of `fixed`: a field (in each item of a list, told apart by `name`), what it is, why it stays."""
+    """A row of `fixed`: a field (in each item of a list, told apart by `name`), what it is, why it stays.
+
+    `onceSet`: it may still be set where it was not. `mayGo`: its item may leave the list (another rule judges that).
+    """
 
     def __init__(self, spec: Mapping[str, Any], where: str) -> None:
-        _rows(spec, where, ("field", "each", "eachOf", "when", "name", "what", "why", "onceSet"))
+        _rows(spec, where, ("field", "each", "eachOf", "when", "name", "what", "why", "onceSet", "mayGo"))
         self._items = each_item({key: spec[key] for key in ("each", "eachOf", "when") if key in spec}, where)
         self._name = compile_expression(spec["name"], f"{where}.name") if "name" in spec else None
         self._field = compile_expression(spec["field"], f"{where}.field")
         self._what, self._why = str(spec["what"]), str(spec["why"])
         self._once_set = bool(spec.get("onceSet"))
+        self._may_go = bool(spec.get("mayGo"))
 
     def read(self, service: Service, position: int) -> Iterator[Fixed]:
         for item, base in self._items(service.object, (), service.object):
             name = self._name(item, base, service.object).value if self._name is not None else ""
             value, at = self._field(item, base, service.object)
-            yield Fixed(f"{position}:{name}", value, at, self._what, self._why, self._once_set)
+            yield Fixed(f"{position}:{name}", value, at, self._what, self._why, self._once_set, self._may_go)
 
 
 class _UnsafeReader:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
+from stateward.policies.model import Service, Unsafe
 from stateward.policies.rule import rule, services
-from stateward.policies.view import Sight
+from stateward.policies.view import Object, Sight
 
 
 @rule(
@@ -24,15 +26,27 @@ from stateward.policies.view import Sight
 )
 def safeguard_off(change: Change, see: Sight) -> Iterator[Finding]:
     """The rows of the adapter; on CREATE it only warns, for there is nothing to lose yet."""
-    new = change.new
-    if new is None or change.via not in ("", "pool"):
+    if change.via not in ("", "pool"):
         return
-    for one in new.unsafe:
+    for one, on in _rows(change):
         yield Finding(
             field=one.path,
             text=f'"{one.value}"; {one.what}' if isinstance(one.value, str | int) and len(str(one.value)) < 60 else one.what,
             why=one.why,
             remedy="leave it as it was, or say in a waiver why and until when it is off",
-            subject=one.key,
+            subject=one.key if on is None else f"joined:{one.key}",
             weak=not one.denies or change.request.operation == "CREATE",
+            on=on,
         )
+
+
+def _rows(change: Change) -> Iterator[tuple[Unsafe, Object | None]]:
+    """What is off in the service's own object, and in the joined one (a node pool) that the request is about."""
+    if change.new is not None:
+        yield from ((one, None) for one in change.new.unsafe)
+    request = change.request
+    adapter, item = ADAPTERS.get(request.kind), request.old if change.past else request.object
+    service = change.new
+    if change.via != "pool" or adapter is None or item is None or service is None or service.adapter is adapter:
+        return
+    yield from ((one, item) for one in adapter.unsafe(Service(adapter, item, service.view)))

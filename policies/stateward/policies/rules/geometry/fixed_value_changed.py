@@ -29,6 +29,8 @@ def fixed_value_changed(change: Change, see: Sight) -> Iterator[Finding]:
         return
     for key, before in old.fixed.items():
         after = new.fixed.get(key)
+        if after is None and before.may_go:
+            continue
         value = after.value if after is not None else None
         if value == before.value or (before.once_set and before.value is None):
             continue

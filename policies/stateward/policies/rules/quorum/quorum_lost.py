@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import MemberGroup, Service
+from stateward.policies.paths import Path
 from stateward.policies.rule import rule, services
-from stateward.policies.view import Sight
+from stateward.policies.view import Object, Sight
 
 
 @rule(
@@ -26,16 +27,12 @@ from stateward.policies.view import Sight
     about=("members",),
 )
 def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
-    """Voting groups that keep their name: to none, below the old majority, or several at once."""
+    """Voters of a quorum: to none, below the old majority, or several at once."""
     old, new = change.old, change.new
     if old is None or new is None:
         return
-    for name, before in old.groups_by_name.items():
-        after = new.groups_by_name.get(name)
-        if after is None or not votes(old, before):
-            continue
-        was, wanted = before.members.value, after.members.value
-        if type(was) is not int or type(wanted) is not int or wanted >= was or was < 2:
+    for name, was, wanted, at, on in _electorates(old, new):
+        if wanted >= was or was < 2:
             continue
         title = "ZooKeeper" if name == "zookeeper" else old.engine.title if old.engine is not None else "this engine"
         leave = old.engine.quorum.leave if old.engine is not None and name != "zookeeper" else ""
@@ -43,36 +40,75 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
         first = f"take each member out first ({leave})" if leave else "take each member out first"
         if wanted == 0:
             yield Finding(
-                field=after.members.path,
+                field=at,
                 text=f"{was} → 0 stops all members of {title} at once",
                 why="the whole service is down, and members that are unregistered on the way find no cluster to rejoin",
                 remedy=f"keep {was}; for a planned full stop take a backup and waive this rule",
                 subject=name,
-                on=after.on,
+                on=on,
             )
         elif wanted < majority:
             yield Finding(
-                field=after.members.path,
+                field=at,
                 text=f"{was} → {wanted} leaves less than the majority of {was} ({majority})",
                 why=f"{title} still counts {was} voters; {wanted} of them elect{'s' if wanted == 1 else ''} no leader and "
                 "writes stop",
                 remedy=f"{first}, and scale by one each time: {was} → {was - 1}",
                 subject=name,
-                on=after.on,
+                on=on,
             )
         elif old.adapter.scale_down == "decommissions" and was - wanted == 1 and wanted % 2 == 1:
             continue  # the operator takes the member out of the engine first, and an odd number is left
         else:
             yield Finding(
-                field=after.members.path,
+                field=at,
                 text=f"{was} → {wanted} takes {was - wanted} of {was} voters of {title}",
-                why=f"until they are removed from the engine they count as failed: {was - wanted} more may not fail"
+                why=(
+                    "the operator refuses to take members away once this is stored, and carries out nothing else until it is "
+                    "put back; "
+                    if old.adapter.scale_down == "unsupported"
+                    else ""
+                )
+                + f"until they are removed from the engine they count as failed: {was - wanted} more may not fail"
                 + ("; an even number of voters tolerates no more failures than one less" if wanted % 2 == 0 else ""),
                 remedy=f"{first}, then scale",
                 subject=name,
-                weak=wanted > 2 or bool(old.pod),  # two voters tolerate no failure at all
-                on=after.on,
+                # Two voters tolerate no failure at all; an operator that refuses afterwards does nothing else either.
+                weak=(wanted > 2 or bool(old.pod)) and old.adapter.scale_down != "unsupported",
+                on=on,
             )
+
+
+def _electorates(old: Service, new: Service) -> Iterator[tuple[str, int, int, Path, Object]]:
+    """Quorums as (name, voters before, voters after, field, object): a group each, or all groups where they elect together."""
+    kept = [(name, group, new.groups_by_name.get(name)) for name, group in old.groups_by_name.items() if votes(old, group)]
+    counted = [(name, before, after, _voters(before), _voters(after)) for name, before, after in kept]
+    if not old.adapter.one_quorum:
+        for name, before, after, was, wanted in counted:
+            if after is not None and was is not None and wanted is not None:
+                yield name, was, wanted, _counted_at(before, after), after.on
+        return
+    after_all = [_voters(group) for group in new.groups if votes(new, group)]
+    was_all = [was for _, _, _, was, _ in counted]
+    if not counted or None in was_all or None in after_all:
+        return
+    name, before, after, _, _ = max(counted, key=lambda row: (row[3] or 0) - (row[4] or 0))
+    found = after or before
+    total = sum(count or 0 for count in was_all), sum(count or 0 for count in after_all)
+    yield name, *total, found.members.path, found.on
+
+
+def _voters(group: MemberGroup | None) -> int | None:
+    """How many members of a group vote; 0 of one that is gone."""
+    if group is None:
+        return 0
+    count = group.votes.value if type(group.votes.value) is int else group.members.value
+    return count if type(count) is int else None
+
+
+def _counted_at(before: MemberGroup, after: MemberGroup) -> Path:
+    """The field that decides: the count of members, or (that stays) what takes their votes."""
+    return after.votes.path if before.members.value == after.members.value else after.members.path
 
 
 def votes(service: Service, group: MemberGroup) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
+from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
 from stateward.policies.rules.quorum.quorum_lost import votes
 from stateward.policies.view import Sight
@@ -25,13 +26,17 @@ from stateward.policies.view import Sight
     loses_data=True,
 )
 def standby_lost(change: Change, see: Sight) -> Iterator[Finding]:
-    """Primary and replicas: from several to one. A plain set keeps its claims, so there it warns."""
+    """Primary and replicas: from several to one, or to none that was there before. A plain set keeps its claims: it warns."""
     old, new = change.old, change.new
     if old is None or new is None or old.engine is None or not old.engine_certain:
         return
     if old.engine.quorum.model != "standby" or old.adapter.shares_claims:
         return
     if any(votes(old, group) for group in old.groups) or new.stopped:
+        return
+    renamed = _all_renamed(old, new)
+    if renamed is not None:
+        yield renamed
         return
     was, wanted, after = old.members, new.members, new.groups[0] if new.groups else None
     if was is None or wanted is None or wanted > 1 or was < 2 or after is None:
@@ -47,4 +52,23 @@ def standby_lost(change: Change, see: Sight) -> Iterator[Finding]:
         remedy="keep two or more; to save resources make the members smaller",
         subject=after.name,
         weak=not deletes,
+    )
+
+
+def _all_renamed(old: Service, new: Service) -> Finding | None:
+    """Groups of other names alone: those that had the data are deleted with it while the new ones are still empty."""
+    if old.adapter.scale_down != "deletesClaims" or not old.members or not new.groups or old.engine is None:
+        return None
+    kept = [new.groups_by_name[group.name] for group in old.groups if group.members.value and group.name in new.groups_by_name]
+    if any(group.members.value != 0 for group in kept) or not new.members:
+        return None
+    gone = ", ".join(f'"{group.name}"' for group in old.groups if group.members.value)
+    members = f"{old.members} member{'s' if old.members != 1 else ''}"
+    return Finding(
+        field=new.groups[0].path,
+        text=f"{gone} with all {members} of {old.engine.title} {'leave' if len(old.groups) > 1 else 'leaves'} in one edit",
+        why="a group of another name is a new one: the operator deletes the members of the old name together with their "
+        "volumes, and nothing was copied to the new ones yet",
+        remedy="add the new group beside the old one, wait until its members have the data, then take the old one out",
+        subject="groups",
     )

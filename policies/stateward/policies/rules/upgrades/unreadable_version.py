@@ -48,12 +48,18 @@ def unreadable_version(change: Change, see: Sight) -> Iterator[Finding]:
             weak=True,
         )
         return
-    operator = new.adapter.carrier(new) == "operator"
+    adapter = new.adapter
+    follows = after.state == "unset" and adapter.unpinned == "operator"
+    # An operator acts on the version that it reads; a plain set, and an image by its digest, are told.
+    acted_on = adapter.carrier(new) == "operator" or follows or (after.state == "opaque" and adapter.names_version)
     yield Finding(
         field=after.path,
         text=(f'"{after.text}" cannot replace {was}' if after.text else f"nothing replaces {was}")
         + f": no version of {title} can be read from it",
-        why=f"it may be any version of {title}; an unplanned major upgrade or a downgrade would start without a word",
-        remedy=f"name the version in the tag, for example {was}",
-        weak=not operator,  # an operator acts on the version that it reads; a plain set is told
+        why=f"the operator runs the {title} that it was released with: its own next release is then an upgrade of {title} "
+        "that nobody decided on"
+        if follows
+        else f"it may be any version of {title}; an unplanned major upgrade or a downgrade would start without a word",
+        remedy=f"keep {was}" if follows else f"name the version, for example {was}",
+        weak=not acted_on,
     )
