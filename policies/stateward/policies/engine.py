@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from stateward.policies import consequence, waiver
+from stateward.policies import consequence, readings, waiver
 from stateward.policies.adapters import shape
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding, Judged, Waived
@@ -98,6 +98,8 @@ def evaluate(
     for change in changes:
         # A change of nothing but metadata touches no service: labels, annotations and finalizers always pass.
         bare = request.operation == "UPDATE" and not change.spec_changed
+        for problem in change.new.override.problems if change.new is not None else ():
+            _note(verdict, problem)
         if bare and not own and (rota is None or not rota.of_metadata):
             continue
         if change.unseen:
@@ -106,14 +108,36 @@ def evaluate(
             rules = rota.of_metadata if rota is not None else ()
         else:
             rules = rota.concerned(change.touched, rota.mixed and runs_operator(change))
+        before = len(verdict.judged)
         _judge(change, (*rules, *own) if own else rules, view, policy, now, unknown, verdict)
         own = ()  # they judge the request's own object: once, however many services it bears on
+        for reading in readings.others(change, policy.excuses_need_an_earlier_edit) if rules else ():
+            _read_otherwise(reading, rules, view, policy, now, verdict, before)
     if verdict.judged and _disposable(request, view):
         verdict.passed = "disposable namespace"
         for one in verdict.judged:
             one.action = "audit"
         verdict.unjudged.clear()
     return verdict
+
+
+def _read_otherwise(
+    reading: readings.Reading, rules: tuple[Rule, ...], view: View, policy: Policy, now: float, verdict: Verdict, first: int
+) -> None:
+    """Adds what another reading of a change finds beside what was found from `first` on."""
+    other = Verdict(verdict.request)
+    _judge(reading.change, rules, view, policy, now, "silent", other)
+    known = {(one.rule, one.finding.subject): one.action for one in verdict.judged[first:]}
+    for one in other.judged:
+        if reading.weak and one.action == "deny":
+            one.action = "warn"
+        same = known.get((one.rule, one.finding.subject))
+        if same is None or (one.action == "deny" and same == "warn"):
+            verdict.judged.append(one)
+            verdict.service = verdict.service or other.service
+            verdict.subject = verdict.subject or other.subject
+    for note in other.notes if verdict.judged else ():
+        _note(verdict, note)
 
 
 def _own(policy: Policy, request: Request, shaped: bool) -> tuple[Rule, ...]:

@@ -11,6 +11,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
 from stateward.policies import quantity
+from stateward.policies.engines import override
+from stateward.policies.engines.override import Override
 from stateward.policies.engines.profile import Profile
 from stateward.policies.paths import Path
 from stateward.policies.version import Version
@@ -308,9 +310,26 @@ class Service:
         return found
 
     @lazy
+    def override(self) -> Override:
+        """What its annotations say of its engine."""
+        annotations = metadata_of(self.object).get("annotations")
+        return override.read(annotations) if type(annotations) is dict else override.NOTHING
+
+    def as_if(self, said: Override) -> Service:
+        """The same service read as if its annotations said this of its engine."""
+        other = Service(self.adapter, self.object, self.view, self._joined)
+        other.__dict__["override"] = said
+        return other
+
+    @lazy
     def engine(self) -> Profile | None:
         """The engine's profile; None where it is not recognised."""
         return self.adapter.engine(self)
+
+    @lazy
+    def supposed_engine(self) -> Profile | None:
+        """The engine that a label or a port makes likely, where nothing better tells."""
+        return self.adapter.supposed_engine(self) if self.engine is None else None
 
     @lazy
     def engine_certain(self) -> bool:

@@ -20,6 +20,7 @@ from stateward.policies.adapters.grammar import (
     nothing,
 )
 from stateward.policies.engines import recognise
+from stateward.policies.engines.override import VERSION
 from stateward.policies.engines.profile import Profile
 from stateward.policies.model import (
     Archive,
@@ -222,7 +223,10 @@ class Adapter:
         return having(service.view, join["kind"], key, service.name, service.namespace)
 
     def engine(self, service: Service) -> Profile | None:
-        """The engine's profile: stated by the adapter, or recognised from the pod."""
+        """The engine's profile: stated by an annotation or the adapter, or recognised from the pod."""
+        said = service.override
+        if said.names_engine:
+            return said.engine
         if self._engine is not None:
             name = self._engine if isinstance(self._engine, str) else self._engine(service.object, ()).value
             return recognise.PROFILES.get(name) if isinstance(name, str) else None
@@ -230,11 +234,19 @@ class Adapter:
         return found[1].profile if found is not None else None
 
     def engine_certain(self, service: Service) -> bool:
-        """Whether the kind, the image or the command says which engine it is."""
-        if self._engine is not None:
+        """Whether an annotation, the kind, the image or the command says which engine it is."""
+        if self._engine is not None or service.override.names_engine:
             return True
         found = _recognised(service)
         return found is not None and found[1].strong
+
+    def supposed_engine(self, service: Service) -> Profile | None:
+        """The engine that the labels of a pod (or of its object) or its ports make likely: weak evidence."""
+        if self._engine is not None or not service.pod or service.override.names_engine:
+            return None
+        template = {"metadata": service.field("template").value, "spec": service.pod}
+        found = recognise.recognise_weakly(template) or recognise.by_label(service.object)
+        return found.profile if found is not None else None
 
     def container_index(self, service: Service) -> int | None:
         """The engine's container in the pod."""
@@ -243,6 +255,9 @@ class Adapter:
 
     def version(self, service: Service) -> EngineVersion:
         """The version that the object asks for."""
+        said = service.override.version
+        if said is not None:
+            return EngineVersion("known", said, said.text, ("metadata", "annotations", VERSION))
         if self._version is None:
             found = _recognised(service)
             if found is None:
@@ -261,6 +276,8 @@ class Adapter:
 
     def running(self, service: Service) -> Version | None:
         """The version that the object's status reports, or (native sets) that of the revision still current."""
+        if service.override.version is not None and self._running is None:
+            return None  # the revision keeps no annotation of the set, so that it does not tell its version
         if self._running is not None:
             return self._running(service).version
         return derive.running_of_set(service)
@@ -486,7 +503,13 @@ def _recognised(service: Service) -> tuple[int, recognise.Recognised] | None:
     cached = service.__dict__.get("_recognised", False)
     if cached is not False:
         return cached  # type: ignore[no-any-return]
-    found = recognise.recognise_pod(service.pod) if service.pod else None
+    said = service.override
+    if not service.pod or said.no_engine:
+        found = None
+    elif said.engine is not None:
+        found = recognise.container_of(service.pod, said.engine)
+    else:
+        found = recognise.recognise_pod(service.pod)
     service.__dict__["_recognised"] = found
     return found
 

@@ -57,7 +57,10 @@ def running_of_set(service: Service) -> Version | None:
     if revision is UNKNOWN or revision is None:
         return None
     spec = dig(revision, ("data", "spec", "template", "spec"))
-    found = recognise.recognise_pod(spec) if type(spec) is dict else None
+    said = service.override
+    if type(spec) is not dict or said.no_engine:
+        return None
+    found = recognise.container_of(spec, said.engine) if said.engine is not None else recognise.recognise_pod(spec)
     return found[1].version if found is not None else None
 
 

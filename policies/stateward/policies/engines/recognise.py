@@ -323,6 +323,33 @@ def recognise_pod(spec: Mapping[str, Any]) -> tuple[int, Recognised] | None:
     return best
 
 
+def container_of(spec: Mapping[str, Any], profile: Profile) -> tuple[int, Recognised] | None:
+    """The container that runs an engine which is known to run in this pod, and the version of its image's tag.
+
+    The one that is recognised as it; else the one that mounts a claim, then one that mounts anything, then the first.
+    """
+    found = recognise_pod(spec)
+    if found is not None and found[1].profile is profile:
+        return found
+    containers = spec.get("containers") if type(spec) is dict else None
+    best: tuple[int, Mapping[str, Any]] | None = None
+    best_rank = (-1, -1)
+    for index, container in enumerate(containers if type(containers) is list else ()):
+        if type(container) is not dict:
+            continue
+        name = container.get("name")
+        aside = type(name) is str and len(name) <= _LONGEST_REFERENCE and _sidecar_name(name)
+        rank = (0 if aside else 1, _mounts(container, spec))
+        if rank > best_rank:
+            best, best_rank = (index, container), rank
+    if best is None:
+        return None
+    reference = best[1].get("image")
+    if type(reference) is not str or len(reference) > _LONGEST_REFERENCE:
+        return best[0], Recognised(profile, None, "unset", "", strong=True)
+    return best[0], Recognised(profile, *_read_version(profile, images.parse(reference.strip())), strong=True)
+
+
 def _is_sentinel(name: object, reference: object) -> bool:
     for text in (name, _basename(reference).partition(":")[0] if type(reference) is str else None):
         if type(text) is str and len(text) <= _LONGEST_REFERENCE and _SENTINEL.fullmatch(text):
@@ -370,6 +397,50 @@ def by_label(template: Mapping[str, Any]) -> Recognised | None:
         if profile is not None:
             return Recognised(profile, None, "opaque", "", strong=False)
     return None
+
+
+_PORTS: Final = {
+    2181: "zookeeper", 2379: "etcd", 4222: "nats", 5432: "postgresql", 5672: "rabbitmq", 9042: "cassandra", 9092: "kafka",
+    26257: "cockroachdb", 27017: "mongodb",
+}  # fmt: skip
+"""Ports that one engine is known by (IANA's registry, the engines' own documents). Those that several share (3306, 6379,
+9200) tell nothing."""
+
+
+def by_port(spec: Mapping[str, Any]) -> Recognised | None:
+    """The engine that the port of a pod's container is known by: weak evidence. Sidecars and proxies do not count."""
+    containers = spec.get("containers") if type(spec) is dict else None
+    for container in containers if type(containers) is list else ():
+        if type(container) is not dict or _aside(container):
+            continue
+        ports = container.get("ports")
+        for row in ports if type(ports) is list else ():
+            port = row.get("containerPort") if type(row) is dict else None
+            engine = _PORTS.get(port) if type(port) is int else None
+            if engine is not None and engine in PROFILES:
+                return Recognised(PROFILES[engine], None, "opaque", "", strong=False)
+    return None
+
+
+def _aside(container: Mapping[str, Any]) -> bool:
+    name, reference = container.get("name"), container.get("image")
+    named = type(name) is str and len(name) <= _LONGEST_REFERENCE and _sidecar_name(name)
+    return named or (type(reference) is str and _is_sidecar(reference))
+
+
+def recognise_weakly(template: Mapping[str, Any]) -> Recognised | None:
+    """The engine that a pod template's labels or its containers' ports make likely."""
+    spec = template.get("spec") if type(template) is dict else None
+    if type(spec) is dict and _runs_something_else(spec):
+        return None
+    return by_label(template) or (by_port(spec) if type(spec) is dict else None)
+
+
+def _runs_something_else(spec: Mapping[str, Any]) -> bool:
+    """Whether the only container is by its name or its image a proxy, an exporter or the like of an engine."""
+    containers = spec.get("containers")
+    rows = [one for one in containers if type(one) is dict] if type(containers) is list else []
+    return bool(rows) and all(_aside(one) for one in rows)
 
 
 def recognise(template: Mapping[str, Any]) -> tuple[int | None, Recognised] | None:
