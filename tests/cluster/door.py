@@ -179,6 +179,7 @@ class World:
         for item in ordered:
             made.append((item, self.put(item)))
         self._own(made)
+        self._bind(made)
         for item, key in made:
             if item["metadata"].get("deletionTimestamp"):
                 self._begin_deletion(key)
@@ -282,6 +283,16 @@ class World:
                 elif owner is not None and (not named[owner.kind, owner.namespace, owner.name] or uid.startswith("0000")):
                     reference["uid"] = self.live[owner]["metadata"]["uid"]
             self._patch(key, {"metadata": {"ownerReferences": references}})
+
+    def _bind(self, made: list[tuple[Mapping[str, Any], Key]]) -> None:
+        """A volume names its claim's uid too: of a claim that the case gives, the one that the API server gave."""
+        for item, key in made:
+            reference = (item.get("spec") or {}).get("claimRef") if key.kind == "PersistentVolume" else None
+            if not isinstance(reference, dict) or not reference.get("uid"):
+                continue
+            for claim, its_key in made:
+                if its_key.kind == "PersistentVolumeClaim" and claim["metadata"].get("uid") == reference["uid"]:
+                    self._patch(key, {"spec": {"claimRef": {"uid": self.live[its_key]["metadata"]["uid"]}}})
 
     def _patch(self, key: Key, patch: Any) -> None:
         path = self.path(key)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 from cluster_kit import Cluster, Item, Kubectl, eventually, kafka, postgres_cluster, stateful_set
 
@@ -15,12 +18,12 @@ def orders(kubectl: Kubectl) -> Item:
     return item
 
 
-def bound_claim(name: str) -> Item:
+def bound_claim(name: str, labels: Mapping[str, str] = MappingProxyType({"app": "orders"})) -> Item:
     """A claim that is bound: who made its volume does not matter."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name, "labels": {"app": "orders"}},
+        "metadata": {"name": name, "labels": dict(labels)},
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": "none",
@@ -209,15 +212,23 @@ def test_a_crd_of_a_kind_that_nobody_has_heard_of_is_guarded_too(kubectl: Kubect
 
 
 def test_a_custom_resource_is_deleted_only_after_it_was_confirmed(kubectl: Kubectl) -> None:
-    kubectl.must("apply", "-f", "-", stdin=postgres_cluster("pg"))
-    refused = kubectl("delete", "clusters.postgresql.cnpg.io", "pg")
-    assert refused.refused, str(refused)
+    kubectl.must("apply", "-f", "-", stdin=[postgres_cluster("pg"), bound_claim("pg-1", {"cnpg.io/cluster": "pg"})])
+    refused = kubectl.refused("delete", "clusters.postgresql.cnpg.io", "pg", "--dry-run=server")
     [confirm] = refused.commands("stateward.dev/confirm-delete")
 
     assert kubectl.run(confirm).passed
     done = kubectl("delete", "clusters.postgresql.cnpg.io", "pg")
 
     assert done.passed, str(done)
+
+
+def test_a_custom_resource_that_never_had_a_claim_is_deleted_with_a_warning(kubectl: Kubectl) -> None:
+    kubectl.must("apply", "-f", "-", stdin=postgres_cluster("pg"))
+
+    done = kubectl("delete", "clusters.postgresql.cnpg.io", "pg")
+
+    assert done.passed, str(done)
+    assert [line.split()[0] for line in done.warnings] == ["SW401"]
 
 
 def test_a_gitops_account_is_judged_like_anyone(kubectl: Kubectl, orders: Item, cluster: Cluster) -> None:

@@ -78,6 +78,16 @@ def test_a_secret_that_nothing_uses_is_itself() -> None:
     assert (change.service, change.old_object) == (None, named("Secret", "s"))
 
 
+def test_what_helm_keeps_of_a_release_is_about_no_service() -> None:
+    uses = {"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}
+    secret = named("Secret", "s", type=secrets.RELEASE, data={})
+    view = MemoryView([database(**uses)], lambda _: True)
+
+    [change] = resolve(Request("Secret", "DELETE", "s", "bank", None, secret), view)
+
+    assert change.service is None
+
+
 def test_a_set_that_a_cluster_owns_is_not_named_beside_it() -> None:
     cluster = service({**database("ledger"), "metadata": {"name": "ledger", "namespace": "bank", "uid": "1"}})
     child = database("ledger-1")

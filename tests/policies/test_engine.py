@@ -291,6 +291,27 @@ def test_an_edit_of_what_is_being_deleted_passes() -> None:
     assert (verdict.allowed, verdict.passed) == (True, "already being deleted")
 
 
+@pytest.mark.parametrize("owner", ["Deployment", "Rollout"])
+def test_a_replica_set_is_a_consequence_of_its_deployment_alone(owner: str) -> None:
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    pod = {"containers": [{"name": "db", "image": "postgres:16.4"}], "volumes": [volume]}
+    made = {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": "db-1",
+            "namespace": "bank",
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner, "name": "db", "uid": "1", "controller": True}],
+        },
+        "spec": {"replicas": 2, "template": {"spec": pod}},
+    }
+
+    verdict = evaluate(Request("ReplicaSet.apps", "CREATE", "db-1", "bank", made, None), EMPTY_VIEW, now=0)
+
+    assert (verdict.passed == "its Deployment was judged") is (owner == "Deployment")
+    assert bool(verdict.judged) is (owner != "Deployment")
+
+
 def test_the_garbage_collector_is_judged_like_anyone_when_it_edits() -> None:
     assert not judge("UPDATE", queue(3, metadata=OWNED), queue(0, metadata=OWNED), user=COLLECTOR).allowed
 

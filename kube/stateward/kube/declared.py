@@ -47,5 +47,9 @@ def needed(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Needed:
     for look in looks:
         fields.setdefault(look.kind, set()).update(look.fields)
     found: Needed = {kind: normalised(kind, prefixes) for kind, prefixes in fields.items()}
-    found.update(dict.fromkeys(kind for kind, adapter in adapters.items() if adapter.cached))
+    for kind, adapter in adapters.items():
+        if adapter.cached:
+            found[kind] = None
+        elif kind in found:
+            found[kind] = frozenset()  # thousands of them: that they are there is enough
     return dict(sorted(found.items()))

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from stateward.kube.client import Cluster, path_of
+from stateward.kube.conditions import match_conditions
 from stateward.kube.errors import ClusterError
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import backup_kinds
@@ -19,8 +20,6 @@ from stateward.policies.view import Kind, mapping_of, metadata_of
 from stateward.policies.webhooks import CONFIGURATIONS
 
 WEBHOOK: Final = "validate.stateward.dev"
-BREAK_GLASS: Final = "stateward:break-glass"
-"""Members of this group pass without being judged: for the hour in which Stateward itself is what is wrong."""
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "stateward"
 
@@ -104,6 +103,7 @@ def configuration(
         raise ValueError(f"timeout_seconds {timeout_seconds}: the API server takes 1 to 30")
     if failure_policy not in ("Fail", "Ignore"):
         raise ValueError(f'failure_policy "{failure_policy}": Fail or Ignore')
+    rules = tuple(rules)
     client = _client(url, service)
     if ca_bundle:
         if b"-----BEGIN CERTIFICATE-----" not in ca_bundle:
@@ -120,13 +120,7 @@ def configuration(
                 "rules": webhook_rules(rules, adapters, served),
                 "matchPolicy": "Equivalent",
                 # An objectSelector would skip every Scale and Eviction: they carry no labels.
-                "matchConditions": [
-                    {
-                        "name": "not-break-glass",
-                        # groups may be absent, and an expression that fails counts against the request.
-                        "expression": f"!(has(request.userInfo.groups) && '{BREAK_GLASS}' in request.userInfo.groups)",
-                    }
-                ],
+                "matchConditions": match_conditions(rules),
                 "failurePolicy": failure_policy,
                 "sideEffects": "None",
                 "timeoutSeconds": timeout_seconds,

@@ -16,6 +16,8 @@ NAMESPACE_CONTROLLER: Final = f"{_SYSTEM}namespace-controller"
 CONTROLLER_MANAGER: Final = "system:kube-controller-manager"
 """Who all controllers are where they have no accounts of their own (--use-service-account-credentials=false)."""
 
+_REPLICA_SET: Final = "ReplicaSet.apps"
+
 
 def of_request(request: Request, view: View) -> str | None:
     """Why a whole request is a consequence, None where it is a cause.
@@ -23,10 +25,13 @@ def of_request(request: Request, view: View) -> str | None:
     - an object that is being deleted: its deletion was judged when it began (a pod's DELETE arrives twice);
     - a deletion by the garbage collector: its owner's deletion was judged;
     - a deletion by the namespace controller: the namespace's deletion was judged;
+    - a ReplicaSet of a Deployment: the Deployment was judged, and brings it back to what it says;
     - a status write.
     """
     if request.subresource == "status":
         return "status write"
+    if request.kind == _REPLICA_SET and not request.subresource and _of_deployment(request.old or request.object or {}):
+        return "its Deployment was judged"
     if request.old is not None and metadata_of(request.old).get("deletionTimestamp"):
         return "already being deleted"
     if request.operation != "DELETE":
@@ -41,6 +46,14 @@ def of_request(request: Request, view: View) -> str | None:
         if namespace is UNKNOWN or namespace is None or metadata_of(namespace).get("deletionTimestamp"):
             return "deletion of its namespace"
     return None
+
+
+def _of_deployment(item: Object) -> bool:
+    return any(
+        reference.get("controller") is True
+        and kind_of(reference.get("apiVersion"), reference.get("kind")) == "Deployment.apps"
+        for reference in items_of(dict(metadata_of(item)), "ownerReferences")
+    )
 
 
 def owner_of(item: Object, view: View) -> tuple[Object | None, bool]:

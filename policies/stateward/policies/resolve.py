@@ -13,6 +13,7 @@ from stateward.policies.facts import owned_by
 from stateward.policies.model import Service
 from stateward.policies.operations import OPERATIONS
 from stateward.policies.request import Request
+from stateward.policies.secrets import RELEASE
 from stateward.policies.view import (
     UNKNOWN,
     Kind,
@@ -61,6 +62,8 @@ def _bearing(request: Request, view: View, via: str) -> list[Change]:
     """A Secret or a ConfigMap: the services that live by it, each before and after; the object alone where none does."""
     if request.operation == "CREATE":
         return [Change(request, new_object=request.object)]
+    if (request.old or {}).get("type") == RELEASE:
+        return [Change(request, old_object=request.old, new_object=request.object)]
     found: list[Service] = []
     for service in bearing.services_in(view, request.namespace):
         named = bearing.secret_of(service, request.name) if via == "secret" else bearing.reads_config(service, request.name)

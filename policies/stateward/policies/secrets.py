@@ -12,6 +12,9 @@ from stateward.policies.change import Change
 from stateward.policies.model import Service
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of
 
+RELEASE: Final = "helm.sh/release.v1"
+"""The type of the Secrets in which Helm keeps what it has installed: no service lives by them."""
+
 _CREDENTIAL: Final = re.compile(
     r"pass(word|wd|phrase)?|secret|token|cookie|credential|cluster[._-]?id|access[._-]?key|private[._-]?key|user(name)?|"
     r"(^|[._-])(key|auth|pwd)([._-]|$)|keyfile|\.crt$|\.pem$|\.key$|\.p12$|\.jks$",

@@ -134,7 +134,7 @@ class Adapter:
         )
         self._claims = _claims(content.get("claims"), f"{source}: claims")
         self._version = self._versions(content.get("version"), "version")
-        rows = content.get("version")
+        rows = content.get("version") or []
         self.names_version: bool = bool(rows) and all("text" in row for row in (rows if isinstance(rows, list) else [rows]))
         """Whether the version is a field of its own and not read off an image."""
         self._running = self._versions(content.get("running"), "running")

@@ -14,7 +14,7 @@ from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
 
 _CONFIGURATION: Final = "OperatorConfiguration.acid.zalan.do"
 _CLUSTER: Final = "postgresql.acid.zalan.do"
-_PREFIXES: Final = frozenset(
+PREFIXES: Final = frozenset(
     ("WALG_S3_PREFIX", "WALE_S3_PREFIX", "WALG_GS_PREFIX", "WALE_GS_PREFIX", "WALG_AZ_PREFIX", "WALG_SSH_PREFIX",
      "WALG_FILE_PREFIX", "WALG_SWIFT_PREFIX")
 )  # fmt: skip
@@ -37,7 +37,7 @@ def prefix_shared(change: Change, see: Sight) -> Iterator[Finding]:
     """The ConfigMap that the Zalando operator puts into every pod, while it runs more than one cluster."""
     request = change.request
     before, after = mapping_of(request.old or {}, "data"), mapping_of(request.object or {}, "data")
-    named = [key for key in after if key in _PREFIXES and before.get(key) != after[key] and "$" not in str(after[key])]
+    named = [key for key in after if key in PREFIXES and before.get(key) != after[key] and "$" not in str(after[key])]
     if not named:
         return
     configurations = see.select(_CONFIGURATION)

@@ -64,8 +64,8 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
                 field=at,
                 text=f"{was} → {wanted} takes {was - wanted} of {was} voters of {title}",
                 why=(
-                    "the operator refuses to take members away once this is stored, and carries out nothing else until it is "
-                    "put back; "
+                    "the operator refuses to take members away once this is stored, and carries out nothing else until it "
+                    "is put back; "
                     if old.adapter.scale_down == "unsupported"
                     else ""
                 )
@@ -80,7 +80,7 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
 
 
 def _electorates(old: Service, new: Service) -> Iterator[tuple[str, int, int, Path, Object]]:
-    """Quorums as (name, voters before, voters after, field, object): a group each, or all groups where they elect together."""
+    """Quorums: (name, voters before, voters after, field, object), of a group each or of all that elect together."""
     kept = [(name, group, new.groups_by_name.get(name)) for name, group in old.groups_by_name.items() if votes(old, group)]
     counted = [(name, before, after, _voters(before), _voters(after)) for name, before, after in kept]
     if not old.adapter.one_quorum:

@@ -26,7 +26,7 @@ from stateward.policies.view import Sight
     loses_data=True,
 )
 def standby_lost(change: Change, see: Sight) -> Iterator[Finding]:
-    """Primary and replicas: from several to one, or to none that was there before. A plain set keeps its claims: it warns."""
+    """Primary and replicas: from several to one, or to none that was there before. A plain set only warns."""
     old, new = change.old, change.new
     if old is None or new is None or old.engine is None or not old.engine_certain:
         return
@@ -59,7 +59,8 @@ def _all_renamed(old: Service, new: Service) -> Finding | None:
     """Groups of other names alone: those that had the data are deleted with it while the new ones are still empty."""
     if old.adapter.scale_down != "deletesClaims" or not old.members or not new.groups or old.engine is None:
         return None
-    kept = [new.groups_by_name[group.name] for group in old.groups if group.members.value and group.name in new.groups_by_name]
+    after = new.groups_by_name
+    kept = [after[group.name] for group in old.groups if group.members.value and group.name in after]
     if any(group.members.value != 0 for group in kept) or not new.members:
         return None
     gone = ", ".join(f'"{group.name}"' for group in old.groups if group.members.value)
