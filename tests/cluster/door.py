@@ -87,6 +87,8 @@ class World:
     """What was there before and was changed: put back at the end."""
     expected: dict[Key, str] = field(default_factory=dict)
     """What the door must have seen before the request: a resourceVersion, or "" for gone."""
+    given: dict[str, str] = field(default_factory=dict)
+    """The uids that the case names → those that the API server gave."""
     closed: list[str] = field(default_factory=list)
     """The open CRDs that had to make room for the case's own."""
 
@@ -260,7 +262,7 @@ class World:
 
     def _own(self, made: list[tuple[Mapping[str, Any], Key]]) -> None:
         """Owner references name uids: those that the API server gave."""
-        given = {
+        given = self.given = {
             str(item["metadata"]["uid"]): self.live[key]["metadata"]["uid"]
             for item, key in made
             if item["metadata"].get("uid")
@@ -286,13 +288,14 @@ class World:
 
     def _bind(self, made: list[tuple[Mapping[str, Any], Key]]) -> None:
         """A volume names its claim's uid too: of a claim that the case gives, the one that the API server gave."""
+        claims = {(key.namespace, key.name): (item, key) for item, key in made if key.kind == "PersistentVolumeClaim"}
         for item, key in made:
             reference = (item.get("spec") or {}).get("claimRef") if key.kind == "PersistentVolume" else None
             if not isinstance(reference, dict) or not reference.get("uid"):
                 continue
-            for claim, its_key in made:
-                if its_key.kind == "PersistentVolumeClaim" and claim["metadata"].get("uid") == reference["uid"]:
-                    self._patch(key, {"spec": {"claimRef": {"uid": self.live[its_key]["metadata"]["uid"]}}})
+            claim = claims.get((reference.get("namespace"), reference.get("name")))
+            if claim is not None and claim[0]["metadata"].get("uid") in (None, reference["uid"]):
+                self._patch(key, {"spec": {"claimRef": {"uid": self.live[claim[1]]["metadata"]["uid"]}}})
 
     def _patch(self, key: Key, patch: Any) -> None:
         path = self.path(key)
@@ -391,6 +394,8 @@ class World:
             return self.api.call("DELETE", resource.path(namespace, request.name), options, who=who)
         whole = case_objects.complete(request.object or {}, namespace)
         whole["apiVersion"] = resource.api_version
+        for reference in whole["metadata"].get("ownerReferences") or ():
+            reference["uid"] = self.given.get(str(reference["uid"]), reference["uid"])
         if request.operation == "CREATE":
             answer = self._mended("POST", resource.path(namespace), whole, who)
             if answer.good:
