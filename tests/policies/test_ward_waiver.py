@@ -148,7 +148,9 @@ def test_what_is_in_no_namespace_is_not_waived_so() -> None:
     held = waiver(rules=["SW403"], target={"kind": "Namespace", "name": "shop"})
     request = Request("Namespace", "DELETE", "shop", "shop", None, bound)
     assert kind_of_object(bound) == "Namespace"
-    assert not evaluate(request, MemoryView([locks(3), bound, held]), now=NOW).allowed
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "shop"}}
+    claim["spec"] = {"volumeName": "pv-1"}
+    assert not evaluate(request, MemoryView([claim, bound, held]), now=NOW).allowed
 
 
 def test_it_may_stand_beside_the_policy() -> None:

@@ -14,7 +14,8 @@ from stateward.policies.rule import objects, rule
 from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Kind, Object, Sight, accuses, excuses, metadata_of, text_of
 from stateward.policies.waiver import CONFIRM_DELETE, DISPOSABLE
 
-_KINDS: Final = (CLAIM, *ADAPTERS)
+# A ReplicaSet goes with the Deployment that made it.
+_KINDS: Final = (CLAIM, *(kind for kind in ADAPTERS if kind != "ReplicaSet.apps"))
 
 
 @rule(
