@@ -562,6 +562,7 @@ class Door:
     def __init__(self, plane: ControlPlane, stack: contextlib.ExitStack) -> None:
         from stateward.kube.client import Cluster
         from stateward.kube.registration import configuration, register
+        from stateward.kube.shaped import shaped
         from stateward.kube.watcher import ClusterWatch
         from stateward.webhook import server
         from stateward.webhook.app import build
@@ -584,15 +585,21 @@ class Door:
         running = stack.enter_context(server.Server(app, listening, context=certificates.hot.context))
         if not self.watch.wait_synced(PATIENCE):
             raise BrokenError(f"the door does not see the cluster: {'; '.join(self.watch.unknown().values())}")
-        wanted = configuration(
-            RULES,
-            ADAPTERS,
-            name=CONFIGURATION,
-            url=f"https://127.0.0.1:{running.port}/validate",
-            ca_bundle=certificates.bundle,
-            timeout_seconds=10,
-        )
-        register(cluster, wanted)
+
+        def registered() -> None:
+            wanted = configuration(
+                RULES,
+                ADAPTERS,
+                name=CONFIGURATION,
+                url=f"https://127.0.0.1:{running.port}/validate",
+                ca_bundle=certificates.bundle,
+                timeout_seconds=10,
+                shaped=shaped(cluster),
+            )
+            register(cluster, wanted)
+
+        self.register = registered
+        """Has the API server ask about every kind that is judged and is there by now."""
 
     def await_asked(self, api: Api) -> None:
         """Waits until the API server asks: it learns of a registration by a watch of its own."""
@@ -648,6 +655,7 @@ def put_through(found: list[cases.Case], say: Any = lambda _: None) -> Iterator[
             world.define(case_objects.open_crds(met, scaled, world.served))
         except SetupError as error:
             raise BrokenError(str(error)) from None
+        door.register()
         door.await_asked(api)
         for case in found:
             door.now = case.now

@@ -135,3 +135,63 @@ def test_the_door_sees_kinds_that_come_later(kubectl: Kubectl, door: Door) -> No
         assert "Vault" in done.err
     finally:
         kubectl.past("delete", "crd", name, "--wait=false", "--ignore-not-found")
+
+
+def test_a_kind_without_an_adapter_is_judged_by_its_shape_as_soon_as_it_comes(kubectl: Kubectl) -> None:
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "depots.stateward.test"},
+        "spec": {
+            "group": "stateward.test",
+            "names": {"kind": "Depot", "plural": "depots", "singular": "depot"},
+            "scope": "Namespaced",
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "properties": {
+                                "spec": {
+                                    "type": "object",
+                                    "properties": {
+                                        "storage": {
+                                            "type": "object",
+                                            "properties": {"size": {"type": "string"}, "storageClass": {"type": "string"}},
+                                        }
+                                    },
+                                }
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+    depot = {
+        "apiVersion": "stateward.test/v1",
+        "kind": "Depot",
+        "metadata": {"name": "one"},
+        "spec": {"storage": {"size": "10Gi", "storageClass": "slow"}},
+    }
+    kubectl.must("create", "-f", "-", stdin=crd)
+    try:
+        kubectl.must("wait", "--for=condition=Established", "crd/depots.stateward.test", "--timeout=30s")
+        eventually(lambda: kubectl("create", "-f", "-", stdin=depot).passed, "a depot is created")
+
+        done = kubectl.refused(
+            "patch",
+            "depot",
+            "one",
+            "--type=merge",
+            "-p",
+            '{"spec": {"storage": {"storageClass": "fast"}}}',
+            "--dry-run=server",
+        )
+
+        assert done.rules == ["SW101"], str(done)
+    finally:
+        kubectl.past("delete", "crd", "depots.stateward.test", "--wait=false")

@@ -141,8 +141,44 @@ def test_a_custom_resource_that_asks_for_no_volume_is_left_alone() -> None:
     assert judged(store(replicas=3), None, "DELETE") == []
 
 
+def test_what_an_operator_makes_of_another_resource_follows_that_one() -> None:
+    old = store(storage={"size": "10Gi"})
+    old["metadata"]["ownerReferences"] = [{"apiVersion": "example.org/v1", "kind": "Group", "name": "g", "controller": True}]
+    assert judged(old, None, "DELETE") == []
+    old["metadata"]["ownerReferences"][0]["controller"] = False
+    assert judged(old, None, "DELETE") == ["SW401"]
+
+
 def test_what_never_came_up_may_go_with_a_warning() -> None:
     other = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "x", "namespace": "shop"}}
     request = Request(KIND, "DELETE", "store", "shop", None, store(storage={"size": "10Gi"}))
     verdict = evaluate(request, MemoryView([other]), now=0.0)
     assert [(one.rule, one.action) for one in verdict.judged] == [("SW401", "warn")]
+
+
+def schema(**properties: Object) -> Object:
+    """A CRD's schema with these fields below `spec`."""
+    return {"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}}
+
+
+TEXT: Object = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("given", "asks"),
+    [
+        (schema(storage={"properties": {"size": TEXT}}), True),
+        (schema(disk={"properties": {"capacity": TEXT, "storageClass": TEXT}}), True),
+        (schema(nodes={"items": {"properties": {"pvc": {"properties": {"accessModes": {}, "resources": {}}}}}}), True),
+        (schema(groups={"additionalProperties": {"properties": {"size": TEXT, "storageClassName": TEXT}}}), True),
+        ({"type": "object", "x-kubernetes-preserve-unknown-fields": True}, True),
+        (schema(template={"type": "object", "x-kubernetes-preserve-unknown-fields": True}), True),
+        (schema(host=TEXT, replicas={"type": "integer"}), False),
+        (schema(window={"properties": {"size": TEXT}}), False),
+        (schema(resources={"properties": {"requests": {"additionalProperties": TEXT}}}), False),
+        ({"properties": {"status": {"properties": {"storage": {"properties": {"size": TEXT}}}}, "spec": {}}}, False),
+        (None, False),
+    ],
+)
+def test_a_schema_tells_whether_an_object_can_ask_for_a_volume(given: Any, asks: bool) -> None:
+    assert shape.may_ask(given) is asks

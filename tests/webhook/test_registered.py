@@ -1,5 +1,7 @@
 """The registration of a door that comes and goes, without a cluster: what is asked for, and in which order."""
 
+import time
+
 import pytest
 
 from stateward.kube.errors import ClusterError, UnreachableError
@@ -12,12 +14,18 @@ class Watched:
 
     def __init__(self, **unknown):
         self.kinds = unknown
+        self.crds = []
+        self.view = self
 
     def wait_synced(self, timeout):
         return not self.kinds
 
     def unknown(self):
         return self.kinds
+
+    def select(self, kind):
+        assert kind == "CustomResourceDefinition.apiextensions.k8s.io"
+        return self.crds
 
 
 URL = "https://127.0.0.1:8443/validate"
@@ -26,8 +34,13 @@ URL = "https://127.0.0.1:8443/validate"
 class Holding:
     """A cluster that holds one configuration, which asks at `url`."""
 
-    def __init__(self, url=URL):
+    def __init__(self, url=URL, watch=None):
         self.url = url
+        self.watch = watch
+
+    def list_page(self, path, **_):
+        assert path == "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        return {"items": self.watch.crds if self.watch is not None else []}
 
     def get(self, path):
         assert path == "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/stateward-serve"
@@ -48,7 +61,7 @@ def said(monkeypatch):
 
 def registered(said, watch=None, given_up=lambda: False, url=URL, holding=URL):
     return cluster.registered(
-        Holding(holding),
+        Holding(holding, watch),
         watch or Watched(),
         base="https://127.0.0.1:8443",
         url=url,
@@ -140,3 +153,53 @@ def test_a_registration_that_somebody_has_removed_is_no_error(said):
     with registered(said, holding=None):
         pass
     assert names(said)[-1].startswith("  registered    stateward-serve asks https://127.0.0.1:8443/validate")
+
+
+def crd(kind, properties, uid="1"):
+    """A CRD whose specification has these properties."""
+    spec = {"type": "object", "properties": properties}
+    return {
+        "metadata": {"uid": uid, "generation": 1},
+        "spec": {
+            "group": "garage.example.com",
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": f"{kind.lower()}s"},
+            "versions": [{"name": "v1", "served": True, "schema": {"openAPIV3Schema": {"properties": {"spec": spec}}}}],
+        },
+        "status": {"conditions": [{"type": "Established", "status": "True"}]},
+    }
+
+
+STORAGE = {"storage": {"type": "object", "properties": {"size": {"type": "string"}}}}
+
+
+def asked(wanted):
+    return [entry for entry in wanted["webhooks"][0]["rules"] if entry["apiGroups"] == ["garage.example.com"]]
+
+
+def eventually(good):
+    until = time.monotonic() + 5
+    while not good():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_kind_that_is_judged_by_its_shape_is_asked_about_as_soon_as_it_is_there(said, monkeypatch):
+    monkeypatch.setattr(cluster, "FOLLOW", 0.01)
+    watch = Watched()
+    with registered(said, watch):
+        assert asked(said[1][1]) == []
+        watch.crds = [crd("Garage", STORAGE), crd("Route", {"host": {"type": "string"}}, "2")]
+        eventually(lambda: names(said).count("registered") == 2)
+    [entry] = asked(next(one[1] for one in reversed(said) if one[0] == "registered"))
+    assert (entry["resources"], entry["operations"]) == (["garages"], ["CREATE", "UPDATE", "DELETE"])
+
+
+@pytest.mark.parametrize("holding", ["https://other:1/validate", None])
+def test_who_was_replaced_or_removed_does_not_register_anew(said, monkeypatch, holding):
+    monkeypatch.setattr(cluster, "FOLLOW", 0.01)
+    watch = Watched()
+    with registered(said, watch, holding=holding):
+        watch.crds = [crd("Garage", STORAGE)]
+        time.sleep(0.1)
+    assert names(said).count("registered") == 1

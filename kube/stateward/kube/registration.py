@@ -92,8 +92,11 @@ def configuration(
     timeout_seconds: int = 3,
     failure_policy: FailurePolicy = "Fail",
     served: Served = lambda _: None,
+    shaped: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """The configuration object, without a status or a resourceVersion. `rules` are also those of a policy.
+
+    `shaped`: (group, plural) of the kinds without an adapter that are judged by their shape.
 
     Either `url` (`https://host:port/path`) or `service` ({namespace, name, path, port}); `ca_bundle` is PEM, none for
     a url that the system's roots vouch for. Raises ValueError for what the API server would refuse, and for a rule
@@ -117,7 +120,7 @@ def configuration(
             {
                 "name": WEBHOOK,
                 "clientConfig": client,
-                "rules": webhook_rules(rules, adapters, served),
+                "rules": webhook_rules(rules, adapters, served, shaped),
                 "matchPolicy": "Equivalent",
                 # An objectSelector would skip every Scale and Eviction: they carry no labels.
                 "matchConditions": match_conditions(rules),
@@ -131,10 +134,14 @@ def configuration(
 
 
 def webhook_rules(
-    rules: Iterable[Rule], adapters: Mapping[Kind, Adapter], served: Served = lambda _: None
+    rules: Iterable[Rule],
+    adapters: Mapping[Kind, Adapter],
+    served: Served = lambda _: None,
+    shaped: Iterable[tuple[str, str]] = (),
 ) -> list[dict[str, Any]]:
     """The `rules` of the webhook: exact resources, one entry for each group, scope and set of operations."""
     wanted: dict[tuple[str, Scope, str], set[str]] = {}
+    shaped = tuple(shaped)
     for rule in rules:
         for subresource in rule.judges.subresources:
             operations = rule.judges.operations & _EXISTING.get(subresource, rule.judges.operations)
@@ -142,6 +149,9 @@ def webhook_rules(
                 resource = f"{plural}/{subresource}" if subresource else plural
                 if operations:
                     wanted.setdefault((group, scope, resource), set()).update(operations)
+        if rule.judges.services:
+            for group, plural in shaped:
+                wanted.setdefault((group, "Namespaced", plural), set()).update(rule.judges.operations)
         if rule.judges.services and "UPDATE" in rule.judges.operations:
             for kind, asking in OPERATIONS.items():
                 if asking.target in adapters:

@@ -5,29 +5,37 @@ Imported only where a cluster is named: the kubernetes client takes half a secon
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import urllib3
 
 from stateward.kube.client import Cluster
-from stateward.kube.declared import needed
+from stateward.kube.declared import CRD, needed
 from stateward.kube.discovery import Discovery
 from stateward.kube.errors import ClusterError
 from stateward.kube.registration import FailurePolicy, Scope, Served, configuration, path_to, register, unregister
+from stateward.kube.shaped import shaped
 from stateward.kube.watcher import ClusterWatch
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES
-from stateward.policies.view import Kind, items_of, mapping_of, text_of
+from stateward.policies.view import UNKNOWN, Kind, items_of, mapping_of, metadata_of, text_of
+from stateward.webhook.logs import line
 from stateward.webhook.readiness import PATIENCE
 from stateward.webhook.server import ServeError, trouble
 
 CONFIGURATION: Final = "stateward-serve"
 """What a door that comes and goes is registered as: not the name of an installed Stateward, which must outlive it."""
+FOLLOW: Final = 2.0
+"""Seconds between two looks at which CRDs there are; the looks are at what is in memory."""
+
+_log = logging.getLogger("stateward.webhook")
 
 Say = Callable[[str], None]
 
@@ -78,11 +86,12 @@ def registered(
     """The cluster asks at `url` while this holds: from when the door knows what it needs and answers at `base`.
 
     Waits `PATIENCE` seconds at most for what is needed, or until `given_up`, and then does not register. Registering
-    twice replaces; whoever was replaced removes nothing. Raises ServeError where it cannot; a registration that cannot be
-    removed is said through `warn`.
+    twice replaces; whoever was replaced removes nothing. Registers anew when kinds come that are judged by their shape.
+    Raises ServeError where it cannot; a registration that cannot be removed is said through `warn`.
     """
-    try:
-        wanted = configuration(
+
+    def make() -> dict[str, Any]:
+        return configuration(
             (*RULES, *user_rules),
             ADAPTERS,
             name=CONFIGURATION,
@@ -90,7 +99,12 @@ def registered(
             ca_bundle=bundle,
             failure_policy=failure_policy,
             served=_served(cluster),
+            shaped=shaped(cluster),
         )
+
+    try:
+        defined = _defined(watch)
+        wanted = make()
     except (ValueError, ClusterError) as error:
         raise ServeError(f"not registered: {error}") from None
     until = time.monotonic() + PATIENCE
@@ -111,10 +125,62 @@ def registered(
         except ClusterError as error:
             raise ServeError(f"not registered: {error}") from None
         say(f"  registered    {CONFIGURATION} asks {url} (failurePolicy: {failure_policy})")
-        yield
+        with _followed(cluster, watch, make, wanted, defined, url):
+            yield
     finally:
         # Also where registering failed: an answer that was lost may have been a yes.
         _remove(cluster, url, say, warn)
+
+
+@contextmanager
+def _followed(
+    cluster: Cluster,
+    watch: ClusterWatch,
+    make: Callable[[], dict[str, Any]],
+    wanted: dict[str, Any],
+    defined: object,
+    url: str,
+) -> Iterator[None]:
+    """The registration is made anew while this holds, when CRDs come, go or change and it would be another."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        known, there = defined, wanted
+        while not ended.wait(FOLLOW):
+            now = _defined(watch)
+            if now == known:
+                continue
+            try:
+                changed = make()
+                if changed != there and not ended.is_set() and _asked(cluster) == [url]:
+                    register(cluster, changed)
+                    _log.info(line("registered-anew", rules=len(changed["webhooks"][0]["rules"])))
+            except (ValueError, ClusterError) as error:
+                _log.warning(line("not-registered-anew", reason=str(error)))
+                continue  # and again, as long as it differs
+            known, there = now, changed
+
+    thread = threading.Thread(target=follow, name="follow CRDs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+
+
+def _defined(watch: ClusterWatch) -> object:
+    """Which CRDs there are, and in which state their specifications are."""
+    found = watch.view.select(CRD)
+    if found is UNKNOWN:
+        return None
+    return frozenset((text_of(metadata, "uid"), metadata.get("generation")) for metadata in map(metadata_of, found))
+
+
+def _asked(cluster: Cluster) -> list[str]:
+    """Whom the configuration of our name asks."""
+    found = cluster.get(path_to(CONFIGURATION))
+    return [text_of(mapping_of(webhook, "clientConfig"), "url") for webhook in items_of(found, "webhooks")]
 
 
 def _served(cluster: Cluster) -> Served:
@@ -130,8 +196,7 @@ def _served(cluster: Cluster) -> Served:
 
 def _remove(cluster: Cluster, url: str, say: Say, warn: Say) -> None:
     try:
-        found = cluster.get(path_to(CONFIGURATION))
-        asked = [text_of(mapping_of(webhook, "clientConfig"), "url") for webhook in items_of(found, "webhooks")]
+        asked = _asked(cluster)
         if asked != [url]:
             say(f"  registered    {CONFIGURATION} asks {', '.join(asked) or 'nobody'} by now; left as it is")
         elif unregister(cluster, CONFIGURATION):

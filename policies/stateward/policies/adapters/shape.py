@@ -27,6 +27,7 @@ _MEMBERS: Final = (
 )  # fmt: skip
 _SIZES: Final = ("size", "storage", "storageSize", "volumeSize", "diskSize", "capacity")
 _CLASSES: Final = ("storageClassName", "storageClass", "storageClassname")
+_PLACES: Final = frozenset(("storage", "persistence", "volume", "disk", "pvc", "data"))
 _DEEPEST: Final = 12
 _KEYS: Final = ("name", "id", "mountPath", "component", "role")
 _BUILT_IN: Final = (".k8s.io", ".x-k8s.io")
@@ -68,8 +69,9 @@ class ShapeAdapter(Adapter):
         self.compared = ((("spec",), ("members", "volumes")),)
 
     def applies(self, item: Object) -> bool:
-        """Whether the resource asks for volumes."""
-        return next(_volumes(item), None) is not None
+        """Whether the resource asks for volumes. What an operator makes of another resource, it also takes away."""
+        controlled = any(one.get("controller") is True for one in items_of(dict(metadata_of(item)), "ownerReferences"))
+        return not controlled and next(_volumes(item), None) is not None
 
     def groups(self, service: Service) -> tuple[MemberGroup, ...]:
         """One group: what the resource counts, if it counts one thing only."""
@@ -162,4 +164,26 @@ def _asks(here: Mapping[str, Any], key: str) -> bool:
         return True
     sized = any(isinstance(here.get(name), str) and quantity.parse(here[name]) is not None for name in _SIZES)
     classed = any(isinstance(here.get(name), str) for name in _CLASSES)
-    return sized and (classed or key.lower() in ("storage", "persistence", "volume", "disk", "pvc", "data"))
+    return sized and (classed or key.lower() in _PLACES)
+
+
+def may_ask(schema: Any) -> bool:
+    """Whether an object of this OpenAPI schema (that of a CRD's version) can ask for a volume.
+
+    Below `spec`, as deep as objects are read; true where anything may stand.
+    """
+    properties = mapping_of(schema, "properties") if type(schema) is dict else {}
+    waiting: list[tuple[Any, int, str]] = [(properties.get("spec", schema), 1, "spec")]
+    while waiting:
+        node, depth, key = waiting.pop()
+        if type(node) is not dict or depth > _DEEPEST:
+            continue
+        named = mapping_of(node, "properties")
+        if node.get("x-kubernetes-preserve-unknown-fields") is True and not named:
+            return True
+        sized, classed = any(name in named for name in _SIZES), any(name in named for name in _CLASSES)
+        if ("resources" in named and "accessModes" in named) or (sized and (classed or key.lower() in _PLACES)):
+            return True
+        waiting += [(value, depth + 1, name) for name, value in named.items()]
+        waiting += [(node.get(name), depth + 1, key) for name in ("items", "additionalProperties")]
+    return False
