@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stateward.policies.change import Change
 from stateward.policies.facts import annotations_of, name_of
 from stateward.policies.finding import Finding
+from stateward.policies.kinds import DELIVERING, is_of_services, is_service
 from stateward.policies.rule import objects, rule
 from stateward.policies.view import UNKNOWN, Look, Sight, mapping_of, metadata_of, text_of
 from stateward.policies.waiver import CONFIRM_DELETE
@@ -26,7 +27,7 @@ from stateward.policies.waiver import CONFIRM_DELETE
     loses_data=True,
 )
 def crd_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Any object of the kind counts, whether or not the kind has an adapter."""
+    """Kinds that keep data, that belong to such, or that bring others are refused; of other objects it only warns."""
     crd = change.request.old
     if crd is None:
         return
@@ -48,4 +49,5 @@ def crd_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         remedy="keep the CRD (in a chart: helm.sh/resource-policy: keep); or delete the objects first; or confirm: "
         f"kubectl annotate crd/{name} {CONFIRM_DELETE}={name}, then delete again",
         subject=name,
+        weak=not (is_of_services(kind) or kind in DELIVERING or any(is_service(kind, item) for item in found)),
     )
