@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from stateward.policies.change import Change
 from stateward.policies.facts import name_of
 from stateward.policies.finding import Finding
+from stateward.policies.kinds import is_service
 from stateward.policies.paths import render
 from stateward.policies.rule import objects, rule
 from stateward.policies.view import UNKNOWN, Look, Sight, items_of, mapping_of, text_of
+
+_TELLING: Final = re.compile(
+    r"storage|volume|claim|pvc|disk|data|persist|backup|restore|archive|replica|member|instance|node|pool|shard|"
+    r"licen[cs]e|secret|password|credential|tls|cert|image|version|size|class|pod|template|config",
+    re.IGNORECASE,
+)
+"""Names of fields that say where data lies, how many members hold it, and what they run with."""
 
 _KEEP = "x-kubernetes-preserve-unknown-fields"
 
@@ -29,7 +38,10 @@ _KEEP = "x-kubernetes-preserve-unknown-fields"
     loses_data=True,
 )
 def crd_prunes_fields(change: Change, see: Sight) -> Iterator[Finding]:
-    """The stored version's schema against the objects that are known whole."""
+    """The stored version's schema against the objects that are known whole.
+
+    It refuses where a service loses what says where its data lies or what runs it; what else is forgotten, it warns of.
+    """
     crd = change.new_object
     if crd is None:
         return
@@ -58,6 +70,7 @@ def crd_prunes_fields(change: Change, see: Sight) -> Iterator[Finding]:
                 "its operator acts on what is left",
                 remedy=f"keep these fields in the schema (or {_KEEP}: true at spec) until every object was migrated",
                 subject=f"{name_of(item)}:{shown}",
+                weak=not (is_service(kind, item) and any(_TELLING.search(render(path)) for path in lost)),
             )
             return
 
