@@ -188,6 +188,8 @@ class Archive:
     server: str
     """The name below it that this service writes under."""
     path: Path
+    live: bool = False
+    """Of a source: whether its operator acts on it also where it is set on a service that runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -589,6 +589,7 @@ class _ArchiveReader:
         self._server = compile_expression(spec["server"], f"{where}.server", str) if "server" in spec else nothing
         self._only = compile_expression(spec["only"], f"{where}.only") if "only" in spec else None
         self._named = compile_expression(spec["named"], f"{where}.named") if "named" in spec else None
+        self._live = bool(spec.get("live"))
 
     def read(self, service: Service) -> list[Archive]:
         found: list[Archive] = []
@@ -600,7 +601,7 @@ class _ArchiveReader:
             store, at = self._store(item, base, whole)
             server = self._server(item, base, whole).value
             if isinstance(store, str):
-                found.append(Archive(store, server if isinstance(server, str) else service.name, at))
+                found.append(Archive(store, server if isinstance(server, str) else service.name, at, self._live))
         return found
 
 

@@ -29,14 +29,16 @@ from stateward.policies.view import UNKNOWN, Sight, accuses
     loses_data=True,
 )
 def restore_over_data(change: Change, see: Sight) -> Iterator[Finding]:
-    """A source that is added to a service that lives; a creation with a source over claims that are bound."""
+    """A first source on a service that runs, where its operator acts on it; a creation with a source over bound claims.
+
+    Most operators read a source at the first start and never again; so does each for a service that has one already.
+    """
     old, new = change.old, change.new
     if new is None or not new.sources:
         return
     source = new.sources[0]
     if old is not None:
-        before = {(one.store, one.server) for one in old.sources}
-        if all((one.store, one.server) in before for one in new.sources) or old.members == 0:
+        if not source.live or old.sources or old.members == 0:
             return
         hours = see.params["backupMaxAgeHours"]
         backed = fresh_backup(old, see, hours)
