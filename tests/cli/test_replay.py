@@ -208,6 +208,27 @@ def test_a_namespace_that_is_only_written_down_is_no_new_object(repo):
     assert found(replay(repo)) == []
 
 
+def test_an_object_is_the_same_in_the_group_that_its_kind_moved_to(repo):
+    text = """\
+apiVersion: extensions/v1beta1
+kind: Deployment
+metadata: {name: db, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      containers: [{name: db, image: "postgres:16.4", volumeMounts: [{name: data, mountPath: /var/lib/postgresql/data}]}]
+      volumes: [{name: data, persistentVolumeClaim: {claimName: db}}]
+"""
+    moved = text.replace("extensions/v1beta1", "apps/v1").replace("spec:", "spec:\n  selector: {matchLabels: {app: db}}", 1)
+    repo.commit("start", {"db.yaml": text})
+    repo.commit("apps/v1", {"db.yaml": moved})
+    repo.commit("another group, another image", {"db.yaml": moved.replace("16.4", "17.2")})
+    assert found(replay(repo, "--select", "SW112,SW302"))[1:] == [
+        ("another group, another image", [("SW112", "UPDATE", "db.yaml"), ("SW302", "UPDATE", "db.yaml")])
+    ]
+
+
 def test_what_goes_in_the_same_commit_is_seen_as_going(repo):
     claim = """\
 apiVersion: v1

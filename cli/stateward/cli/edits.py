@@ -109,7 +109,16 @@ _BEGUN: Final = "1970-01-01T00:00:00Z"
 def key(document: manifests.Document) -> Key:
     """What makes an object the same in two sets of manifests."""
     metadata = metadata_of(document.object)
-    return kind_of_object(document.object), text_of(metadata, "namespace"), text_of(metadata, "name")
+    kind = kind_of_object(document.object)
+    return _MOVED.get(kind, kind), text_of(metadata, "namespace"), text_of(metadata, "name")
+
+
+_MOVED: Final = {
+    "Deployment.extensions": "Deployment.apps",
+    "DaemonSet.extensions": "DaemonSet.apps",
+    "ReplicaSet.extensions": "ReplicaSet.apps",
+}
+"""Kinds that moved to another group, in which the API server serves the same objects (Kubernetes 1.9)."""
 
 
 def judge(edit: Edit, view: View, policy: Policy, now: float) -> Verdict:

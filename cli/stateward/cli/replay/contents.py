@@ -134,7 +134,7 @@ def is_partial(item: Mapping[str, Any]) -> bool:
         return True
     spec = mapping_of(item, "spec")
     match kind_of_object(item):
-        case "StatefulSet.apps" | "Deployment.apps":
+        case "StatefulSet.apps" | "Deployment.apps" | "Deployment.extensions":
             pod = mapping_of(mapping_of(spec, "template"), "spec")
             selected = "selector" in spec or item.get("apiVersion") != "apps/v1"  # the betas filled it in
             return not (selected and any("image" in container for container in items_of(pod, "containers")))
