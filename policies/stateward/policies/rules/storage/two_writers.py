@@ -10,7 +10,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.paths import differs, dig
 from stateward.policies.rule import rule, services
-from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of, text_of
+from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_of, text_of
 
 
 @rule(
@@ -27,11 +27,14 @@ from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of, text_of
     loses_data=True,
 )
 def two_writers(change: Change, see: Sight) -> Iterator[Finding]:
-    """Deployments whose engine is recognised. A surge that was there before counts again when the pods are replaced."""
+    """Deployments whose engine is recognised and mounts a claim to write to.
+
+    A surge that was there before counts again when the pods are replaced.
+    """
     new = change.new
     if new is None or new.adapter.name not in ("deployment", "replicaset") or new.engine is None or not new.engine_certain:
         return
-    if _exclusive(new, see):
+    if not _writes_to_claim(new) or _exclusive(new, see):
         return
     title, members = new.engine.title, new.members
     if members is not None and members > 1:
@@ -59,6 +62,18 @@ def two_writers(change: Change, see: Sight) -> Iterator[Finding]:
         remedy="set spec.strategy: {type: Recreate}",
         subject="surge while rolling" if rolls else "surge",
     )
+
+
+def _writes_to_claim(service: Service) -> bool:
+    """Whether the engine's container mounts a claim, and not for reading alone."""
+    claims = {
+        text_of(volume, "name")
+        for volume in items_of(service.pod, "volumes")
+        if mapping_of(volume, "persistentVolumeClaim").get("claimName")
+        and mapping_of(volume, "persistentVolumeClaim").get("readOnly") is not True
+    }
+    mounts = items_of(service.container, "volumeMounts")
+    return any(text_of(mount, "name") in claims and mount.get("readOnly") is not True for mount in mounts)
 
 
 def _exclusive(service: Service, see: Sight) -> bool:
