@@ -111,6 +111,15 @@ class Volume:
         return self._fields["ephemeral"](self._item, self.path, self.on)
 
     @lazy
+    def leaves(self) -> Field:
+        """What becomes of its data when it is taken out of a live group.
+
+        `moved`: the operator moves it first; `emptied`: the engine can, somebody has to; None: it is left behind.
+        """
+        reader = self._fields.get("leaves")
+        return reader(self._item, self.path, self.on) if reader is not None else Field(None, self.path)
+
+    @lazy
     def labels(self) -> Field:
         """Labels that every claim made of it will carry (mapping)."""
         return self._fields["labels"](self._item, self.path, self.on)

@@ -62,10 +62,10 @@ def test_a_cluster_without_storage_keeps_nothing() -> None:
     assert service(CLUSTER, {"spec": {"storageSpec": None}}).groups[0].volumes[0].ephemeral.value is True
 
 
-def test_members_that_share_one_claim_are_unsafe() -> None:
-    assert service(CLUSTER).unsafe == ()
+def test_members_may_share_one_claim() -> None:
+    assert service(CLUSTER).field("oneClaim").value is not True
     found = service(CLUSTER, {"spec": {"storageSpec": {"accessModes": "ReadWriteMany", "pvcName": "all"}}})
-    assert [one.denies for one in found.unsafe] == [True]
+    assert found.field("oneClaim").value is True
     assert found.groups[0].volumes[0].modes.value == ["ReadWriteMany"]
     assert [one.value for one in found.fixed.values()] == [True, "ReadWriteMany", "all"]
 

@@ -73,6 +73,8 @@ _KNOWN: Final = frozenset(
             "cached",
             "deletesBackups",
             "oneQuorum",
+            "oneClaim",
+            "rolling",
         ),
     )
 )
@@ -148,7 +150,17 @@ class Adapter:
         self.looks_at: tuple[Look, ...] = tuple(accuses(*entry) for entry in content.get("looksAt") or ())
         if "pod" in content:
             self._slots["pod"] = compile_expression(content["pod"], f"{source}: pod", dict)
-        for slot in ("template", "deletesBackups", "deletesClaims", "stopped", "paused", "backup", "ready"):
+        for slot in (
+            "template",
+            "deletesBackups",
+            "deletesClaims",
+            "stopped",
+            "paused",
+            "backup",
+            "ready",
+            "oneClaim",
+            "rolling",
+        ):
             if slot in content:
                 self._slots[slot] = compile_expression(content[slot], f"{source}: {slot}")
         self._secrets = [
@@ -527,6 +539,7 @@ class _VolumeReader:
                 ("modes", list),
                 ("ephemeral", bool),
                 ("labels", dict),
+                ("leaves", str),
             )
         }
 
@@ -839,6 +852,7 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
         "sources",
         "mode",
         "backup",
+        "oneClaim",
     ):
         if slot in content and not (slot == "mode" and isinstance(content[slot], str)):
             walk(slot, content[slot])

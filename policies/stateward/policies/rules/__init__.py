@@ -88,6 +88,7 @@ from stateward.policies.rules.quorum import (
     static_voters_scaled,
 )
 from stateward.policies.rules.storage import (
+    claim_for_all,
     claim_template_change,
     claims_left_behind,
     claims_of_a_former_one,
@@ -102,6 +103,7 @@ from stateward.policies.rules.storage import (
     tracked_claim_template,
     two_writers,
     volume_cannot_grow,
+    volume_dropped,
     volume_shrink,
     zonal_volume_bound_early,
 )
@@ -114,6 +116,7 @@ from stateward.policies.rules.upgrades import (
     one_way_flag,
     one_way_without_backup,
     previous_upgrade_unfinished,
+    releases_back,
     skipped_hop,
     unreadable_version,
     unreleased_image,
@@ -136,6 +139,8 @@ RULES: Final[tuple[Rule, ...]] = (
     growth_not_carried.growth_not_carried,
     claims_of_a_former_one.claims_of_a_former_one,
     second_default_class.second_default_class,
+    claim_for_all.claim_for_all,
+    volume_dropped.volume_dropped,
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,
@@ -161,6 +166,7 @@ RULES: Final[tuple[Rule, ...]] = (
     previous_upgrade_unfinished.previous_upgrade_unfinished,
     changed_together.changed_together,
     companion_left_behind.companion_left_behind,
+    releases_back.releases_back,
     service_deleted.service_deleted,
     claim_deleted.claim_deleted,
     namespace_deleted.namespace_deleted,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Final
 
 from stateward.policies.change import Change
@@ -90,6 +91,7 @@ def _managed(old: Service, new: Service, see: Sight) -> Iterator[Finding]:
         rolls = after is not None and after.settings != before.settings
         moved = way == "decommissions" and not rolls
         risky = profile.name in ("redis", "valkey") and going > 1
+        crowded = _crowded(old, new, before) if after is None and moved else ""
         backed = False
         if moved and risky:
             age = fresh_backup(old, see, see.params["backupMaxAgeHours"])
@@ -100,12 +102,14 @@ def _managed(old: Service, new: Service, see: Sight) -> Iterator[Finding]:
             f"lie{'s' if going == 1 else ''} on {'it' if going == 1 else 'them'}",
             why="the operator moves the data off first"
             + (", for several at once, and what fails half way leaves slots without an owner" if risky else "")
-            + ("; afterwards nothing can be looked up on their disks" if not risky else "")
+            + (crowded or ("; afterwards nothing can be looked up on their disks" if not risky else ""))
             if moved
             else "the same edit rolls the members that stay: one goes down before the data of those that leave was moved off"
             if rolls
             else "nobody moves the data off them first",
-            remedy=("take one away at a time, when all are ready, with a backup of today")
+            remedy=("first add members with at least as much disk, wait until they hold the data, then take these out")
+            if crowded
+            else ("take one away at a time, when all are ready, with a backup of today")
             if moved
             else "make two edits: let the members leave first, and change the rest when all are ready"
             if rolls
@@ -114,8 +118,30 @@ def _managed(old: Service, new: Service, see: Sight) -> Iterator[Finding]:
             else "move the data off them first",
             subject=name,
             on=after.on if after is not None else before.on,
-            weak=moved and (not risky or backed),
+            weak=moved and not crowded and (not risky or backed),
         )
+
+
+def _crowded(old: Service, new: Service, leaving: MemberGroup) -> str:
+    """Why what a whole group holds finds no room on the groups that stay; "" where it does, or nobody can tell."""
+    if old.engine is None or old.engine.name not in ("elasticsearch", "opensearch"):
+        return ""
+    staying = [group for group in new.groups if _holds_data(new, group) and group.members.value != 0]
+    if not staying:
+        return ", but no member that holds data is left to take it: the operator waits for ever"
+    needed, room = _disk(leaving), [_disk(group) for group in staying]
+    if needed is None or None in room or sum(size for size in room if size is not None) >= needed:
+        return ""
+    return ", but those that stay have less disk than those that leave: where it does not fit the operator waits for ever"
+
+
+def _disk(group: MemberGroup) -> Fraction | None:
+    """The bytes that all members of a group have together."""
+    sizes = [volume.bytes for volume in group.volumes if volume.ephemeral.value is not True]
+    members = group.members.value
+    if type(members) is not int or not sizes or None in sizes:
+        return None
+    return members * sum((size for size in sizes if size is not None), Fraction(0))
 
 
 def _in_parts(service: Service) -> bool:
