@@ -1,4 +1,4 @@
-"""The custom kinds of a cluster that no adapter knows and whose objects can ask for volumes: the door is asked about them."""
+"""The custom kinds that no adapter knows and whose objects can ask for volumes: the door is asked about them."""
 
 from __future__ import annotations
 
