@@ -38,7 +38,7 @@ _ORDINAL: Final = re.compile(r"-(\d{1,5})$")
     nature="transition",
     judges=objects("PersistentVolumeClaim", on=("DELETE",)),
     looks_at=(
-        accuses("Pod", "spec.volumes", "status.phase"),
+        accuses("Pod", "spec.volumes.persistentVolumeClaim", "status.phase"),
         excuses("StatefulSet.apps", "spec"),
         excuses("StorageClass.storage.k8s.io", "reclaimPolicy"),
         excuses("PersistentVolume", "spec.persistentVolumeReclaimPolicy"),

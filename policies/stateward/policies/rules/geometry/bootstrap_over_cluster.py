@@ -30,7 +30,7 @@ _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
     action="warn",
     judges=objects("StatefulSet.apps", on=("UPDATE",)),
     about=("template",),
-    looks_at=(accuses("Pod", "status.phase", "status.conditions"),),
+    looks_at=(accuses("Pod", "status.phase", "status.conditions.type", "status.conditions.status"),),
     loses_data=True,
 )
 def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:

@@ -26,7 +26,10 @@ from stateward.policies.view import Object, Sight, accuses, items_of, mapping_of
     source="Kubernetes documentation, Specifying a Disruption Budget; majority floor(n/2)+1",
     nature="state",
     judges=objects("PodDisruptionBudget.policy", on=("CREATE", "UPDATE")),
-    looks_at=(accuses("StatefulSet.apps", "spec"), accuses("Pod", "spec.volumes", "status.conditions")),
+    looks_at=(
+        accuses("StatefulSet.apps", "spec"),
+        accuses("Pod", "spec.volumes.persistentVolumeClaim", "status.conditions.type", "status.conditions.status"),
+    ),
 )
 def budget_below_quorum(change: Change, see: Sight) -> Iterator[Finding]:
     """Budgets whose selector takes all members of a known service in."""

@@ -23,7 +23,10 @@ from stateward.policies.view import Sight, accuses, mapping_of
     nature="state",
     action="warn",
     judges=objects("PodDisruptionBudget.policy", on=("CREATE", "UPDATE")),
-    looks_at=(accuses("StatefulSet.apps", "spec"), accuses("Pod", "spec.volumes", "status.conditions")),
+    looks_at=(
+        accuses("StatefulSet.apps", "spec"),
+        accuses("Pod", "spec.volumes.persistentVolumeClaim", "status.conditions.type", "status.conditions.status"),
+    ),
 )
 def budget_blocks_drains(change: Change, see: Sight) -> Iterator[Finding]:
     """Budgets over all members of a service of several; that of a single instance is a decision."""

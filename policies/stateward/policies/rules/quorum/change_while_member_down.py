@@ -23,7 +23,7 @@ from stateward.policies.view import UNKNOWN, Sight, accuses
     nature="transition",
     judges=services("UPDATE"),
     about=("members", "version"),
-    looks_at=(accuses("Pod", "status.phase", "status.conditions"),),
+    looks_at=(accuses("Pod", "status.phase", "status.conditions.type", "status.conditions.status"),),
 )
 def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
     """Fewer members, or another version, while fewer are ready than were wanted."""

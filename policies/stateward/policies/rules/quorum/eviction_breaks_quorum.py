@@ -25,7 +25,9 @@ from stateward.policies.view import UNKNOWN, Object, Sight, accuses
     nature="transition",
     judges=objects("Eviction.policy", on=("CREATE",), subresource="eviction"),
     looks_at=(
-        accuses("Pod", "spec.volumes", "status.phase", "status.conditions"),
+        accuses(
+            "Pod", "spec.volumes.persistentVolumeClaim", "status.phase", "status.conditions.type", "status.conditions.status"
+        ),
         accuses("StatefulSet.apps", "spec"),
     ),
 )

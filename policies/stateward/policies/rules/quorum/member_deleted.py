@@ -37,7 +37,14 @@ from stateward.policies.view import (
     nature="transition",
     judges=objects("Pod", on=("DELETE",)),
     looks_at=(
-        accuses("Pod", "spec.volumes", "spec.nodeName", "status.phase", "status.conditions"),
+        accuses(
+            "Pod",
+            "spec.volumes.persistentVolumeClaim",
+            "spec.nodeName",
+            "status.phase",
+            "status.conditions.type",
+            "status.conditions.status",
+        ),
         accuses("StatefulSet.apps", "spec"),
         accuses("Node", "status.conditions", "spec.taints"),
     ),
