@@ -81,7 +81,10 @@ class DataPath:
     defaults: Mapping[str, str] = field(default_factory=dict)
     """Image repository (or its last part) → where that image writes when nothing else is said."""
     fixed: Mapping[str, str] = field(default_factory=dict)
-    """Image name (a regular expression) → where that image writes whatever flags and variables say."""
+    """The end of an image's repository (a regular expression) → where it writes whatever flags and variables say.
+
+    A name that several makers use needs the maker's folder before it.
+    """
     versions: Range | None = None
     """The versions that this holds for, None for all."""
 

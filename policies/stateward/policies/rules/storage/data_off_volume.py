@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from stateward.policies.change import Change
 from stateward.policies.engines.profile import DataPath, Profile
+from stateward.policies.facts import CLAIM, is_bound, name_of
 from stateward.policies.finding import Finding
 from stateward.policies.images import parse as parse_image
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
 from stateward.policies.settings import mounted_properties
-from stateward.policies.view import Sight, accuses, items_of, text_of
+from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, text_of
 
 
 @rule(
@@ -26,11 +27,14 @@ from stateward.policies.view import Sight, accuses, items_of, text_of
     nature="state",
     judges=services("CREATE", "UPDATE", configs=True),
     about=("settings", "mounts", "volumes", "version"),
-    looks_at=(accuses("ConfigMap", "data"),),
+    looks_at=(accuses("ConfigMap", "data"), accuses(CLAIM, "spec.volumeName", "status.phase")),
     loses_data=True,
 )
 def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
-    """Where the data directory is known it must be covered; where it is not, some persistent mount must be there."""
+    """Where the data directory is known it must be covered; where it is not, some persistent mount must be there.
+
+    A Deployment that has no claim, and had none, was made to keep nothing: it only warns, unless one of its name is there.
+    """
     new = change.new
     if new is None or new.engine is None or not new.engine_certain or not new.pod:
         return
@@ -40,6 +44,11 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
     if _is_cache(profile, new):
         return
     persistent = new.persistent_mounts
+    if change.past and not persistent:
+        # Of what was there before nothing survived a pod: wherever it wrote, what is lost now was lost then.
+        yield from (_temporary(new, subject) for subject in ("any", *(data.what for data in profile.data)))
+        return
+    scratch = _is_scratch(change, new, see)
     known = False
     version = new.version.version
     for data in profile.data:
@@ -64,17 +73,22 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
             ),
             remedy=f"add a volumeClaimTemplate and mount it at {where}",
             subject=data.what,
-            weak=profile.volatile,
+            weak=profile.volatile or scratch,
         )
     if not known and not persistent:
-        yield Finding(
-            field=("spec", "volumeClaimTemplates"),
-            text=f"{profile.title} runs without a persistent volume",
-            why="everything that it stores is deleted with the pod",
-            remedy="add a volumeClaimTemplate and mount it where the engine keeps its data",
-            subject="any",
-            weak=profile.volatile,
-        )
+        yield _temporary(new, "any", weak=profile.volatile or scratch)
+
+
+def _temporary(service: Service, subject: str, weak: bool = False) -> Finding:
+    title = service.engine.title if service.engine is not None else ""
+    return Finding(
+        field=("spec", "volumeClaimTemplates"),
+        text=f"{title} runs without a persistent volume",
+        why="everything that it stores is deleted with the pod",
+        remedy="add a volumeClaimTemplate and mount it where the engine keeps its data",
+        subject=subject,
+        weak=weak,
+    )
 
 
 def _same_place(change: Change, profile: Profile) -> bool:
@@ -86,6 +100,15 @@ def _same_place(change: Change, profile: Profile) -> bool:
         return False
     before, after = text_of(old.container, "image"), text_of(new.container, "image")
     return parse_image(before).repository == parse_image(after).repository
+
+
+def _is_scratch(change: Change, service: Service, see: Sight) -> bool:
+    """Whether a Deployment never had a claim, as far as anybody sees."""
+    old = change.old
+    if not service.adapter.shares_claims or service.persistent_mounts or (old is not None and old.persistent_mounts):
+        return False
+    claims = see.select(CLAIM, service.namespace)
+    return not any(is_bound(claim) and name_of(claim) == service.name for claim in (claims if claims is not UNKNOWN else ()))
 
 
 def _mounts(service: Service) -> list[str]:
@@ -101,7 +124,7 @@ def _directory(data: DataPath, service: Service, see: Sight) -> tuple[str | None
     """Where this image writes, and how that is known."""
     image = parse_image(text_of(service.container, "image"))
     for pattern, path in data.fixed.items():
-        if re.fullmatch(pattern, image.name):
+        if re.search(rf"(?:^|/)(?:{pattern})$", image.repository):
             return path, ", fixed by the image"
     for name in data.flags:
         found = service.flag(name)
@@ -112,6 +135,10 @@ def _directory(data: DataPath, service: Service, see: Sight) -> tuple[str | None
         found = variables.get(name, "")
         if found.startswith("/"):
             return found, f", {name}"
+    for word in service.words:
+        name, sign, value = word.partition("=")  # kafka: --override log.dirs=DIR, postgres: -c data_directory=DIR
+        if sign and name in data.properties and value.startswith("/"):
+            return value, f", {name}"
     if data.properties:
         found = mounted_properties(service, see, data.properties)
         if found and found.startswith("/"):
