@@ -46,6 +46,8 @@ def claim_template_change(change: Change, see: Sight) -> Iterator[Finding]:
         return
     for name in sorted((before.keys() | after.keys()) - _MUTABLE):
         was, is_now = before.get(name, _DEFAULTS.get(name)), after.get(name, _DEFAULTS.get(name))
+        if name == "selector":
+            was, is_now = was or _filled_in(old.object), is_now or _filled_in(new.object)
         if not differs(was, is_now):
             continue
         if name == "volumeClaimTemplates":
@@ -61,6 +63,14 @@ def claim_template_change(change: Change, see: Sight) -> Iterator[Finding]:
                 + _recreate(new.namespace, new.name),
                 subject=name,
             )
+
+
+def _filled_in(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The selector that the API server made of the pods' labels where a manifest before apps/v1 had none."""
+    if item.get("apiVersion") == "apps/v1":
+        return None
+    labels = mapping_of(metadata_of(dict(mapping_of(mapping_of(item, "spec"), "template"))), "labels")
+    return {"matchLabels": labels} if labels else None
 
 
 def _templates(name: str, namespace: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
