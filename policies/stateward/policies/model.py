@@ -259,6 +259,12 @@ class Placement:
     selector_path: Path
 
 
+def _words_of(script: str) -> list[str]:
+    if "#" not in script:
+        return script.split()
+    return [word for line in script.splitlines() if not line.lstrip().startswith("#") for word in line.split()]
+
+
 class Service:
     """One stateful service as one object (and those joined to it) describes it.
 
@@ -442,13 +448,13 @@ class Service:
 
     @lazy
     def words(self) -> list[str]:
-        """The command line of the engine's container, scripts cut into words."""
+        """The command line of the engine's container, scripts cut into words, their comment lines left out."""
         found: list[str] = []
         for key in ("command", "args"):
             value = self.container.get(key)
             for word in value if type(value) is list else ():
                 if type(word) is str:
-                    found.extend(word.split() if " " in word or "\n" in word else [word])
+                    found.extend(_words_of(word) if " " in word or "\n" in word else [word])
         return found
 
     def flag(self, name: str) -> str | None:
