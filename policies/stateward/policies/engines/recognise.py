@@ -67,6 +67,8 @@ _FLOATING: Final = re.compile(
     r"(latest|stable|lts|innovation|current|rolling|mainline|edge|nightly|dev|main|master|"
     r"alpine|management|trixie|bookworm|bullseye|buster|noble|jammy|focal)([-._].*)?"
 )
+_DATE: Final = re.compile(r"(?:20)?\d\d(?P<sep>[-_])(?:0[1-9]|1[0-2])(?P=sep)\d\d(?!\d)|20\d\d(?:0[1-9]|1[0-2])\d\d(?!\d)")
+"""A day at the head of a tag (18-11-26_9.4): when the image was built, no version of what is in it."""
 _SIDECAR: Final = re.compile(
     r"(?:^|.*[-_])(?:exporter|metrics|backups?|restore|proxy|pooler|pgbouncer|haproxy|agent|monitor|pmm|logs?|"
     r"logcollector|init|sidecar|reloader|tunnel|client|console|ui|operator)(?:[-_].*|$)"
@@ -117,7 +119,7 @@ def _read_version(profile: Profile, image: images.Image) -> tuple[Version | None
     pattern = _compiled_tag(profile.name)
     match = pattern.search(f"{image.repository}:{image.tag}") if pattern is not None else None
     written = image.tag if match is None else next((group for group in match.groups() if group is not None), "")
-    found = version.parse(written)
+    found = version.parse(written) if not _DATE.match(written) else None
     if found is not None:
         return found, "known", image.tag
     if not image.tag or (_FLOATING.fullmatch(image.tag) and not image.digest):
