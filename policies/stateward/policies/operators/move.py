@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,6 +39,8 @@ OPERANDS: Final[tuple[Look, ...]] = tuple(accuses(kind, "spec", "status") for ki
 
 _USUAL: Final = ("WATCH_NAMESPACE",)
 """Where an operator's data does not name the variable (operator-sdk)."""
+_BESIDE: Final = re.compile(r"(?:^|-)(?:tools?|toolbox|cli|client|debug|shell)(?:-|$)")
+"""Names of what runs an operator's image for its programs: rook-ceph-tools."""
 _CONTAINERS: Final[Path] = ("spec", "template", "spec", "containers")
 
 
@@ -111,10 +114,11 @@ def managers(item: Object | None) -> dict[str, Manager]:
     """The containers of a workload that run an operator, by the operator's name."""
     found: dict[str, Manager] = {}
     template = mapping_of(mapping_of(mapping_of(item or {}, "spec"), "template"), "spec")
+    beside = _BESIDE.search(name_of(item or {})) is not None
     for index, container in enumerate(items_of(template, "containers")):
         image = text_of(container, "image")
         operator = identify(image) if image else None
-        if operator is not None:
+        if operator is not None and not beside and not _BESIDE.search(text_of(container, "name")):
             found.setdefault(operator.name, Manager(operator, container, image, (*_CONTAINERS, index, "image")))
     return found
 
