@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
-from stateward.policies.finding import Finding
+from stateward.policies.finding import Finding, shown
 from stateward.policies.model import Service, Unsafe
 from stateward.policies.rule import rule, services
 from stateward.policies.view import Object, Sight
@@ -25,17 +25,25 @@ from stateward.policies.view import Object, Sight
     about=("unsafe",),
 )
 def safeguard_off(change: Change, see: Sight) -> Iterator[Finding]:
-    """The rows of the adapter; on CREATE it only warns, for there is nothing to lose yet."""
+    """The rows of the adapter; on CREATE it only warns of what is written, for there is nothing to lose yet.
+
+    What is left to the operator's default on CREATE is its makers' choice, and nobody switched anything off.
+    """
     if change.via not in ("", "pool"):
         return
+    creates = change.request.operation == "CREATE"
     for one, on in _rows(change):
+        if creates and one.value is None:
+            continue
         yield Finding(
             field=one.path,
-            text=f'"{one.value}"; {one.what}' if isinstance(one.value, str | int) and len(str(one.value)) < 60 else one.what,
+            text=f"{value}; {one.what}" if (value := shown(one.value, otherwise="")) else one.what,
             why=one.why,
-            remedy="leave it as it was, or say in a waiver why and until when it is off",
+            remedy="leave it on, or say in a waiver why and until when it is off"
+            if creates
+            else "leave it as it was, or say in a waiver why and until when it is off",
             subject=one.key if on is None else f"joined:{one.key}",
-            weak=not one.denies or change.request.operation == "CREATE",
+            weak=not one.denies or creates,
             on=on,
         )
 
