@@ -601,6 +601,7 @@ WARNED: list[tuple[str, str, list[str], list[str]]] = [
     ("SW401", "a kind that nobody knows delete-it", ["deletes 3 members of a service", "is not known"], ["claims stay"]),
     ("SW402", "delete-the-claim-of-a-member-that-was-scaled-away", ["mount it again once it is scaled up"], []),
     ("SW402", "delete-a-claim-whose-volume-is-retained", ["its volume is retained"], ["is deleted"]),
+    ("SW501", "go-on-with-it", ["set global.repo2-path", "still runs"], ["serverName", "Expected empty"]),
     ("SW720", "create-one-that-switches-it-off", ['"false"; data nodes', "leave it on"], ["False", "as it was"]),
     ("SW804", "found-it-again-by-a-flag", ["--wsrep-new-cluster founds"], ["wsrep-new-cluster="]),
     ("SW804", "switch-the-state-for-all-members", ["for all 3 members", "partition: 2"], []),

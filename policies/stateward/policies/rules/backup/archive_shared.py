@@ -8,11 +8,13 @@ from typing import Final
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
-from stateward.policies.model import Service
+from stateward.policies.model import Archive, Service
+from stateward.policies.paths import dig
 from stateward.policies.rule import rule, services
 from stateward.policies.settings import address
 from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Object, Sight, accuses, mapping_of
 
+_CLUSTER: Final = "Cluster.postgresql.cnpg.io"
 _BACKUP: Final = "Backup.postgresql.cnpg.io"
 
 
@@ -28,14 +30,18 @@ _BACKUP: Final = "Backup.postgresql.cnpg.io"
     judges=services("CREATE", "UPDATE"),
     about=("archives", "sources"),
     looks_at=(
-        accuses("Cluster.postgresql.cnpg.io"),
+        accuses(_CLUSTER),
         accuses("ObjectStore.barmancloud.cnpg.io", "status"),
         accuses(_BACKUP, "spec", "status"),
     ),
     loses_data=True,
 )
 def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
-    """The archive it is restored from, that of another live cluster, and one that a former cluster left."""
+    """The archive it is restored from, that of another live cluster, and one that a former cluster left.
+
+    CloudNativePG refuses an archive that is not empty. Where the tool goes on with one (pgBackRest keeps to the stanza of
+    the data that was restored), a second writer is the danger: it warns.
+    """
     new = change.new
     if new is None or not new.archives:
         return
@@ -45,12 +51,16 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
                 archive.store,
                 archive.server,
             ) and change.request.operation == "CREATE":
+                wants_empty = new.kind == _CLUSTER
                 yield Finding(
                     field=archive.path,
                     text=f'"{address(archive.store)}" under "{archive.server}" is also what this cluster is restored from',
-                    why="recovery stops at `Expected empty archive`, or the archive that it restores from is overwritten",
-                    remedy=f'set serverName (for example "{archive.server}-2") or another destination for the new backups',
+                    why="recovery stops at `Expected empty archive`, or the archive that it restores from is overwritten"
+                    if wants_empty
+                    else "if the service that wrote it still runs, both write to one archive and wreck each other's backups",
+                    remedy=f"{_own_place(new, archive)} or another destination for the new backups",
                     subject=f"{archive.store}/{archive.server}",
+                    weak=not wants_empty,
                 )
                 return
         if change.request.operation == "CREATE":
@@ -67,7 +77,7 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
                         subject=f"{archive.store}/{archive.server}",
                     )
                     return
-        clusters = see.having("Cluster.postgresql.cnpg.io", _archives, (archive.store, archive.server))
+        clusters = see.having(_CLUSTER, _archives, (archive.store, archive.server))
         for other in clusters if clusters is not UNKNOWN else ():
             twin = Service(new.adapter, other, new.view)
             if (twin.namespace, twin.name) == (new.namespace, new.name):
@@ -84,6 +94,19 @@ def archive_shared(change: Change, see: Sight) -> Iterator[Finding]:
             return
 
 
+def _own_place(service: Service, archive: Archive) -> str:
+    """The field that gives the new service a place of its own in the same store."""
+    if service.kind == _CLUSTER:
+        return f'set serverName (for example "{archive.server}-2")'
+    if "pgbackrest" in archive.path:
+        repository = (
+            dig(service.object, archive.path[: archive.path.index("repos") + 2]) if "repos" in archive.path else None
+        )
+        name = repository.get("name") if isinstance(repository, dict) else None
+        return f'set global.{name or "repoN"}-path (for example "{archive.server}-2")'
+    return "set a prefix of its own"
+
+
 def _archives(item: Object) -> Iterable[Hashable]:
     """The key of clusters by their archives."""
-    return [(one.store, one.server) for one in Service(ADAPTERS["Cluster.postgresql.cnpg.io"], item, EMPTY_VIEW).archives]
+    return [(one.store, one.server) for one in Service(ADAPTERS[_CLUSTER], item, EMPTY_VIEW).archives]
