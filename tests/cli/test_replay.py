@@ -201,6 +201,17 @@ def test_a_manifest_that_goes_while_another_file_holds_the_object_is_no_certain_
     assert report["notJudged"]["heldElsewhere"] == 1
 
 
+def test_an_object_that_a_stencil_with_variables_may_make_is_no_certain_deletion(repo):
+    stencil = postgres(namespace="").replace("name: orders", "name: ${APP}")
+    assert "${APP}" in stencil
+    repo.commit("start", {"orders/db.yaml": postgres()})
+    repo.commit("a template for all", {"orders/db.yaml": None, "templates/db.yaml": stencil})
+    repo.commit("nobody uses it", {"templates/db.yaml": None})
+    report = replay(repo)
+    assert found(report) == []
+    assert report["notJudged"]["heldElsewhere"] == 1
+
+
 def test_a_namespace_that_is_only_written_down_is_no_new_object(repo):
     repo.commit("start", {"db.yaml": postgres(namespace="")})
     repo.commit("say where", {"db.yaml": postgres(namespace="prod")})
@@ -224,8 +235,9 @@ spec:
     repo.commit("start", {"db.yaml": text})
     repo.commit("apps/v1", {"db.yaml": moved})
     repo.commit("another group, another image", {"db.yaml": moved.replace("16.4", "17.2")})
-    assert found(replay(repo, "--select", "SW112,SW302"))[1:] == [
-        ("another group, another image", [("SW112", "UPDATE", "db.yaml"), ("SW302", "UPDATE", "db.yaml")])
+    assert found(replay(repo, "--select", "SW112,SW302")) == [
+        ("start", [("SW112", "CREATE", "db.yaml")]),
+        ("another group, another image", [("SW112", "UPDATE", "db.yaml"), ("SW302", "UPDATE", "db.yaml")]),
     ]
 
 

@@ -11,7 +11,7 @@ from stateward.cli import manifests
 from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.policy import Policy
 from stateward.policies.request import Request, User
-from stateward.policies.view import Object, View, kind_of_object, metadata_of, text_of
+from stateward.policies.view import Kind, Object, View, kind_of_object, metadata_of, text_of
 
 Key = tuple[str, str, str]
 
@@ -109,8 +109,7 @@ _BEGUN: Final = "1970-01-01T00:00:00Z"
 def key(document: manifests.Document) -> Key:
     """What makes an object the same in two sets of manifests."""
     metadata = metadata_of(document.object)
-    kind = kind_of_object(document.object)
-    return _MOVED.get(kind, kind), text_of(metadata, "namespace"), text_of(metadata, "name")
+    return moved(kind_of_object(document.object)), text_of(metadata, "namespace"), text_of(metadata, "name")
 
 
 _MOVED: Final = {
@@ -119,6 +118,11 @@ _MOVED: Final = {
     "ReplicaSet.extensions": "ReplicaSet.apps",
 }
 """Kinds that moved to another group, in which the API server serves the same objects (Kubernetes 1.9)."""
+
+
+def moved(kind: Kind) -> Kind:
+    """A kind in the group that it moved to."""
+    return _MOVED.get(kind, kind)
 
 
 def judge(edit: Edit, view: View, policy: Policy, now: float) -> Verdict:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stateward.cli import manifests
+from stateward.cli.edits import moved
 from stateward.cli.files import Given, decoded
 from stateward.cli.git import Blobs, GitError
 from stateward.cli.manifests import Document
@@ -16,7 +17,7 @@ from stateward.cli.replay import kustomize, pruning
 from stateward.policies.adapters.shape import adapter_of
 from stateward.policies.rota import ANY_SERVICE, dispatch
 from stateward.policies.rules import RULES
-from stateward.policies.view import Kind, items_of, kind_of_object, mapping_of
+from stateward.policies.view import Kind, items_of, kind_of_object, mapping_of, metadata_of, text_of
 
 MAX_BYTES: Final = 8 * 2**20
 """Larger blobs are not read; the API server itself takes 3 MiB a request."""
@@ -125,16 +126,16 @@ def _content(path: str, data: bytes) -> Content:
 
 
 def _is_read(kind: Kind) -> bool:
-    return kind in _READ or adapter_of(kind) is not None
+    return moved(kind) in _READ or adapter_of(kind) is not None
 
 
 def is_partial(item: Mapping[str, Any]) -> bool:
-    """Whether an object lacks what the API server requires: it is a patch that nothing has been laid under."""
-    if "$patch" in item:
+    """Whether it is no object yet: a patch that nothing has been laid under, or what objects are made of."""
+    if "$patch" in item or is_stencil(item):
         return True
     spec = mapping_of(item, "spec")
-    match kind_of_object(item):
-        case "StatefulSet.apps" | "Deployment.apps" | "Deployment.extensions":
+    match moved(kind_of_object(item)):
+        case "StatefulSet.apps" | "Deployment.apps":
             pod = mapping_of(mapping_of(spec, "template"), "spec")
             selected = "selector" in spec or item.get("apiVersion") != "apps/v1"  # the betas filled it in
             return not (selected and any("image" in container for container in items_of(pod, "containers")))
@@ -146,6 +147,11 @@ def is_partial(item: Mapping[str, Any]) -> bool:
             return "accessModes" not in spec
         case _:
             return False
+
+
+def is_stencil(item: Mapping[str, Any]) -> bool:
+    """Whether its name holds a variable (`${APP}`): others are made of it when it is deployed (Flux postBuild, envsubst)."""
+    return "${" in text_of(metadata_of(item), "name")
 
 
 def is_encrypted(item: Mapping[str, Any]) -> bool:

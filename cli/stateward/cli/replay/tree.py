@@ -5,6 +5,7 @@ The rule of identity is told in docs/replay.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +14,7 @@ from stateward.cli.edits import Edit, Key, leaving
 from stateward.cli.edits import key as key_as_written
 from stateward.cli.manifests import Document
 from stateward.cli.replay import kustomize, pruning
-from stateward.cli.replay.contents import Content, Contents, Why, is_encrypted, is_judged, is_partial, is_seen
+from stateward.cli.replay.contents import Content, Contents, Why, is_encrypted, is_judged, is_partial, is_seen, is_stencil
 from stateward.cli.replay.folders import Clusters, nearness, nested
 from stateward.cli.replay.history import Changed
 from stateward.policies.view import UNKNOWN, Kind, Object, Unknown, kind_of_object, metadata_of, text_of
@@ -181,7 +182,7 @@ class Tree:
         for old in pairing.gone:
             if key(old) in held:
                 step.patches += 1
-            elif any(self._same(old)):
+            elif any(self._same(old)) or self._stamped(old):
                 step.copies += is_judged(key(old)[0])
             else:
                 step.edits.append(Edit(old, None))
@@ -196,6 +197,12 @@ class Tree:
         for (where, called), homes in self._shown.get(kind, {}).items():
             if called == name and (where == namespace or not where or not namespace):
                 yield from homes.values()
+
+    def _stamped(self, document: Document) -> bool:
+        """Whether a stencil (a name with a variable) may make the same object."""
+        kind, _, name = key(document)
+        stencils = (one for documents in self._files.values() for one in documents if is_stencil(one.object))
+        return any(key(one)[0] == kind and _fits(key(one)[2], name) for one in stencils)
 
     def stays(self, document: Document) -> bool:
         """Whether an object stays though its manifest goes."""
@@ -223,6 +230,14 @@ def _nameless(document: Document) -> tuple[Kind, str]:
 def _one_has_no_namespace(old: Document, new: Document) -> bool:
     """Whether a namespace is only written down, or left to a kustomization."""
     return bool(key(old)[1]) != bool(key(new)[1]) and key(old)[0] not in _NO_NAMESPACE
+
+
+def _fits(stencil: str, name: str) -> bool:
+    """Whether a name can be made of one with variables: `${APP}-postgres` of `orders-postgres`."""
+    return re.fullmatch(".+".join(map(re.escape, _VARIABLE.split(stencil))), name) is not None
+
+
+_VARIABLE: Final = re.compile(r"\$\{[^}]*\}")
 
 
 class _Pairing:
