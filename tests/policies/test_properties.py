@@ -8,6 +8,7 @@ ones each time.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,75 @@ def test_no_rule_stumbles_over_a_damaged_object(
         assert line.isprintable()
         assert len(line) <= message.WARNING_LENGTH
     assert len(message.warnings(verdict)) <= message.WARNING_COUNT
+
+
+# --- every kind with an adapter -----------------------------------------------------------------------------------------
+
+LEAKS = re.compile(
+    r"\b(?:None|True|False|UNKNOWN)\b|[{\[]'|, '|\b(?:Field|Version|Fraction|Path)\(| object at 0x|\bfrozenset\b"
+)
+"""What Python writes and nobody who writes YAML says."""
+
+
+def of_adapters() -> dict[str, list[tuple[Object | None, Object | None, tuple[Object, ...]]]]:
+    """The objects of the examples by kind: before, after and what else exists."""
+    found: dict[str, list[tuple[Object | None, Object | None, tuple[Object, ...]]]] = {}
+    for case in EXAMPLES:
+        if case.request.kind in ADAPTERS and not case.request.subresource:
+            found.setdefault(case.request.kind, []).append((case.request.old, case.request.object, case.context))
+    return found
+
+
+BY_KIND = of_adapters()
+
+
+@st.composite
+def damaged_service(draw: st.DrawFn) -> tuple[Request, tuple[Object, ...]]:
+    """A request about any kind with an adapter, the sides damaged apart from each other."""
+    kind = draw(st.sampled_from(sorted(BY_KIND)))
+    old, new, context = draw(st.sampled_from(BY_KIND[kind]))
+    one, other = old or new or {}, new or old or {}
+    operation = draw(st.sampled_from(["CREATE", "UPDATE", "UPDATE", "DELETE"]))
+    metadata = other.get("metadata")
+    found = Request(
+        kind=kind,
+        operation=operation,
+        name=str(metadata.get("name") or "") if isinstance(metadata, dict) else "",
+        namespace=str(metadata.get("namespace") or "") if isinstance(metadata, dict) else "",
+        object=draw(mutated(other)) if operation != "DELETE" else None,
+        old=draw(mutated(one)) if operation != "CREATE" else None,
+    )
+    return found, context
+
+
+def words(verdict: Verdict) -> list[str]:
+    """Everything that anybody reads of a verdict."""
+    findings = [one.finding for one in verdict.judged]
+    said = [text for one in findings for text in (one.headline, one.why, one.remedy)]
+    return [message.denial(verdict, NOW), *message.warnings(verdict, unknown=True), *message.audit(verdict).values(), *said]
+
+
+@some(600)
+@given(damaged_service(), completeness, policies)
+def test_any_damage_to_a_service_is_judged_in_plain_words(
+    pair: tuple[Request, tuple[Object, ...]], complete: Any, policy: Policy
+) -> None:
+    asked, context = pair
+    verdict = evaluate(asked, MemoryView(context, complete), policy, now=NOW, unknown="warn")
+    assert verdict.faults == {}
+    for text in words(verdict):
+        assert LEAKS.search(text) is None, text
+
+
+def test_every_adapter_has_an_example_that_is_damaged() -> None:
+    native = {kind for kind in ADAPTERS if kind.endswith(".apps")}
+    assert set(ADAPTERS) - native <= set(BY_KIND)
+
+
+@pytest.mark.parametrize("case", EXAMPLES, ids=lambda case: f"{case.file} {case.name}")
+def test_what_is_said_of_an_example_is_plain(case: cases.Case) -> None:
+    for text in words(cases.run(case)):
+        assert LEAKS.search(text) is None, text
 
 
 def said(verdict: Verdict) -> list[tuple[str, str, str]]:
