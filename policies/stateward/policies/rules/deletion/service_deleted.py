@@ -13,7 +13,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import rule, services
-from stateward.policies.view import UNKNOWN, Sight, kind_of_object, mapping_of
+from stateward.policies.view import UNKNOWN, Sight, kind_of_object, mapping_of, text_of
 from stateward.policies.waiver import CONFIRM_DELETE
 
 
@@ -42,7 +42,7 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     if old is None or change.via == "scale":
         return
     subject = request.old or old.object
-    name = str(mapping_of(subject, "metadata").get("name") or "")
+    name = text_of(mapping_of(subject, "metadata"), "name")
     if annotations_of(subject).get(CONFIRM_DELETE) == name and name:
         return
     if request.options.get("propagationPolicy") == "Orphan" or request.options.get("orphanDependents") is True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.finding import Finding
+from stateward.policies.finding import Finding, shown
 from stateward.policies.rule import rule, services
 from stateward.policies.view import Sight
 
@@ -32,7 +32,7 @@ def fields_disagree(change: Change, see: Sight) -> Iterator[Finding]:
             continue
         yield Finding(
             field=other.path,
-            text=f"{other.value} here, {one.value} in {'.'.join(map(str, one.path))}: {pair.what}",
+            text=f"{shown(other.value)} here, {shown(one.value)} in {'.'.join(map(str, one.path))}: {pair.what}",
             why=pair.why,
             remedy=pair.do,
             subject=f"{position}: {one.value} {other.value}",

@@ -46,7 +46,8 @@ def members_without_node(change: Change, see: Sight) -> Iterator[Finding]:
     needed = members if _HOST in placement.required else 1
     if len(fitting) >= needed:
         return
-    shown = ", ".join(f"{key}={value}" for key, value in placement.node_selector.items()) or "the required affinity"
+    labels = [f"{key}={value}" for key, value in placement.node_selector.items() if isinstance(value, str)]
+    shown = ", ".join(labels) or "the required affinity"
     yield Finding(
         field=placement.selector_path,
         text=f"{len(fitting)} of {len(nodes)} nodes match {shown}; "

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from stateward.policies import quantity
 from stateward.policies.change import Change
-from stateward.policies.finding import Finding
+from stateward.policies.finding import Finding, shown
 from stateward.policies.paths import differs
 from stateward.policies.rule import objects, rule
 from stateward.policies.view import Sight, items_of, mapping_of, metadata_of, text_of
@@ -170,4 +170,4 @@ def _shown(value: object) -> str:
         except RecursionError:
             return "another value"
         return text if len(text) <= 80 else f"{text[:79]}…"
-    return f'"{value}"'
+    return shown(value, limit=200)

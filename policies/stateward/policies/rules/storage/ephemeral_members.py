@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stateward.policies.change import Change
 from stateward.policies.facts import CLAIM, bound_claims, claims_named, name_of
-from stateward.policies.finding import Finding
+from stateward.policies.finding import Finding, shown
 from stateward.policies.model import Volume
 from stateward.policies.paths import dig
 from stateward.policies.rule import rule, services
@@ -70,4 +70,4 @@ def ephemeral_members(change: Change, see: Sight) -> Iterator[Finding]:
 def _said(volume: Volume, on: Object) -> str:
     """The value that makes it temporary, where it is a short one."""
     value = dig(on, volume.ephemeral.path)
-    return f'"{value}" makes it temporary: ' if isinstance(value, str | int) and value not in ("", True) else ""
+    return f"{text} makes it temporary: " if value not in ("", True) and (text := shown(value, otherwise="")) else ""

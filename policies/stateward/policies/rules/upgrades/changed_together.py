@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.finding import Finding
+from stateward.policies.finding import Finding, shown
 from stateward.policies.paths import render
 from stateward.policies.rule import rule, services
 from stateward.policies.view import Sight
@@ -34,12 +34,8 @@ def changed_together(change: Change, see: Sight) -> Iterator[Finding]:
             continue
         yield Finding(
             field=after[1].path,
-            text=f"{_shown(after[1].value)} comes together with a change of {render(after[0].path)}: {pair.what}",
+            text=f"{shown(after[1].value)} comes together with a change of {render(after[0].path)}: {pair.what}",
             why=pair.why,
             remedy=pair.do,
             subject=str(position),
         )
-
-
-def _shown(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str | int) else "another value"
