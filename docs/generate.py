@@ -1,6 +1,7 @@
 """Writes the generated documents; `--check` fails where they are stale.
 
-docs/rules.md, a page for each rule, and docs/profiles/: what each rule does in each version of a profile.
+docs/rules.md, a page for each rule, docs/adapter-fields.md, and docs/profiles/: what each rule does in each version of
+a profile.
 
 The files of profiles are promises: a new rule is added to them, but a rule that became stricter in a version that is
 out is an error here, and belongs into the next one.
@@ -9,11 +10,13 @@ out is an error here, and belongs into the next one.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from stateward.cli.commands.rules import AREAS
 from stateward.policies import cases, data, profiles
+from stateward.policies.adapters import schema
+from stateward.policies.adapters.transforms import TRANSFORMS
 from stateward.policies.finding import Judged
 from stateward.policies.operators.catalogue import said
 from stateward.policies.rule import Rule
@@ -29,6 +32,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield HERE / "rules.md", overview()
     for rule in RULES:
         yield HERE / "rules" / f"{rule.id}.md", page(rule)
+    yield HERE / "adapter-fields.md", fields()
     for title in profiles.titles():
         path = HERE / "profiles" / f"{title.replace('@', '-')}.yaml"
         yield path, promises(title, RULES, read(path))
@@ -52,6 +56,40 @@ def promises(title: str, rules: Iterable[Rule], before: Mapping[str, str]) -> st
 def read(path: Path) -> dict[str, str]:
     """Rule → action, as it was written before."""
     return dict(data.read(path)) if path.exists() else {}
+
+
+def fields() -> str:
+    """Every field of an adapter file, and every word of an expression."""
+    lines = [
+        MARK,
+        "# Fields of an adapter\n",
+        "How one is written, with an example: [adding a kind](adding-an-adapter.md).\n",
+        *_words(schema.FIELDS),
+        "\n## Expressions\n",
+        "A path (`spec.nodes`; a key with dots or slashes in brackets: `metadata.labels[app.kubernetes.io/name]`) or a "
+        f"mapping with one of {', '.join(f'`{word}`' for word in schema.SOURCES)} and any of the other words. They "
+        "are done in this order: the value, `transform`, `map`, `prefix` and `suffix`, `default`, one test "
+        f"({', '.join(f'`{word}`' for word in schema.TESTS)}) turned round by `not`, `when`.\n",
+        *_words(schema.EXPRESSION),
+        "\n## Transforms\n",
+        "| transform | |",
+        "|---|---|",
+        *(f"| `{name}` | {_sentence(made)} |" for name, made in sorted(TRANSFORMS.items())),
+    ]
+    for title, words in schema.SECTIONS.items():
+        lines += [f"\n## {title}\n", *_words(words)]
+    return "\n".join(lines) + "\n"
+
+
+def _words(words: schema.Words) -> Iterator[str]:
+    yield "| field | type | |"
+    yield "|---|---|---|"
+    for name, word in words.items():
+        yield f"| `{name}`{', required' if word.needed else ''} | {word.type} | {word.what} |"
+
+
+def _sentence(made: Callable[..., object]) -> str:
+    return " ".join((made.__doc__ or "").split()).replace("|", "\\|")
 
 
 def overview() -> str:

@@ -11,6 +11,8 @@ import click
 
 from stateward.cli import manifests
 from stateward.policies import policy, times, waiver
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.paths import render
 from stateward.policies.rules import RULES
 from stateward.policies.view import Object, kind_of_object, metadata_of, text_of
 
@@ -39,7 +41,13 @@ policy_option: Final = click.option(
 
 
 def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
-    """The policy of a file; the built-in one without."""
+    """The policy of a file; the built-in one without. Its adapters are in use from then on."""
+    found = _policy(path, profile)
+    ADAPTERS.use(found.adapters)
+    return found
+
+
+def _policy(path: str | None, profile: str | None) -> policy.Policy:
     if path is None:
         if profile is None:
             return policy.DEFAULT
@@ -53,7 +61,7 @@ def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
             click.echo(f"error: {where(problem)}: {problem.message}", err=True)
         stop(f"{where(loaded.problems[-1])}: {loaded.problems[-1].message}")
     waivers = [one.object for one in loaded.documents if kind_of_object(one.object) == waiver.KIND]
-    policies = [one.object for one in loaded.documents if kind_of_object(one.object) != waiver.KIND]
+    policies = [one for one in loaded.documents if kind_of_object(one.object) != waiver.KIND]
     if len(policies) != 1:
         stop(f"{path}: {len(policies)} objects; a policy is a file with one {policy.KIND}, and WardWaivers beside it")
     for one in waivers:
@@ -62,9 +70,16 @@ def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
                 f"{path}: metadata.namespace of WardWaiver {text_of(metadata_of(one), 'name')}: it is missing; write it out"
             )
     try:
-        return policy.parse(policies[0], RULES).with_waivers(waivers)
+        return policy.parse(policies[0].object, RULES).with_waivers(waivers)
     except policy.PolicyError as error:
-        stop(f"{path}: {error}")
+        mistakes = getattr(error, "mistakes", ())
+        if not mistakes:
+            stop(f"{path}: {error}")
+        # What is wrong with adapters is told with its place, all of it at once.
+        for one in sorted(mistakes, key=lambda mistake: policies[0].locate(mistake.path)[:2]):
+            span = policies[0].locate(one.path)
+            click.echo(f"error: {path}:{span.line}:{span.column}: {render(one.path)}: {one.text}", err=True)
+        sys.exit(2)
 
 
 def read_now(text: str | None) -> float:

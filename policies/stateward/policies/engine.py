@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from stateward.policies import consequence, readings, waiver
 from stateward.policies.adapters import shape
+from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding, Judged, Waived
 from stateward.policies.operators.move import runs_operator
@@ -60,7 +62,7 @@ class Verdict:
         return self.service or f"{self.request.kind.partition('.')[0]} {self.request.where}"
 
 
-_DISPATCH: Final = dispatch(RULES)
+_DISPATCH: Final = dispatch(RULES, BUILT_IN)
 _NAMES: Final = frozenset(name for rule in RULES for name in (rule.id, rule.name))
 _LATER: Final = frozenset(rule.id for rule in RULES if DEFAULT.usual(rule) != rule.action)
 """Rules that came later than the default profile and only warn in it."""
@@ -73,7 +75,7 @@ def evaluate(
     *,
     now: float,
     unknown: Unknowns = "silent",
-    asked: Rotas = _DISPATCH,
+    asked: Rotas | None = None,
 ) -> Verdict:
     """Judges one request.
 
@@ -82,6 +84,8 @@ def evaluate(
     isolated and reported in `faults`.
     """
     verdict = Verdict(request)
+    if asked is None:
+        asked = _DISPATCH if not ADAPTERS.own else _with_own(frozenset(ADAPTERS.own))
     key = (request.kind, request.operation, request.subresource)
     rota = asked.get(key)
     shaped = rota is None and not request.subresource and shape.adapter_of(request.kind) is not None
@@ -119,6 +123,12 @@ def evaluate(
             one.action = "audit"
         verdict.unjudged.clear()
     return verdict
+
+
+@lru_cache(maxsize=4)
+def _with_own(kinds: frozenset[Kind]) -> Rotas:
+    """Who is asked where the user has adapters of their own."""
+    return dispatch(RULES, (*BUILT_IN, *sorted(kinds - BUILT_IN.keys())))
 
 
 def _read_otherwise(

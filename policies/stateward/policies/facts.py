@@ -162,7 +162,7 @@ def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown 
     ages: list[float | None] = []
     for form in service.adapter.backups:
         own = form.in_status or form.kind == service.kind
-        records = [service.object] if own else see.select(form.kind, service.namespace)
+        records = [service.object] if own else see.select_own(excuses(form.kind), service.namespace)
         if records is UNKNOWN:
             blind = True
             continue

@@ -10,29 +10,33 @@ spec:
     SW302: {action: warn, params: {…}, match: {namespaces: [dev-*], labels: {tier: dev}}}
     SW208: {action: "off"}
   userRules: [...]             # rules in CEL, see user_rules.py
+  adapters: [...]              # kinds of your own, see adapters/schema.py
 """
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
 
 from stateward.policies import match, profiles
+from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.adapters.catalogue import BUILT_IN
 from stateward.policies.fields import PolicyError as PolicyError
 from stateward.policies.fields import choice, known, off, texts
 from stateward.policies.finding import Action
 from stateward.policies.match import Match
 from stateward.policies.rota import Rotas, dispatch
 from stateward.policies.rule import Rule
-from stateward.policies.view import Object
+from stateward.policies.view import Kind, Object
 
 Unknowns = Literal["silent", "warn", "deny"]
 ACTIONS: Final = ("deny", "warn", "audit", "off")
 API_VERSION: Final = "stateward.dev/v1alpha1"
 KIND: Final = "WardPolicy"
 
-_FIELDS: Final = ("profile", "unknown", "exempt", "rules", "userRules")
+_FIELDS: Final = ("profile", "unknown", "exempt", "rules", "userRules", "adapters")
 _EVERYBODY: Final = frozenset({"system:serviceaccounts", "system:authenticated", "system:unauthenticated"})
 
 
@@ -60,6 +64,8 @@ class Policy:
     user_rules: tuple[Rule, ...] = ()
     asked: Rotas = field(default_factory=dict)
     """The user rules by what they judge."""
+    adapters: Mapping[Kind, Adapter] = field(default_factory=dict)
+    """The user's own adapters, by kind: in effect once they are given to `ADAPTERS.use`."""
     waivers: tuple[Object, ...] = ()
     """WardWaivers that were given with the policy."""
 
@@ -118,7 +124,9 @@ def parse(content: Any, rules: Sequence[Rule]) -> Policy:
     known(spec, "spec", _FIELDS)
     profile = profiles.find(spec.get("profile", profiles.DEFAULT))
     users, groups = _exempt(spec.get("exempt"))
-    own = _user_rules(spec, rules)
+    adapters = _adapters(spec)
+    kinds = ChainMap[Kind, Adapter](dict(adapters), BUILT_IN)  # type: ignore[arg-type]
+    own = _user_rules(spec, rules, kinds)
     unknown = choice(spec, "unknown", ("silent", "warn", "deny"), "spec")
     return Policy(
         profile=profile.name,
@@ -128,17 +136,27 @@ def parse(content: Any, rules: Sequence[Rule]) -> Policy:
         exempt_groups=groups,
         overrides=_overrides(spec.get("rules") or {}, (*rules, *own)),
         user_rules=own,
-        asked=dispatch(own),
+        asked=dispatch(own, kinds),
+        adapters=adapters,
     )
 
 
-def _user_rules(spec: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[Rule, ...]:
+def _adapters(spec: Mapping[str, Any]) -> Mapping[Kind, Adapter]:
+    if spec.get("adapters") is None:
+        return {}
+    # Imported here: most policies have none.
+    from stateward.policies.adapters import own
+
+    return own.read(spec["adapters"])
+
+
+def _user_rules(spec: Mapping[str, Any], rules: Sequence[Rule], adapters: Mapping[Kind, Adapter]) -> tuple[Rule, ...]:
     if not spec.get("userRules"):
         return ()
     # Imported here: most policies have none, and CEL's runtime is an extra.
     from stateward.policies.user_rules import read
 
-    return read(spec, rules)
+    return read(spec, rules, adapters)
 
 
 def _overrides(named: Any, rules: Sequence[Rule]) -> dict[str, tuple[Override, ...]]:

@@ -53,22 +53,26 @@ Rotas = Mapping[tuple[Kind, str, str], Rota]
 NOBODY: Final = Rota(())
 
 
-def dispatch(rules: Iterable[Rule]) -> dict[tuple[Kind, str, str], Rota]:
-    """(kind, operation, subresource) → the rules that are asked, in the order of their ids."""
+def dispatch(rules: Iterable[Rule], kinds: Iterable[Kind] | None = None) -> dict[tuple[Kind, str, str], Rota]:
+    """(kind, operation, subresource) → the rules that are asked, in the order of their ids.
+
+    `kinds`: those with an adapter; the ones in use without.
+    """
+    adapted = (*(ADAPTERS if kinds is None else kinds), ANY_SERVICE)
     found: dict[tuple[Kind, str, str], list[Rule]] = {}
     for rule in sorted(rules, key=lambda one: one.id):
         for operation in rule.judges.operations:
             for subresource in rule.judges.subresources:
                 # A request on `<resource>/scale` is a Scale, whatever the rule judges beside it.
-                kinds = [kind for kind in rule.judges.kinds if (kind == SCALE) == (subresource == "scale")]
+                asked = [kind for kind in rule.judges.kinds if (kind == SCALE) == (subresource == "scale")]
                 if rule.judges.services:
-                    kinds += [SCALE] if subresource == "scale" else [*ADAPTERS, ANY_SERVICE]
+                    asked += [SCALE] if subresource == "scale" else adapted
                 changes = operation == "UPDATE" and not subresource
                 if rule.judges.configs and changes:
-                    kinds.append("ConfigMap")
-                for kind in dict.fromkeys(kinds):
+                    asked.append("ConfigMap")
+                for kind in dict.fromkeys(asked):
                     found.setdefault((kind, operation, subresource), []).append(rule)
                 # A request to an operator is created, and asks for a change.
                 for kind in OPERATIONS if rule.judges.services and changes else ():
                     found.setdefault((kind, "CREATE", ""), []).append(rule)
-    return {key: Rota(asked) for key, asked in found.items()}
+    return {key: Rota(those) for key, those in found.items()}

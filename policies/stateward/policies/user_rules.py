@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 import orjson
 
 from stateward.policies import cel, cel_functions, cel_values, match, paths
-from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.change import Change
 from stateward.policies.fields import PolicyError, choice, known, off, rows, text, texts
 from stateward.policies.finding import Action, Finding
@@ -70,8 +70,8 @@ class Asks:
     old_service: bool
 
 
-def read(spec: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """The user rules of a policy. Raises PolicyError."""
+def read(spec: Mapping[str, Any], rules: Sequence[Rule], adapters: Mapping[Kind, Adapter]) -> tuple[Rule, ...]:
+    """The user rules of a policy; `adapters`: all that there are with it. Raises PolicyError."""
     content = rows(spec, "userRules", "spec")
     if len(content) > MOST:
         raise PolicyError(f"spec.userRules: {len(content)} are too many; there are ids for {MOST}")
@@ -80,7 +80,7 @@ def read(spec: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[Rule, ...]:
     taken = {rule.name: rule.id for rule in rules}
     found: dict[str, Rule] = {}
     for index, row in enumerate(content):
-        rule = _rule(row, f"spec.userRules[{index}]", asks)
+        rule = _rule(row, f"spec.userRules[{index}]", asks, adapters)
         if rule.id in found:
             raise PolicyError(f'spec.userRules[{index}].id: "{rule.id}" is there twice; give each rule an id of its own')
         if rule.name in taken:
@@ -92,7 +92,7 @@ def read(spec: Mapping[str, Any], rules: Sequence[Rule]) -> tuple[Rule, ...]:
     return tuple(found.values())
 
 
-def _rule(row: Mapping[str, Any], where: str, asks: Asks) -> Rule:
+def _rule(row: Mapping[str, Any], where: str, asks: Asks, adapters: Mapping[Kind, Adapter]) -> Rule:
     identity = text(row, "id", where, needed=True)
     if not _ID.fullmatch(identity):
         raise PolicyError(f'{where}.id: "{identity}" is no id for your own rules; write one of SW901 to SW999')
@@ -106,7 +106,7 @@ def _rule(row: Mapping[str, Any], where: str, asks: Asks) -> Rule:
     action: Action = choice(done, "action", ("deny", "warn", "audit", "off"), where) or "deny"
     holds_for = row.get("match")
     matched = match.read(holds_for, f"{where}.match", ("kinds", "operations"))
-    judges = _judges(holds_for or {}, f"{where}.match", nature)
+    judges = _judges(holds_for or {}, f"{where}.match", nature, adapters)
     params = row.get("params") or {}
     if not isinstance(params, Mapping):
         raise PolicyError(f"{where}.params: a mapping is wanted")
@@ -136,7 +136,7 @@ def _rule(row: Mapping[str, Any], where: str, asks: Asks) -> Rule:
     )
 
 
-def _judges(content: Mapping[str, Any], where: str, nature: str) -> Judges:
+def _judges(content: Mapping[str, Any], where: str, nature: str, adapters: Mapping[Kind, Adapter]) -> Judges:
     kinds = texts(content.get("kinds"), f"{where}.kinds") or (SERVICES,)
     operations = texts(content.get("operations"), f"{where}.operations") or (
         ("CREATE", "UPDATE") if nature == "state" else ("UPDATE",)
@@ -153,10 +153,10 @@ def _judges(content: Mapping[str, Any], where: str, nature: str) -> Judges:
             raise PolicyError(
                 f'{where}.kinds: "{kind}" is judged through its parent; a scale reaches rules of StatefulSet.apps'
             )
-        near = [one for one in ADAPTERS if one.partition(".")[0] == kind]
+        near = [one for one in adapters if one.partition(".")[0] == kind]
         if near:
             raise PolicyError(f'{where}.kinds: "{kind}" has no group; write {" or ".join(near)}')
-    scaled = SERVICES in kinds or any(kind in ADAPTERS and ADAPTERS[kind].scale_path is not None for kind in kinds)
+    scaled = SERVICES in kinds or any(kind in adapters and adapters[kind].scale_path is not None for kind in kinds)
     return Judges(
         operations=frozenset(operations),
         kinds=tuple(kind for kind in kinds if kind != SERVICES) + ((SCALE,) if scaled else ()),

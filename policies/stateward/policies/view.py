@@ -266,6 +266,12 @@ class Sight:
         """
         return self._seen(kind, self._view.select(kind, namespace), whole)
 
+    def select_own(self, look: Look, namespace: str) -> Sequence[Object] | Unknown:
+        """As `select`, of a kind that perhaps only an adapter of the user's names, with the look-up's role on the spot."""
+        if look.kind not in self._looks:
+            self._looks = {**self._looks, look.kind: look}
+        return self.select(look.kind, namespace)
+
     def having(self, kind: Kind, key: Key, value: Hashable, namespace: str | None = None) -> Sequence[Object] | Unknown:
         """As `select`, but only the objects with this value among those that `key` gives for them."""
         return self._seen(kind, having(self._view, kind, key, value, namespace), whole=False)

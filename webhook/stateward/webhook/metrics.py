@@ -36,6 +36,11 @@ BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 own histogram starts at 5 ms, where everything of ours looks alike."""
 
 
+def _kind(kind: Kind) -> Kind:
+    """The kind as a label; those of the user's own adapters are as few as any."""
+    return kind if kind in KINDS or kind in ADAPTERS else OTHER
+
+
 class Metrics:
     """The counts of one process. `ages` gives the seconds since each kind of the view was heard of, inf for never."""
 
@@ -79,7 +84,7 @@ class Metrics:
         self._bad[reason] = self._bad.get(reason, 0) + 1
 
     def _count(self, operation: str, kind: Kind, outcome: str, seconds: float) -> None:
-        key = (operation if operation in OPERATIONS else OTHER, kind if kind in KINDS else OTHER, outcome)
+        key = (operation if operation in OPERATIONS else OTHER, _kind(kind), outcome)
         self._requests[key] = self._requests.get(key, 0) + 1
         self._buckets[bisect_left(BUCKETS, seconds)] += 1
         self._seconds += seconds
@@ -141,7 +146,7 @@ class Metrics:
         )
         ages: dict[str, float] = {}
         for kind, age in self._ages().items():
-            label = kind if kind in KINDS else OTHER
+            label = _kind(kind)
             ages[label] = max(age, ages.get(label, 0.0))
         for label, age in sorted(ages.items()):
             family.add_metric([label], age)

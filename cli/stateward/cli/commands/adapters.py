@@ -1,4 +1,4 @@
-"""`stateward adapters`: the kinds that are understood as services, and where each part of a service is read."""
+"""`stateward adapters`: the kinds that are understood as services, where each part of a service is read, and what."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 
 from stateward.cli import inputs, options
 from stateward.cli.table import table
-from stateward.policies import data
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
 
@@ -21,6 +20,10 @@ Examples:
   stateward adapters strimzi-kafka       one in full: which field is read for what
   stateward adapters Kafka               the same, by kind
   stateward adapters -f json             for programs
+  stateward adapters --policy kinds.yaml       those of your own among them: checks what the policy says of them
+  stateward adapters --policy kinds.yaml --try ledger.yaml     what is read of an object, and from which field
+
+docs/adding-an-adapter.md says how one of your own is written. Exit codes: 0, or 2 where an input cannot be used.
 """
 WIDTH: Final = 110
 _FOLDER: Final = "adapters/data"
@@ -51,17 +54,24 @@ class Put(Protocol):
 
 @click.command("adapters", epilog=EPILOG)
 @click.argument("name", required=False, shell_complete=options.complete_kinds)
+@inputs.policy_option
+@click.option("--try", "tried", metavar="PATH", type=options.PATH, help="Show what is read of the objects there.")
 @options.format_option("text", "json")
-def command(name: str | None, style: str) -> None:
+def command(name: str | None, policy_file: str | None, tried: str | None, style: str) -> None:
     """List the kinds that are understood, and what is read of them. NAME, a name or a kind, shows one in full."""
-    files = {content["adapter"]: (file, content) for file, content in data.folder(_FOLDER)}
+    inputs.read_policy(policy_file)
     found = sorted(ADAPTERS.values(), key=lambda one: one.name)
     if name is not None:
-        known = [one.name for one in found]
+        known = list(dict.fromkeys(one.name for one in found))
         found = [one for one in found if name.lower() in (one.name, one.match_kind.lower(), one.kind.lower(), one.resource)]
         if not found:
             inputs.stop(f'"{name}" is no adapter and no kind that one is for; there are {", ".join(known)}')
-    rows = [described(one, *files[one.name]) for one in found if one.name in files]
+    if tried is not None:
+        from stateward.cli import trial
+
+        trial.show(tried, {one.kind: one for one in found}, style)
+        return
+    rows = [described(one, policy_file) for one in found]
     if style == "json":
         from stateward.cli.reports.as_json import dumps
 
@@ -94,8 +104,10 @@ def _read_words(reads: Mapping[str, list[str]]) -> str:
     return textwrap.shorten(", ".join(dict.fromkeys(parts)), 66, placeholder=" …")
 
 
-def described(adapter: Adapter, file: str, content: Mapping[str, Any]) -> dict[str, Any]:
+def described(adapter: Adapter, policy_file: str | None) -> dict[str, Any]:
     """An adapter as JSON values; `reads`: part of a service → the fields that it is read from."""
+    content = adapter.content
+    own = adapter.kind in ADAPTERS.own
     joins = {name: dict(join) for name, join in (content.get("join") or {}).items()}
     return {
         "name": adapter.name,
@@ -108,7 +120,8 @@ def described(adapter: Adapter, file: str, content: Mapping[str, Any]) -> dict[s
         "reads": reads(content),
         "joins": joins,
         "joinedTo": dict(adapter.hub) if adapter.hub else None,
-        "file": f"{_FOLDER}/{file}",
+        "own": own,
+        "file": f"{policy_file}: {adapter.source}" if own else f"{_FOLDER}/{adapter.source}",
     }
 
 
@@ -200,7 +213,7 @@ def _full(row: Mapping[str, Any]) -> Iterator[str]:
     yield from _labelled("majors", f"carried over by {who}")
     yield from _labelled("scale", row["scale"] or "no scale subresource")
     for name, join in row["joins"].items():
-        yield from _labelled("joins", f"{name}: {join['kind']} by label {join['label']}")
+        yield from _labelled("joins", f"{name}: {join['kind']} {_by(join)}")
     if row["joinedTo"]:
         yield from _labelled("belongs to", f"{row['joinedTo']['kind']} by label {row['joinedTo']['label']}")
     yield from _labelled("file", row["file"])
@@ -209,6 +222,10 @@ def _full(row: Mapping[str, Any]) -> Iterator[str]:
     for part, where in row["reads"].items():
         for number, path in enumerate(where):
             yield f"  {(part if not number else '').ljust(width)}  {path}"
+
+
+def _by(join: Mapping[str, str]) -> str:
+    return f"by label {join['label']}" if "label" in join else f"by {join['of']}"
 
 
 def _labelled(label: str, text: str) -> list[str]:

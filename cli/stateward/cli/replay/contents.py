@@ -14,6 +14,7 @@ from stateward.cli.files import Given, decoded
 from stateward.cli.git import Blobs, GitError
 from stateward.cli.manifests import Document
 from stateward.cli.replay import kustomize, pruning
+from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.adapters.shape import adapter_of
 from stateward.policies.rota import ANY_SERVICE, dispatch
 from stateward.policies.rules import RULES
@@ -42,12 +43,12 @@ _GROUPS: Final = re.compile(rb"apiVersion\W{1,8}([a-z0-9.-]+\.[a-z0-9.-]+)/")
 
 def is_judged(kind: Kind) -> bool:
     """Whether a rule judges requests on a kind: by an adapter, by itself, or (custom kinds) by shape."""
-    return kind in _JUDGED or adapter_of(kind) is not None
+    return kind in _JUDGED or kind in ADAPTERS or adapter_of(kind) is not None
 
 
 def is_seen(kind: Kind) -> bool:
     """Whether rules may look at a kind."""
-    return kind in _SEEN or adapter_of(kind) is not None
+    return kind in _SEEN or kind in ADAPTERS or adapter_of(kind) is not None
 
 
 def _may_matter(data: bytes) -> bool:
@@ -56,6 +57,8 @@ def _may_matter(data: bytes) -> bool:
     It is told by kinds alone: what an edit takes out of an object must not make it vanish.
     """
     if _NAMED.search(data) or b"\0" in data:  # a NUL may hide UTF-16
+        return True
+    if any(adapter.match_kind.encode() in data for adapter in ADAPTERS.own.values()):
         return True
     return any(adapter_of(f"Any.{group.decode()}") is not None for group in set(_GROUPS.findall(data)))
 

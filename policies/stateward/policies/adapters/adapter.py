@@ -93,6 +93,8 @@ class Adapter:
             if needed not in content:
                 raise GrammarError(f'{source}: "{needed}" is missing')
         self.source = source
+        self.content: Mapping[str, Any] = content
+        """What the file says."""
         self.name: str = content["adapter"]
         groups = groups_of(content["match"], source)
         self.group: str = groups[0] if group is None else group
@@ -411,8 +413,7 @@ class Adapter:
     def ordinal(self, service: Service, group: str, volume: str, claim: Object) -> int | None:
         """The member's number at the end of a claim's name, None where the name is not made by this service."""
         name = text_of(metadata_of(claim), "name")
-        for pattern in self._patterns(group):
-            prefix = pattern.format(service=service.name, group=group, volume=volume)
+        for prefix in self.claim_beginnings(service, group, volume):
             if "*" in prefix:  # a number that is no name of anything (a shard's)
                 made = re.match(re.escape(prefix).replace(r"\*", r"\d+"), name)
                 prefix = made.group() if made is not None else prefix
@@ -420,6 +421,10 @@ class Adapter:
             if tail != name and tail.isascii() and tail.isdigit() and len(tail) < 6:
                 return int(tail)
         return None
+
+    def claim_beginnings(self, service: Service, group: str, volume: str) -> list[str]:
+        """How the names of a volume's claims begin, before the member's number; `*` is a number that names nothing."""
+        return [pattern.format(service=service.name, group=group, volume=volume) for pattern in self._patterns(group)]
 
     def _patterns(self, group: str) -> Sequence[str]:
         """How the claims' names of a group begin: one list for all, or one beginning a group (`*`: of the others)."""

@@ -45,8 +45,8 @@ def namespace_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         return
     held: list[str] = []
     lost = False
-    for kind in _KINDS:
-        found = see.select(kind, name)
+    for kind in dict.fromkeys((*_KINDS, *ADAPTERS.own)):  # the user's own are known once a policy is loaded
+        found = see.select_own(accuses(kind), name)
         data = [one for one in (found if found is not UNKNOWN else ()) if _holds_data(kind, one)]
         lost = lost or any(not _survives(kind, one, see) for one in data)
         if data:
