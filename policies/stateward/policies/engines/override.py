@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 from stateward.policies import version
@@ -71,5 +70,7 @@ def _shown(value: object) -> str:
 
 
 def _near(name: object) -> str:
+    from difflib import get_close_matches  # only where something is misspelt
+
     near = get_close_matches(name.lower()[:64], list(PROFILES), 1) if isinstance(name, str) else []
     return f"did you mean {near[0]}?" if near else "`stateward engines` lists them"
