@@ -6,7 +6,7 @@ from functools import cache
 from typing import Final
 
 from stateward.policies.adapters import shape
-from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.operators.catalogue import KINDS
 from stateward.policies.view import Kind, Object
 
@@ -50,9 +50,11 @@ def is_service(kind: Kind, item: Object) -> bool:
 def is_of_services(kind: Kind) -> bool:
     """Whether a kind is one of those that an operator of such services brings (topics, pools, backups), or of storage."""
     group = kind.partition(".")[2]
-    return group in _groups() or any(group == one or group.endswith(f".{one}") for one in _STORAGE)
+    if group in _groups() or any(group == own.group for own in ADAPTERS.own.values()):
+        return True
+    return any(group == one or group.endswith(f".{one}") for one in _STORAGE)
 
 
 @cache
 def _groups() -> frozenset[str]:
-    return frozenset(kind.partition(".")[2] for kind in (*ADAPTERS, *KINDS))
+    return frozenset(kind.partition(".")[2] for kind in (*BUILT_IN, *KINDS))

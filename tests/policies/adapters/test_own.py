@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stateward.kube.declared import needed
 from stateward.policies import cases, data, policy, times
-from stateward.policies.adapters import own, schema
+from stateward.policies.adapters import adapter as adapter_module
+from stateward.policies.adapters import grammar, own, schema
 from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.adapters.own import AdapterError
 from stateward.policies.engine import Verdict, evaluate
@@ -321,6 +322,13 @@ def test_adapters_are_a_list(content: Any) -> None:
 @pytest.mark.parametrize("file", sorted(FILES))
 def test_our_own_files_are_as_the_schema_says(file: str) -> None:
     assert not schema.mistakes(FILES[file])
+
+
+def test_the_schema_has_every_field_that_adapters_read() -> None:
+    assert set(schema.FIELDS) == adapter_module._KNOWN
+    assert set(schema.EXPRESSION) == grammar._KNOWN
+    assert schema.SOURCES == grammar._SOURCES
+    assert schema.TESTS == grammar._TESTS
 
 
 VALUES = st.recursive(

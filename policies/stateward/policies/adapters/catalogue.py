@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar, overload
 
 from stateward.policies import data
 from stateward.policies.adapters.adapter import Adapter, groups_of
 from stateward.policies.view import Kind, kind_of
 
+T = TypeVar("T")
 _FOLDER: Final = "adapters/data"
 
 
@@ -73,7 +74,13 @@ class _Adapters(Mapping[Kind, Adapter]):
     def __getitem__(self, kind: Kind) -> Adapter:
         return self.own[kind] if kind in self.own else self._built_in[kind]
 
-    def get(self, kind: Kind, default: Any = None) -> Any:
+    @overload
+    def get(self, kind: Kind, /) -> Adapter | None: ...
+    @overload
+    def get(self, kind: Kind, default: Adapter, /) -> Adapter: ...
+    @overload
+    def get(self, kind: Kind, default: T, /) -> Adapter | T: ...
+    def get(self, kind: Kind, default: Any = None, /) -> Any:
         """As of any mapping; asked for every request, so without an exception for kinds that have none."""
         return self[kind] if kind in self._all else default
 

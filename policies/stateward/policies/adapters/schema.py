@@ -418,6 +418,11 @@ VOLUME: Final[Words] = {
     "modes": Word(expression, "expression", "its access modes, a list"),
     "ephemeral": Word(expression, "expression", "true where nothing of it survives the pod"),
     "labels": Word(expression, "expression", "labels that its claims will carry"),
+    "leaves": Word(
+        expression,
+        "expression",
+        "what becomes of its data when it is taken out: `moved` by the operator, `emptied` first by hand",
+    ),
     "only": Word(expression, "expression", "items for which it is not true are passed over"),
     **_OVER,
     **_WHEN,
@@ -439,6 +444,7 @@ _ARCHIVE: Final[Words] = {
     "server": Word(expression, "expression", "the name below it; the service's own without"),
     "only": Word(expression, "expression", "of the whole object: only items whose `named` is this count"),
     "named": Word(expression, "expression", "what is compared with `only`"),
+    "live": Word(_flag, "true or false", "of a source: whether one that is added to a running service is restored over it"),
     **_OVER,
     **_WHEN,
 }
@@ -461,6 +467,7 @@ _FIXED: Final[Words] = {
     "what": Word(_text, "text", "what it is", needed=True),
     "why": Word(_text, "text", "why it stays", needed=True),
     "onceSet": Word(_flag, "true or false", "whether it may still be set where it was not"),
+    "mayGo": Word(_flag, "true or false", "whether its item may leave the list"),
     **_OVER,
     **_WHEN,
 }
@@ -603,6 +610,10 @@ FIELDS: Final[Words] = {
     "joins": Word(_record(_HUB, "joins"), "mapping", "set where this kind is such a part: the kind that it belongs to"),
     "claims": Word(_claims, "mapping", "how its claims are told"),
     "deletesClaims": Word(expression, "expression", "true where deleting the object deletes its data"),
+    "deletesBackups": Word(expression, "expression", "true where deleting the object deletes its backups"),
+    "oneClaim": Word(expression, "expression", "true where all members mount one claim"),
+    "oneQuorum": Word(_flag, "true or false", "whether the voters of all groups elect together"),
+    "rolling": Word(expression, "expression", "true while an earlier change is still being carried out"),
     "placement": Word(_record(PLACEMENT, "placement"), "mapping", "where members may run"),
     "values": Word(_record(VALUES, "values"), "mapping", "what single rules ask for beside the rest"),
     "archives": Word(_rows(_ARCHIVE, "an archive"), "list", "where backups are written to"),
