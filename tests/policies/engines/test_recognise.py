@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from stateward.policies.engines.recognise import (
     PROFILES,
     by_label,
-    recognise,
+    container_of,
     recognise_container,
     recognise_image,
     recognise_pod,
+    recognise_weakly,
 )
 
 SHA = "sha256:" + "ab" * 32
@@ -274,21 +275,28 @@ def test_a_label_is_weak_evidence(labels, engine):
     template = {"metadata": {"labels": labels}, "spec": pod(container())}
     found = by_label(template)
     assert (found and found.profile.name) == engine
-    whole = recognise(template)
-    if engine is None:
-        assert whole is None
-    else:
+    assert recognise_weakly(template) == found
+    if engine is not None:
         assert found is not None
         assert not found.strong
         assert found.version is None
-        assert whole == (0, found)
-        assert recognise({**template, "spec": pod(container(), container())}) == (None, found)
 
 
-def test_containers_outrank_labels():
-    found = recognise({"metadata": {"labels": {"app": "redis"}}, "spec": pod(container("mongo:7.0.40"))})
-    assert found is not None
-    assert (found[0], found[1].profile.name, found[1].strong) == (0, "mongodb", True)
+@pytest.mark.parametrize(
+    ("port", "engine"), [(5432, "postgresql"), (27017, "mongodb"), (3306, None), ("5432", None), (True, None), (None, None)]
+)
+def test_a_port_is_weaker_still(port, engine):
+    spec = pod({**container(), "ports": [{"containerPort": port}]})
+    found = recognise_weakly({"spec": spec})
+    assert (found and found.profile.name) == engine
+    labelled = recognise_weakly({"metadata": {"labels": {"app": "redis"}}, "spec": spec})
+    assert labelled is not None
+    assert labelled.profile.name == "redis"
+
+
+@pytest.mark.parametrize("image", ["acme/postgres-exporter:1", "acme/redis-proxy:2"])
+def test_a_label_on_what_is_beside_an_engine_tells_nothing(image):
+    assert recognise_weakly({"metadata": {"labels": {"app": "redis"}}, "spec": pod(container(image))}) is None
 
 
 def test_profiles_cannot_be_changed():
@@ -360,8 +368,14 @@ def test_no_container_makes_it_raise(given_container):
 
 @given(TEMPLATE | JSON)
 def test_no_template_makes_it_raise(template):
-    recognise(template)
+    recognise_weakly(template)
     by_label(template)
+
+
+@given(POD | JSON)
+def test_of_no_pod_the_container_of_an_engine_makes_it_raise(spec):
+    found = container_of(spec, PROFILES["redis"])
+    assert found is None or 0 <= found[0] < len(spec["containers"])
 
 
 @given(st.text())

@@ -443,16 +443,3 @@ def _runs_something_else(spec: Mapping[str, Any]) -> bool:
     containers = spec.get("containers")
     rows = [one for one in containers if type(one) is dict] if type(containers) is list else []
     return bool(rows) and all(_aside(one) for one in rows)
-
-
-def recognise(template: Mapping[str, Any]) -> tuple[int | None, Recognised] | None:
-    """The engine of a pod template: by its containers, else by its labels (the index is that of an only container)."""
-    spec = template.get("spec") if type(template) is dict else None
-    found = recognise_pod(spec) if type(spec) is dict else None
-    if found is not None:
-        return found
-    weak = by_label(template)
-    if weak is None:
-        return None
-    containers = spec.get("containers") if type(spec) is dict else None
-    return (0 if type(containers) is list and len(containers) == 1 else None), weak
