@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stateward.kube.declared import needed
+from stateward.kube.registration import configuration
 from stateward.policies import cases, data, policy, times
 from stateward.policies.adapters import adapter as adapter_module
 from stateward.policies.adapters import grammar, own, schema
@@ -142,6 +143,20 @@ def test_its_objects_and_its_backups_are_read_from_a_cluster() -> None:
     kinds = needed(RULES, ADAPTERS)
     assert kinds["Ledger.db.acme.example"] is None
     assert "LedgerDump.db.acme.example" in kinds
+
+
+def test_the_door_is_asked_about_it_and_its_scale() -> None:
+    used(LEDGER)
+    found = configuration(RULES, ADAPTERS, url="https://ward.example/validate")
+    asked = {
+        (operation, resource)
+        for hook in found["webhooks"]
+        for rule in hook["rules"]
+        if "db.acme.example" in rule["apiGroups"]
+        for operation in rule["operations"]
+        for resource in rule["resources"]
+    }
+    assert {("CREATE", "ledgers"), ("UPDATE", "ledgers"), ("DELETE", "ledgers"), ("UPDATE", "ledgers/scale")} <= asked
 
 
 def test_rules_in_cel_know_it() -> None:
