@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -182,6 +183,7 @@ def test_a_crd_is_not_deleted_while_objects_of_its_kind_exist(kubectl: Kubectl) 
 def test_a_crd_of_a_kind_that_nobody_has_heard_of_is_guarded_too(kubectl: Kubectl) -> None:
     group = f"{kubectl.namespace}.stateward.test"
     name = f"ledgers.{group}"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     crd = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -190,7 +192,7 @@ def test_a_crd_of_a_kind_that_nobody_has_heard_of_is_guarded_too(kubectl: Kubect
             "group": group,
             "names": {"kind": "Ledger", "plural": "ledgers"},
             "scope": "Namespaced",
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
         },
     }
     kubectl.must("create", "-f", "-", stdin=crd)
@@ -199,11 +201,15 @@ def test_a_crd_of_a_kind_that_nobody_has_heard_of_is_guarded_too(kubectl: Kubect
         assert kubectl("delete", "crd", name, DRY).passed
         ledger = {"apiVersion": f"{group}/v1", "kind": "Ledger", "metadata": {"name": "main"}}
         eventually(lambda: kubectl("create", "-f", "-", stdin=ledger).passed, "the kind is served")
+        warned = eventually(lambda: kubectl("delete", "crd", name, DRY).warnings, "it is told that an object goes, too")
+        assert warned[0].startswith("SW404")
+        storing = {"spec": {"storage": {"size": "1Gi"}}}
+        kubectl.must("patch", name, "main", "--type=merge", "-p", json.dumps(storing))
 
         done = kubectl.refused("delete", "crd", name, DRY)
         assert done.rules == ["SW404"]
         [confirm] = done.commands("stateward.dev/confirm-delete")
-        kubectl.must("delete", name, "--all")
+        kubectl.past.must("delete", name, "--all")
 
         assert kubectl.passes("delete", "crd", name, DRY)
         assert confirm[:3] == ["kubectl", "annotate", f"crd/{name}"]

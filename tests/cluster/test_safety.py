@@ -129,7 +129,12 @@ def test_the_door_sees_kinds_that_come_later(kubectl: Kubectl, door: Door) -> No
     }
     kubectl.must("create", "-f", "-", stdin=crd)
     try:
-        vault = {"apiVersion": f"{group}/v1", "kind": "Vault", "metadata": {"name": "main"}}
+        vault = {
+            "apiVersion": f"{group}/v1",
+            "kind": "Vault",
+            "metadata": {"name": "main"},
+            "spec": {"storage": {"size": "1Gi"}},
+        }
         eventually(lambda: kubectl("create", "-f", "-", stdin=vault).passed, "the kind is served")
         done = kubectl.refused("delete", "crd", name, DRY)
         assert "Vault" in done.err

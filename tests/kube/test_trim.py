@@ -135,7 +135,7 @@ def test_every_kind_that_a_rule_or_an_adapter_looks_at_is_needed_with_its_fields
 def test_kinds_with_an_adapter_are_needed_whole() -> None:
     found = needed(RULES, ADAPTERS)
     for kind, adapter in ADAPTERS.items():
-        assert found[kind] == (None if adapter.cached else frozenset())
+        assert found.get(kind, frozenset()) == (None if adapter.cached else frozenset())
     assert found["StatefulSet.apps"] is None
 
 

@@ -18,6 +18,7 @@ from stateward.policies.view import UNKNOWN
 VERBS = frozenset({"get", "list", "watch"})
 CRDS = Resource(CRD, "apiextensions.k8s.io", "v1", "customresourcedefinitions", False, VERBS)
 KAFKAS = Resource("Kafka.kafka.strimzi.io", "kafka.strimzi.io", "v1", "kafkas", True, VERBS)
+RELEASES = Resource("HelmRelease.helm.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io", "v2", "helmreleases", True, VERBS)
 WIDGETS = Resource("Widget.example.com", "example.com", "v1", "widgets", True, VERBS)
 NEEDED = {"Pod": frozenset({"spec.volumes"}), KAFKAS.kind: None, CRD: needed((), {})[CRD]}
 
@@ -157,19 +158,29 @@ def test_a_version_that_is_served_no_longer_is_left_for_another(server: Any, sta
     )
 
 
-def test_custom_kinds_that_nobody_needs_are_known_by_their_metadata(server: Any, start: Start, kit: Any) -> None:
+def test_of_custom_kinds_that_nobody_needs_what_keeps_data_is_known_whole(server: Any, start: Start, kit: Any) -> None:
     define(server, WIDGETS)
-    server.put(WIDGETS, "w", apiVersion="meta.k8s.io/v1", kind="PartialObjectMetadata", spec={"secret": 1})
+    server.put(WIDGETS, "w", spec={"secret": 1})
+    server.put(WIDGETS, "v", spec={"storage": {"size": "1Gi"}})
+    watch = start()
+    assert kit.wait_for(lambda: watch.view.synced([WIDGETS.kind]))
+    assert "spec" not in watch.view.get(WIDGETS.kind, "prod", "w")  # type: ignore[operator]
+    assert watch.view.get(WIDGETS.kind, "prod", "v")["spec"] == {"storage": {"size": "1Gi"}}  # type: ignore[index]
+
+
+def test_custom_kinds_that_nobody_needs_are_known_by_their_metadata(server: Any, start: Start, kit: Any) -> None:
+    define(server, RELEASES)
+    server.put(RELEASES, "w", apiVersion="meta.k8s.io/v1", kind="PartialObjectMetadata", spec={"secret": 1})
     watch = start()
     assert watch.wait_synced(5.0)
-    assert kit.wait_for(lambda: watch.view.synced([WIDGETS.kind]))
-    found = watch.view.get(WIDGETS.kind, "prod", "w")
-    assert (found["apiVersion"], found["kind"]) == ("example.com/v1", "Widget")  # type: ignore[index]
+    assert kit.wait_for(lambda: watch.view.synced([RELEASES.kind]))
+    found = watch.view.get(RELEASES.kind, "prod", "w")
+    assert (found["apiVersion"], found["kind"]) == ("helm.toolkit.fluxcd.io/v2", "HelmRelease")  # type: ignore[index]
     assert "spec" not in found  # type: ignore[operator]
-    assert "PartialObjectMetadataList" in server.lists(WIDGETS)[0].headers["accept"]
-    undefine(server, WIDGETS)
-    assert kit.wait_for(lambda: WIDGETS.kind not in watch.reflectors())
-    assert watch.view.select(WIDGETS.kind) is UNKNOWN
+    assert "PartialObjectMetadataList" in server.lists(RELEASES)[0].headers["accept"]
+    undefine(server, RELEASES)
+    assert kit.wait_for(lambda: RELEASES.kind not in watch.reflectors())
+    assert watch.view.select(RELEASES.kind) is UNKNOWN
 
 
 def test_kinds_of_which_metadata_is_needed_alone_come_without_the_rest(server: Any, start: Start, kit: Any) -> None:

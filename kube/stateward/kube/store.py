@@ -56,12 +56,13 @@ class Store:
         prefixes: Iterable[str] | None,
         clock: Callable[[], float],
         limit: int = UNLIMITED,
+        trim: Callable[[Object], Object] | None = None,
     ) -> None:
         self.kind = kind
         self.limit = limit
         self.trouble = ""
         """Why nothing newer is known; "" while all is well."""
-        self._trim = trimmer(kind, prefixes)
+        self._trim = trim if trim is not None else trimmer(kind, prefixes)
         self._clock = clock
         self._lock = threading.Lock()  # held for single dictionary operations and for copying a namespace's list
         self._spaces: dict[str, dict[str, Object]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Union
 
 from stateward.policies import paths
+from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.paths import Path
 from stateward.policies.view import Kind, Object
 
@@ -43,6 +44,20 @@ def trimmer(kind: Kind, prefixes: Iterable[str] | None) -> Callable[[Object], Ob
             elif key in tree:
                 below = tree[key]
                 kept[key] = value if below is None else _cut(value, below)
+        return kept
+
+    return trim
+
+
+def shaped(adapter: Adapter) -> Callable[[Object], Object]:
+    """The same for a kind that nobody declares and that is judged by its shape: `spec` only of what keeps data."""
+
+    def trim(item: Object) -> Object:
+        kept: Object = {key: item[key] for key in _ALWAYS if key in item}
+        if "metadata" in kept:
+            kept["metadata"] = _metadata(kept["metadata"])
+        if "spec" in item and adapter.applies(item):
+            kept["spec"] = item["spec"]
         return kept
 
     return trim

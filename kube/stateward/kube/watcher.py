@@ -17,6 +17,8 @@ from stateward.kube.discovery import Discovery, Resource
 from stateward.kube.errors import ClusterError
 from stateward.kube.reflector import Reflector
 from stateward.kube.store import UNLIMITED, Store
+from stateward.kube.trim import shaped
+from stateward.policies.adapters import shape
 from stateward.policies.view import UNKNOWN, Kind
 
 CUSTOM_KINDS: Final = 300
@@ -44,7 +46,8 @@ class ClusterWatch:
 
     Kinds of `needed` that are not served are known to be empty, as long as discovery says so every `recheck` seconds;
     their reflectors start when they appear. Of custom kinds that nobody needs, at most `custom_kinds`, metadata of at
-    most `custom_objects` objects each is kept, so that the deletion of a CRD can be judged.
+    most `custom_objects` objects each is kept (of what keeps data by its shape also `spec`), so that the deletion of a CRD
+    can be judged.
     """
 
     def __init__(
@@ -207,7 +210,7 @@ class ClusterWatch:
             self._cluster,
             resource,
             store,
-            metadata_only=not declared or self.needed[kind] == frozenset(),
+            metadata_only=self.needed[kind] == frozenset() if declared else shape.adapter_of(kind) is None,
             timing=timing,
             clock=self._clock,
             gate=None if declared else self._gate,
@@ -244,6 +247,8 @@ class ClusterWatch:
 
     def _fresh_store(self, kind: Kind) -> Store:
         limit = UNLIMITED if kind in self.needed else self._custom_objects
-        store = Store(kind, self.needed.get(kind, frozenset()), self._clock, limit)
+        adapter = shape.adapter_of(kind) if kind not in self.needed else None
+        trim = shaped(adapter) if adapter is not None else None
+        store = Store(kind, self.needed.get(kind, frozenset()), self._clock, limit, trim)
         self.view.add(store)
         return store

@@ -31,7 +31,8 @@ def owner_elsewhere(change: Change, see: Sight) -> Iterator[Finding]:
     namespace = change.request.namespace
     for index, reference in enumerate(items_of(dict(metadata_of(item or {})), "ownerReferences")):
         kind = kind_of(reference.get("apiVersion"), reference.get("kind"))
-        if kind not in ADAPTERS:
+        adapter = ADAPTERS.get(kind)
+        if adapter is None or not adapter.cached:
             continue
         known = see.select_declared(accuses(kind, "metadata"))
         uid, name = reference.get("uid"), text_of(reference, "name")

@@ -9,19 +9,35 @@ from typing import Final
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.facts import (
+    CLAIM,
     annotations_of,
+    being_deleted,
+    bound_claims,
     claims_mounted,
     is_bound,
     is_live,
     is_retained,
     labels_of,
     name_of,
+    owned_by,
 )
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import objects, rule
-from stateward.policies.view import EMPTY_VIEW, UNKNOWN, Object, Sight, accuses, excuses, mapping_of, text_of
+from stateward.policies.view import (
+    EMPTY_VIEW,
+    UNKNOWN,
+    Object,
+    Sight,
+    accuses,
+    excuses,
+    items_of,
+    kind_of,
+    mapping_of,
+    metadata_of,
+    text_of,
+)
 from stateward.policies.waiver import CONFIRM_DELETE
 
 _ORDINAL: Final = re.compile(r"-(\d{1,5})$")
@@ -40,13 +56,14 @@ _ORDINAL: Final = re.compile(r"-(\d{1,5})$")
     looks_at=(
         accuses("Pod", "spec.volumes.persistentVolumeClaim", "status.phase"),
         excuses("StatefulSet.apps", "spec"),
+        excuses(CLAIM, "spec.volumeName", "status.phase"),
         excuses("StorageClass.storage.k8s.io", "reclaimPolicy"),
         excuses("PersistentVolume", "spec.persistentVolumeReclaimPolicy"),
     ),
     loses_data=True,
 )
 def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Unbound claims may go. So may the claim of a member above the wanted count that no pod mounts: it only warns."""
+    """Unbound claims may go. So may, with a warning, the claim of a member above the wanted count that no pod mounts."""
     claim = change.request.old
     if claim is None or not is_bound(claim):
         return
@@ -59,7 +76,7 @@ def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     owner, beyond = _set_of(claim, namespace, see)
     retained = is_retained(claim, see)
     stored = text_of(mapping_of(mapping_of(claim, "status"), "capacity"), "storage")
-    left_over = not users and beyond and users is not None
+    left_over = not users and users is not None and (beyond or _surplus(claim, namespace, see))
     if users:
         use = f"pod {users[0]} uses it"
     elif owner:
@@ -98,6 +115,29 @@ def _set_of(claim: Object, namespace: str, see: Sight) -> tuple[str, bool]:
             members = service.members
             return service.name, members is not None and int(tail[1]) >= members
     return "", False
+
+
+def _surplus(claim: Object, namespace: str, see: Sight) -> bool:
+    """Whether the custom resource that owns a claim has more bound claims of this sort than it wants members."""
+    for reference in items_of(dict(metadata_of(claim)), "ownerReferences"):
+        kind = kind_of(reference.get("apiVersion"), reference.get("kind"))
+        adapter = ADAPTERS.get(kind)
+        if adapter is None or reference.get("controller") is not True or kind == "StatefulSet.apps":
+            continue
+        owners, claims = see.select_declared(excuses(kind, "spec")), see.select(CLAIM, namespace)
+        if owners is UNKNOWN or claims is UNKNOWN:
+            return False
+        for owner in owners:
+            if not owned_by(claim, owner) or text_of(metadata_of(owner), "namespace") != namespace:
+                continue
+            service = Service(adapter, owner, EMPTY_VIEW)
+            for group in service.groups:
+                wanted = group.members.value
+                for volume in group.volumes:
+                    if type(wanted) is int and adapter.claim_is_of(service, group, volume, claim):
+                        same = [one for one in bound_claims(claims, service, group, volume) if not being_deleted(one)]
+                        return len(same) > wanted
+    return False
 
 
 def _same_labels(claim: Object, item: Object) -> bool:
