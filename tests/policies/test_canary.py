@@ -39,10 +39,10 @@ DIRECTORIES = frozenset(
 
 
 def directory(item: Any, key: str | int, text: str) -> bool:
-    """Whether a text is a data directory: `--data-dir=/x`, `--data-dir` and then `/x`, a variable."""
+    """Whether a text is a data directory, or a script that ends with one: `--data-dir=/x`, `--data-dir` then `/x`, a variable."""
     name, sign, value = text.rpartition("=")
     if sign:
-        return name in DIRECTORIES and value.startswith("/")
+        return bool(words := name.split()) and words[-1] in DIRECTORIES and value.startswith("/")
     if isinstance(item, dict):
         return item.get("name") in DIRECTORIES and text.startswith("/")
     return isinstance(key, int) and key > 0 and item[key - 1] in DIRECTORIES and text.startswith("/")
