@@ -47,8 +47,14 @@ def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
             continue  # no volume was ever made: nothing keeps the old class
         if bound and {class_of(one) for one in bound} == {after_class or _default(see)}:
             continue  # the class that every live volume has is only written down
-        if before_class is None and not bound and after_class == _default(see):
-            continue
+        default = _default(see) if None in (before_class, after_class) else None
+        if (
+            None in (before_class, after_class)
+            and not bound
+            and default in (before_class, after_class)
+            and default is not None
+        ):
+            continue  # the default class is only written down, or left out
         yield Finding(
             field=volume.storage_class.path,
             text=f"{_shown(after_class)} cannot replace {_shown(before_class)} on bound volumes",
@@ -57,6 +63,8 @@ def storage_class_change(change: Change, see: Sight) -> Iterator[Finding]:
             remedy=_remedy(change),
             subject=f"{group.name}/{volume.name}",
             on=group.on,
+            # Where nobody knows which class is the default, nobody knows whether this one is another.
+            weak=None in (before_class, after_class) and not bound and default is None,
             patch=restored(was, volume, was.storage_class, volume.storage_class),
         )
 
