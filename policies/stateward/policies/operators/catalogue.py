@@ -6,6 +6,7 @@ A file of an operator says:
 - `tag`: how the operator's version is read from a tag, group 1 (left out: the tag begins with it, maybe after `v`);
 - `minors`: its release lines in order, where their numbers do not count up by one (calendar versions);
 - `runs`: the kinds of its operands;
+- `says`: a word of its command line, where the image has other programs that run by themselves, too;
 - `watches`: the variables with the namespaces that it looks after, where they alone say so; all without them;
 - `rolls`: `always`, `may` or `never`: whether a new release restarts the operands (`versions`: the releases that this
   holds for), with `why`, `hold` (how to choose the hour) and `source`;
@@ -111,6 +112,8 @@ class Operator:
     tag: re.Pattern[str] | None
     minors: tuple[tuple[int, ...], ...]
     runs: tuple[Kind, ...]
+    says: str
+    """A word of its command line, where it has one; "" where any is its own."""
     watches: tuple[str, ...]
     """Variables with the namespaces that it looks after; none where something else says so too."""
     rolls: Rolls
@@ -166,6 +169,7 @@ _FIELDS: Final = frozenset(
         "tag",
         "minors",
         "runs",
+        "says",
         "watches",
         "rolls",
         "skip",
@@ -197,6 +201,7 @@ def parse_operator(source: str, content: Any) -> Operator:
         tag=re.compile(content["tag"]) if "tag" in content else None,
         minors=tuple(tuple(int(part) for part in str(minor).split(".")) for minor in content.get("minors") or ()),
         runs=tuple(content["runs"]),
+        says=str(content.get("says") or ""),
         watches=tuple(content.get("watches") or ()),
         rolls=how,
         rolling=parse_range(str(rolls["versions"])) if "versions" in rolls else None,

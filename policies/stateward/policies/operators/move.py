@@ -27,6 +27,7 @@ from stateward.policies.view import (
     mapping_of,
     metadata_of,
     text_of,
+    texts_of,
 )
 
 WORKLOADS: Final = ("Deployment.apps", "StatefulSet.apps")
@@ -118,7 +119,10 @@ def managers(item: Object | None) -> dict[str, Manager]:
     for index, container in enumerate(items_of(template, "containers")):
         image = text_of(container, "image")
         operator = identify(image) if image else None
-        if operator is not None and not beside and not _BESIDE.search(text_of(container, "name")):
+        if operator is None or beside or _BESIDE.search(text_of(container, "name")):
+            continue
+        words = [*texts_of(container, "command"), *texts_of(container, "args")]
+        if not operator.says or not words or operator.says in words:
             found.setdefault(operator.name, Manager(operator, container, image, (*_CONTAINERS, index, "image")))
     return found
 
