@@ -12,9 +12,15 @@ from stateward.policies.finding import Finding
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import objects, rule
 from stateward.policies.secrets import by_its_operator, live
-from stateward.policies.view import Sight
+from stateward.policies.view import Sight, excuses
 from stateward.policies.waiver import CONFIRM_DELETE
 
+_MAKERS: Final = (
+    "ExternalSecret.external-secrets.io",
+    "SealedSecret.bitnami.com",
+    "VaultStaticSecret.secrets.hashicorp.com",
+)
+"""Kinds whose objects make a Secret, of their own name by default."""
 _HARM: Final = {
     "ca": "members, operator and clients lose the authority that they trust each other by",
     "certificate": "the next pod that starts has no certificate to serve with",
@@ -36,9 +42,13 @@ _HARM: Final = {
     "missing does not start",
     nature="transition",
     judges=objects("Secret", on=("DELETE",)),
+    looks_at=tuple(excuses(kind, "metadata") for kind in _MAKERS),
 )
 def secret_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Of services with members and volumes. The operator may delete what it made; a confirmed deletion passes."""
+    """Of services with members and volumes. The operator may delete what it made; a confirmed deletion passes.
+
+    Where an object of the same name makes the Secret (an ExternalSecret), it comes back: it only warns.
+    """
     service, secret = change.service, change.request.old
     if service is None or secret is None or change.via != "secret" or not live(service) or by_its_operator(change):
         return
@@ -54,5 +64,5 @@ def secret_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         remedy="keep it; if nothing needs it any more, confirm in an edit of its own: "
         f"kubectl annotate {kubectl_name(secret)} {CONFIRM_DELETE}={name}, then delete again",
         subject=service.title,
-        weak=service.engine is None,
+        weak=service.engine is None or any(see.get(kind, change.request.namespace, name) for kind in _MAKERS),
     )
