@@ -161,9 +161,22 @@ class MemberGroup:
         return {key: value for key, value in self._item.items() if key != count and "volume" not in key.lower()}
 
     @lazy
-    def votes(self) -> Field:
-        """How many of its members vote (int), where the object says; None where all do."""
-        return self._fields.votes(self._item, self.path, self.on)
+    def nonvoters(self) -> Field:
+        """The numbers of its members that have no vote (list of int), where the object says."""
+        return self._fields.nonvoters(self._item, self.path, self.on)
+
+    @lazy
+    def voting(self) -> int | None:
+        """How many of its members vote, None where their number is unknown."""
+        members, without = self.members.value, self.nonvoters.value
+        if type(members) is not int or type(without) is not list:
+            return members if type(members) is int else None
+        return members - sum(type(number) is int and number < members for number in without)
+
+    @lazy
+    def at_once(self) -> Field:
+        """Whether the operator deletes it with its data as soon as it is left out, without looking whether it is in use."""
+        return self._fields.at_once(self._item, self.path, self.on)
 
     @lazy
     def roles(self) -> Field:
@@ -183,7 +196,8 @@ class GroupFields:
     members: Callable[[Any, Path, Any], Field]
     ready: Callable[[Any, Path, Any], Field]
     voters: Callable[[Any, Path, Any], Field]
-    votes: Callable[[Any, Path, Any], Field]
+    nonvoters: Callable[[Any, Path, Any], Field]
+    at_once: Callable[[Any, Path, Any], Field]
     roles: Callable[[Any, Path, Any], Field]
     volumes: Callable[[Any, Path, Object], Sequence[Volume]]
 

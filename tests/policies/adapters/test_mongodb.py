@@ -134,8 +134,8 @@ def test_members_of_several_clusters_vote_together() -> None:
 
 @pytest.mark.parametrize("kind", [COMMUNITY, MCK])
 def test_members_without_a_vote_do_not_count(kind: str) -> None:
-    assert made(kind).groups[0].votes.value is None
-    assert made(kind, memberConfig=[{"votes": 0}, {"votes": 0}]).groups[0].votes.value == 1
+    assert made(kind).groups[0].voting == 3
+    assert made(kind, memberConfig=[{"votes": 0}, {"votes": 0}]).groups[0].voting == 1
 
 
 @pytest.mark.parametrize(

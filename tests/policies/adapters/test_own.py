@@ -399,7 +399,7 @@ def test_a_file_with_one_value_exchanged_is_an_adapter_that_reads_or_a_clear_err
         adapter.applies(item)
         service = Service(adapter, item, EMPTY_VIEW)
         for group in service.groups:
-            assert [group.members, group.ready, group.votes, group.roles, group.voters]
+            assert [group.members, group.ready, group.nonvoters, group.roles, group.voters]
             for volume in group.volumes:
                 assert [volume.storage_class, volume.size, volume.modes, volume.ephemeral, volume.labels]
                 adapter.claim_is_of(service, group, volume, {"metadata": {"name": "data-n-0", "labels": {}}})

@@ -578,7 +578,8 @@ class _GroupReader:
             members=slot("members", int),
             ready=slot("ready", int),
             voters=slot("voters", bool),
-            votes=slot("votes", int),
+            nonvoters=slot("nonvoters", list),
+            at_once=slot("atOnce", bool),
             roles=slot("roles", list),
             volumes=read_volumes,
         )
@@ -881,7 +882,7 @@ def _compared(content: Mapping[str, Any]) -> tuple[tuple[Path, tuple[str, ...]],
             walk("volumes", group)
         walk("members", group.get("when"))
         below = "root" if "each" in group or "eachOf" in group else "all"
-        for slot in ("members", "voters", "votes", "roles"):
+        for slot in ("members", "voters", "nonvoters", "roles"):
             _walk_group("members", group.get(slot), below, walk)
         for volume in group.get("volumes") or ():
             if "each" in volume or "eachOf" in volume:

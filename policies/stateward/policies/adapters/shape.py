@@ -85,7 +85,8 @@ class ShapeAdapter(Adapter):
             members=compile_expression(f"spec.{members}", "members", int) if members else nothing,
             ready=nothing,
             voters=nothing,
-            votes=nothing,
+            nonvoters=nothing,
+            at_once=nothing,
             roles=nothing,
             volumes=volumes,
         )

@@ -104,13 +104,11 @@ def applied_feature_version(value: Any) -> Any:
     return level if isinstance(level, str) and level else None
 
 
-def mongodb_votes(value: Any) -> Any:
-    """How many members of a specification vote: all `members` but those whose `memberConfig` gives them no vote."""
-    members = value.get("members") if type(value) is dict else None
-    rows = value.get("memberConfig") if type(value) is dict else None
-    if type(members) is not int or type(rows) is not list:
+def mongodb_nonvoters(value: Any) -> Any:
+    """The places in a `memberConfig` whose members have no vote."""
+    if type(value) is not list:
         return None
-    return members - sum(type(row) is dict and str(row.get("votes", 1)) == "0" for row in rows[:members])
+    return [place for place, row in enumerate(value) if type(row) is dict and str(row.get("votes", 1)) == "0"]
 
 
 def key_range(value: Any) -> Any:
@@ -150,7 +148,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "percona-image": percona_image,
     "feature-version": feature_version,
     "applied-feature-version": applied_feature_version,
-    "mongodb-votes": mongodb_votes,
+    "mongodb-nonvoters": mongodb_nonvoters,
     "key-range": key_range,
     "vitess-image": vitess_image,
 }

@@ -10,7 +10,7 @@ from stateward.policies.change import Change
 from stateward.policies.consequence import owner_of
 from stateward.policies.facts import BACKUP_LOOKS, CLAIM, annotations_of, being_deleted, fresh_backup, owned_by
 from stateward.policies.finding import Finding
-from stateward.policies.model import Service
+from stateward.policies.model import MemberGroup, Service
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, kind_of_object, mapping_of, text_of
@@ -64,7 +64,11 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     age = fresh_backup(old, see, hours)
     backed = age is not None and age is not UNKNOWN
     own = ADAPTERS.get(kind_of_object(subject), old.adapter)  # a node pool says it itself
-    deletes = own.read("deletesClaims", Service(own, subject, old.view)).value is True or _owns_its_claims(old, see)
+    deletes = (
+        own.read("deletesClaims", Service(own, subject, old.view)).value is True
+        or _joined_go_too(old, groups)
+        or _owns_its_claims(old, see)
+    )
     members = sum(group.members.value for group in groups if type(group.members.value) is int)
     yield Finding(
         field=(),
@@ -104,6 +108,15 @@ def _of_its_data(service: Service, deletes: bool) -> str:
     if service.adapter.name == "shape":
         return "whether its volumes go with it is not known, the service is down at once"
     return "its claims stay, the service is down at once"
+
+
+def _joined_go_too(old: Service, groups: tuple[MemberGroup, ...]) -> bool:
+    """Whether an object that is joined to the service (a node pool) says that its claims go with it."""
+    for on in {id(group.on): group.on for group in groups if group.on is not old.object}.values():
+        adapter = ADAPTERS.get(kind_of_object(on))
+        if adapter is not None and adapter.read("deletesClaims", Service(adapter, on, old.view)).value is True:
+            return True
+    return False
 
 
 def _never_came_up(old: Service, see: Sight) -> bool:

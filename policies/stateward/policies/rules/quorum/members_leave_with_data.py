@@ -44,7 +44,23 @@ def members_leave_with_data(change: Change, see: Sight) -> Iterator[Finding]:
         if old.engine.name in _NATIVE:
             yield from _native(old, new)
     elif not old.adapter.shares_claims:
+        yield from _deleted_at_once(old, new)
         yield from _managed(old, new, see)
+
+
+def _deleted_at_once(old: Service, new: Service) -> Iterator[Finding]:
+    """Groups that are left out while the operator's check that nobody uses them is off."""
+    for name, before in old.groups_by_name.items():
+        if name in new.groups_by_name or before.at_once.value is not True or before.members.value == 0:
+            continue
+        yield Finding(
+            field=before.path[:-1],
+            text=f'"{name}" goes with its data at once',
+            why="the operator has been told not to look whether it still serves anybody",
+            remedy="set the policy back first, wait until the operator calls it idle, then take it out",
+            subject=name,
+            on=before.on if before.on is not old.object else None,
+        )
 
 
 def _strimzi(old: Service, new: Service) -> Iterator[Finding]:
@@ -97,9 +113,10 @@ def _managed(old: Service, new: Service, see: Sight) -> Iterator[Finding]:
             age = fresh_backup(old, see, see.params["backupMaxAgeHours"])
             backed = age is not None and age is not UNKNOWN
         yield Finding(
-            field=after.members.path if after is not None else before.members.path,
-            text=f"{was} → {wanted} takes {going} member{'s' if going != 1 else ''} of {profile.title} away with what "
-            f"lie{'s' if going == 1 else ''} on {'it' if going == 1 else 'them'}",
+            field=after.members.path if after is not None else before.path[:-1],
+            text=(f"{was} → {wanted} takes" if after is not None else f'"{name}" goes and takes')
+            + f" {going} member{'s' if going != 1 else ''} of {profile.title} away with what lies on "
+            + ("it" if going == 1 else "them"),
             why="the operator moves the data off first"
             + (", for several at once, and what fails half way leaves slots without an owner" if risky else "")
             + (crowded or ("; afterwards nothing can be looked up on their disks" if not risky else ""))

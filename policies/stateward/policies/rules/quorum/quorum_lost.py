@@ -31,6 +31,7 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
     old, new = change.old, change.new
     if old is None or new is None:
         return
+    yield from _votes_taken(old, new)
     for name, was, wanted, at, on in _electorates(old, new):
         if wanted >= was or was < 2:
             continue
@@ -85,30 +86,46 @@ def _electorates(old: Service, new: Service) -> Iterator[tuple[str, int, int, Pa
     counted = [(name, before, after, _voters(before), _voters(after)) for name, before, after in kept]
     if not old.adapter.one_quorum:
         for name, before, after, was, wanted in counted:
-            if after is not None and was is not None and wanted is not None:
-                yield name, was, wanted, _counted_at(before, after), after.on
+            if after is None or was is None or wanted is None or before.members.value == after.members.value:
+                continue
+            yield name, was, wanted, after.members.path, after.on
         return
     after_all = [_voters(group) for group in new.groups if votes(new, group)]
     was_all = [was for _, _, _, was, _ in counted]
     if not counted or None in was_all or None in after_all:
         return
     name, before, after, _, _ = max(counted, key=lambda row: (row[3] or 0) - (row[4] or 0))
-    found = after or before
-    total = sum(count or 0 for count in was_all), sum(count or 0 for count in after_all)
-    yield name, *total, found.members.path, found.on
+    was_in_all, wanted_in_all = (sum(count or 0 for count in every) for every in (was_all, after_all))
+    at = after.members.path if after is not None else before.path[:-1]
+    yield name, was_in_all, wanted_in_all, at, (after or before).on
 
 
 def _voters(group: MemberGroup | None) -> int | None:
     """How many members of a group vote; 0 of one that is gone."""
-    if group is None:
-        return 0
-    count = group.votes.value if type(group.votes.value) is int else group.members.value
-    return count if type(count) is int else None
+    return 0 if group is None else group.voting
 
 
-def _counted_at(before: MemberGroup, after: MemberGroup) -> Path:
-    """The field that decides: the count of members, or (that stays) what takes their votes."""
-    return after.votes.path if before.members.value == after.members.value else after.members.path
+def _votes_taken(old: Service, new: Service) -> Iterator[Finding]:
+    """Members that stay and vote no longer."""
+    for name, before in old.groups_by_name.items():
+        after = new.groups_by_name.get(name)
+        if after is None or not votes(old, before) or before.members.value != after.members.value:
+            continue
+        was, wanted = before.voting, after.voting
+        if was is None or wanted is None or wanted >= was or was < 2:
+            continue
+        spared = (wanted - 1) // 2
+        yield Finding(
+            field=after.nonvoters.path,
+            text=f"{was} → {wanted} of {before.members.value} members vote",
+            why=f"with {wanted} voter{'s' if wanted != 1 else ''} "
+            + (f"only {spared} of them may fail" if spared > 0 else "the first of them that fails stops all writes")
+            + ", whatever the others hold",
+            remedy=f"leave {was} voters; to change who votes give one vote and take another, one at a time",
+            subject=name,
+            weak=wanted > 2 and wanted >= was // 2 + 1,
+            on=after.on,
+        )
 
 
 def votes(service: Service, group: MemberGroup) -> bool:
