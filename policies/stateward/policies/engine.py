@@ -11,6 +11,7 @@ from stateward.policies import consequence, readings, waiver
 from stateward.policies.adapters import shape
 from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.change import Change
+from stateward.policies.engines import override
 from stateward.policies.finding import Action, Finding, Judged, Waived
 from stateward.policies.operators.move import runs_operator
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
@@ -146,6 +147,12 @@ def _read_otherwise(
             verdict.judged.append(one)
             verdict.service = verdict.service or other.service
             verdict.subject = verdict.subject or other.subject
+            engine = reading.change.service.engine if reading.weak and reading.change.service is not None else None
+            if engine is not None:
+                _note(
+                    verdict,
+                    f"{engine.title} is supposed by label or port alone; say it by annotation: {override.ENGINE} (or none)",
+                )
     for note in other.notes if verdict.judged else ():
         _note(verdict, note)
 

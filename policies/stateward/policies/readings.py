@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from stateward.policies.change import Change
 from stateward.policies.engines.override import NOTHING, Override
+from stateward.policies.engines.profile import Profile
 from stateward.policies.model import Service
 
 
@@ -47,17 +48,18 @@ def _others(change: Change, past_counts: bool) -> Iterator[Reading]:
         yield Reading(_read(change, old, new.as_if(old.override)), weak=False)
     supposed = service.supposed_engine or (old.supposed_engine if old is not None and old is not service else None)
     if supposed is not None:
-        said = Override(engine=supposed)
-        before = _supposed(old, said) if old is not None else None
-        after = before if new is old else _supposed(new, said) if new is not None else None
+        if new is not None and new.override.no_engine and not past_counts:
+            return
+        before = _supposed(old, supposed) if old is not None and not old.override.no_engine else old
+        after = before if new is old else _supposed(new, supposed) if new is not None else None
         yield Reading(_read(change, before, after), weak=True)
 
 
-def _supposed(service: Service, said: Override) -> Service:
+def _supposed(service: Service, engine: Profile) -> Service:
     """A service of the supposed engine, unless something better says which engine it is."""
-    if service.engine is not None or service.override.no_engine:
+    if service.engine is not None:
         return service
-    return service.as_if(Override(said.engine, version=service.override.version))
+    return service.as_if(Override(engine, version=service.override.version))
 
 
 def _read(change: Change, old: Service | None, new: Service | None) -> Change:

@@ -164,11 +164,26 @@ def test_a_label_alone_only_warns() -> None:
     verdict = judge(labelled(f"{INHOUSE}:16.4"), labelled(f"{INHOUSE}:15.8"))
     assert found(verdict)["SW301"] == "warn"
     assert verdict.allowed
+    assert verdict.notes == [
+        "PostgreSQL is supposed by label or port alone; say it by annotation: stateward.dev/engine (or none)"
+    ]
+    assert not judge(labelled(f"{INHOUSE}:16.4"), labelled(f"{INHOUSE}:16.6")).notes
 
 
 def test_where_a_label_and_an_annotation_speak_the_annotation_counts() -> None:
     old, new = (labelled(f"{INHOUSE}:{tag}", engine="none") for tag in ("16.4", "15.8"))
     assert "SW301" not in found(judge(old, new))
+
+
+def test_what_a_label_supposes_is_not_denied_in_the_edit_that_it_warns_of() -> None:
+    old, new = labelled(f"{INHOUSE}:16.4"), labelled(f"{INHOUSE}:15.8", engine="none")
+    assert found(judge(old, new)) == found(judge(old, labelled(f"{INHOUSE}:15.8"))) != {}
+    assert not found(judge(old, new, BASELINE))
+
+
+def test_an_engine_that_is_said_at_last_is_judged_against_what_was_supposed() -> None:
+    verdict = judge(labelled(f"{INHOUSE}:16.4"), labelled(f"{INHOUSE}:15.8", engine="postgresql"))
+    assert found(verdict)["SW301"] == "warn"
 
 
 def test_a_port_alone_only_warns() -> None:
