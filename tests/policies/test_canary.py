@@ -39,7 +39,7 @@ DIRECTORIES = frozenset(
 
 
 def directory(item: Any, key: str | int, text: str) -> bool:
-    """Whether a text is a data directory, or a script that ends with one: `--data-dir=/x`, `--data-dir` then `/x`, a variable."""
+    """Whether a text is a data directory, or a script that ends so: `--data-dir=/x`, `--data-dir` then `/x`, a variable."""
     name, sign, value = text.rpartition("=")
     if sign:
         return bool(words := name.split()) and words[-1] in DIRECTORIES and value.startswith("/")
