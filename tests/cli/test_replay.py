@@ -237,7 +237,7 @@ spec:
     repo.commit("another group, another image", {"db.yaml": moved.replace("16.4", "17.2")})
     assert found(replay(repo, "--select", "SW112,SW302")) == [
         ("start", [("SW112", "CREATE", "db.yaml")]),
-        ("another group, another image", [("SW112", "UPDATE", "db.yaml"), ("SW302", "UPDATE", "db.yaml")]),
+        ("another group, another image", [("SW302", "UPDATE", "db.yaml")]),
     ]
 
 

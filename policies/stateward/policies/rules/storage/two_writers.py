@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import CLAIM
+from stateward.policies.facts import CLAIM, is_bound
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.paths import differs, dig
@@ -23,13 +23,14 @@ from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_o
     source="Kubernetes documentation, Deployments: strategy; Persistent Volumes: access modes (ReadWriteOncePod)",
     nature="state",
     judges=services("CREATE", "UPDATE"),
-    looks_at=(accuses(CLAIM, "spec.accessModes"),),
+    looks_at=(accuses(CLAIM, "spec", "status.phase"),),
     loses_data=True,
 )
 def two_writers(change: Change, see: Sight) -> Iterator[Finding]:
     """Deployments whose engine is recognised and mounts a claim to write to.
 
-    A surge that was there before counts again when the pods are replaced.
+    A surge that was there before counts again when the pods are replaced: it refuses where the claim is known to be
+    bound, else it warns. So does an engine that may be a cache.
     """
     new = change.new
     if new is None or new.adapter.name not in ("deployment", "replicaset") or new.engine is None or not new.engine_certain:
@@ -44,13 +45,13 @@ def two_writers(change: Change, see: Sight) -> Iterator[Finding]:
             why=f"{title} owns its data directory: a second server on the same files corrupts them in any access mode",
             remedy="keep one; for more members use a StatefulSet with volumeClaimTemplates",
             subject="replicas",
+            weak=new.engine.volatile,
         )
     if members == 0 or new.adapter.name != "deployment":
         return
-    strategy = mapping_of(mapping_of(new.object, "spec"), "strategy")
-    surge = mapping_of(strategy, "rollingUpdate").get("maxSurge", "25%")
-    if text_of(strategy, "type") == "Recreate" or surge in (0, "0", "0%"):
+    if not _surges(new):
         return
+    strategy = mapping_of(mapping_of(new.object, "spec"), "strategy")
     rolls = change.old is not None and differs(
         dig(change.old.object, ("spec", "template")), dig(new.object, ("spec", "template"))
     )
@@ -61,7 +62,17 @@ def two_writers(change: Change, see: Sight) -> Iterator[Finding]:
         why=f"both pods may mount the claim on one node, and two servers in one data directory of {title} corrupt it",
         remedy="set spec.strategy: {type: Recreate}",
         subject="surge while rolling" if rolls else "surge",
+        weak=new.engine.volatile or (rolls and _surges(change.old) and not _is_bound(new, see)),
     )
+
+
+def _surges(service: Service | None) -> bool:
+    """Whether its engine writes to a claim, and a second pod is started beside the first."""
+    if service is None:
+        return False
+    strategy = mapping_of(mapping_of(service.object, "spec"), "strategy")
+    surge = mapping_of(strategy, "rollingUpdate").get("maxSurge", "25%")
+    return text_of(strategy, "type") != "Recreate" and surge not in (0, "0", "0%") and _writes_to_claim(service)
 
 
 def _writes_to_claim(service: Service) -> bool:
@@ -74,6 +85,12 @@ def _writes_to_claim(service: Service) -> bool:
     }
     mounts = items_of(service.container, "volumeMounts")
     return any(text_of(mount, "name") in claims and mount.get("readOnly") is not True for mount in mounts)
+
+
+def _is_bound(service: Service, see: Sight) -> bool:
+    """Whether one of its claims is known to have a volume."""
+    claims = [see.get(CLAIM, service.namespace, volume.name) for group in service.groups for volume in group.volumes]
+    return any(claim is not UNKNOWN and claim is not None and is_bound(claim) for claim in claims)
 
 
 def _exclusive(service: Service, see: Sight) -> bool:
