@@ -104,8 +104,7 @@ def parts(service: Service) -> Iterator[Part]:
     """All that the adapter reads of a service."""
     yield _engine(service)
     yield _version("version", service.version)
-    for slot in ("running", "finalised"):
-        found = getattr(service, slot)
+    for slot, found in (("running", service.running), ("finalised", service.finalised)):
         if found is not None or slot in service.adapter.content:
             yield Part(slot, found.text if found is not None else None, ())
     if service.mode:
@@ -153,8 +152,7 @@ def _field(part: str, found: Field) -> Part:
 def _group(service: Service, group: MemberGroup) -> Iterator[Part]:
     base = f"{group.name}."
     yield _field(f"{base}members", group.members)
-    for slot in ("ready", "votes", "roles"):
-        found: Field = getattr(group, slot)
+    for slot, found in (("ready", group.ready), ("nonvoters", group.nonvoters), ("roles", group.roles)):
         if found.value is not None:
             yield _field(f"{base}{slot}", found)
     if group.voters is not None:
@@ -175,8 +173,7 @@ def _volume(service: Service, group: MemberGroup, volume: Volume) -> Iterator[Pa
     size = volume.size
     said = "" if volume.bytes is not None or size.value is None else f"{size.value} is no quantity"
     yield Part(f"{base}size", size.value, size.path, said or (quantity.bytes_text(volume.bytes) if volume.bytes else ""))
-    for slot in ("modes", "ephemeral"):
-        found: Field = getattr(volume, slot)
+    for slot, found in (("modes", volume.modes), ("ephemeral", volume.ephemeral), ("leaves", volume.leaves)):
         if found.value is not None:
             yield _field(f"{base}{slot}", found)
     names = [f"{beginning}0" for beginning in service.adapter.claim_beginnings(service, group.name, volume.name)]
