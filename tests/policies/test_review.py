@@ -465,6 +465,38 @@ def test_an_eviction_that_may_pass_later_is_answered_with_429() -> None:
     assert response["status"]["message"].startswith("Stateward refuses this eviction of StatefulSet platform/locks:\n")
 
 
+def test_a_refusal_names_what_is_asked_and_whose_it_is() -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pg", "namespace": "shop"}, "data": {}}
+    response = answer(
+        MemoryView([DATABASE]),
+        kind={"group": "", "version": "v1", "kind": "Secret"},
+        resource={"group": "", "version": "v1", "resource": "secrets"},
+        name="pg",
+        namespace="shop",
+        operation="DELETE",
+        object=None,
+        oldObject=secret,
+    )
+    message = response["status"]["message"]
+    assert message.startswith("Stateward refuses this DELETE of Secret shop/pg (StatefulSet shop/db):\n")
+
+
+DATABASE: dict[str, Any] = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {"name": "db", "namespace": "shop"},
+    "spec": {
+        "replicas": 1,
+        "template": {
+            "spec": {
+                "containers": [{"name": "db", "image": "postgres:16.4", "envFrom": [{"secretRef": {"name": "pg"}}]}],
+            }
+        },
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}],
+    },
+}
+
+
 def test_an_eviction_that_is_refused_for_another_reason_is_answered_with_403() -> None:
     response = answer(EMPTY_VIEW, Policy(unknown="deny"), **EVICTION)
     assert response["allowed"] is False

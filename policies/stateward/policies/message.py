@@ -31,7 +31,7 @@ def denial(verdict: Verdict, now: float) -> str:
     request = verdict.request
     denied = verdict.denied
     verb = "eviction" if request.subresource == "eviction" else request.operation
-    lines = [f"Stateward refuses this {verb} of {verdict.about}:"]
+    lines = [f"Stateward refuses this {verb} of {_asked(verdict)}:"]
     for one in denied:
         lines += ["", f"{one.rule} {one.name}", f"  {one.finding.headline}"]
         lines += _indented("why", one.finding.why)
@@ -41,6 +41,15 @@ def denial(verdict: Verdict, now: float) -> str:
         lines += _indented("or", f"{waive_command(verdict, one.rule, now)}   (waives this rule here, for an hour)")
     lines += [f"note: {note}" for note in verdict.notes]
     return "\n".join(lines)
+
+
+def _asked(verdict: Verdict) -> str:
+    """What the request names, and (a Secret, a node pool) whose it is. Scales and evictions are of their service."""
+    request = verdict.request
+    own = f"{request.kind.partition('.')[0]} {request.where}"
+    if request.subresource or verdict.about.partition(" ")[0] == own.partition(" ")[0]:
+        return verdict.about
+    return f"{own} ({verdict.about})"
 
 
 def _indented(label: str, text: str) -> list[str]:
