@@ -220,13 +220,7 @@ WHOLE: dict[str, Any] = {"adapter": "index", "match": {"group": "search.example"
 BROKEN: list[tuple[Any, str]] = [
     ([], "index.yaml: a mapping is wanted"),
     (None, "index.yaml: a mapping is wanted"),
-    ({**WHOLE, "volume": []}, 'index.yaml: unknown field "volume"; an adapter has accounts, adapter, agree'),
-    ({"match": WHOLE["match"], "resource": "indices"}, 'index.yaml: "adapter" is missing'),
-    ({"adapter": "index", "resource": "indices"}, 'index.yaml: "match" is missing'),
-    ({**WHOLE, "claims": []}, "index.yaml: claims: a mapping is wanted, not list"),
-    ({**WHOLE, "claims": {"lable": "x"}}, 'index.yaml: claims: unknown field "lable"; there are label, group, names, like'),
     ({**WHOLE, "claims": {"like": ["a-*"]}}, "index.yaml: claims.like: a label is wanted too"),
-    ({"adapter": "index", "match": WHOLE["match"]}, 'index.yaml: "resource" is missing'),
     ({**WHOLE, "version": [{"tag": "spec.image"}]}, 'index.yaml: version[0]: "tag" is none of image, text, catalog'),
     ({**WHOLE, "version": [{"image": {"pth": "x"}}]}, 'index.yaml: version[0]: unknown word "pth"'),
     ({**WHOLE, "values": {"level": {"pth": "x"}}}, 'index.yaml: values.level: unknown word "pth"'),

@@ -179,6 +179,13 @@ def having(view: View, kind: Kind, key: Key, value: Hashable, namespace: str | N
     return objects if objects is UNKNOWN else [item for item in objects if value in key(item)]
 
 
+def label_of(item: Object, label: str) -> str | None:
+    """The value of a label, None of an object without it."""
+    labels = metadata_of(item).get("labels")
+    value = labels.get(label) if type(labels) is dict else None
+    return value if isinstance(value, str) else None
+
+
 @cache
 def by_label(label: str) -> Key:
     """The key that is the value of a label."""

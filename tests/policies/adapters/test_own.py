@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from stateward.kube.declared import needed
 from stateward.kube.registration import configuration
 from stateward.policies import cases, data, policy, times
-from stateward.policies.adapters import adapter as adapter_module
 from stateward.policies.adapters import grammar, own, schema
+from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.adapters.own import AdapterError
 from stateward.policies.engine import Verdict, evaluate
@@ -200,6 +200,8 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], object], str, str]] = [
     (lambda one: one.update(verison="x"), "verison", 'unknown word "verison"; did you mean version?'),
     (lambda one: one.pop("resource"), "", '"resource" is missing: the kind\'s plural, as kubectl takes it'),
     (lambda one: one["match"].update(kind=7), "match.kind", "a kind without its group, such as Ledger, is wanted, not 7"),
+    (lambda one: one.update(claims={"lable": "x"}), "claims.lable", 'unknown word "lable"; did you mean label?'),
+    (lambda one: one.update(claims=[]), "claims", "a mapping (claims) is wanted, not a list"),
     (lambda one: one.update(match=[]), "match", "a mapping (match) is wanted, not a list"),
     (lambda one: one["match"].update(group=[]), "match.group", "the list is empty; write at least one item"),
     (lambda one: one.update(engine="postgress"), "engine", '"postgress" is no engine; did you mean postgresql?'),
@@ -339,8 +341,30 @@ def test_our_own_files_are_as_the_schema_says(file: str) -> None:
     assert not schema.mistakes(FILES[file])
 
 
+class Asked(dict[str, Any]):
+    """A mapping that keeps what it was asked for."""
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self.names.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.names.add(str(key))
+        return super().__contains__(key)
+
+
 def test_the_schema_has_every_field_that_adapters_read() -> None:
-    assert set(schema.FIELDS) == adapter_module._KNOWN
+    asked = Asked({"adapter": "index", "match": {"group": "search.example", "kind": "Index"}, "resource": "indices"})
+    Adapter("index.yaml", asked)
+    assert set(schema.FIELDS) == asked.names
     assert set(schema.EXPRESSION) == grammar._KNOWN
     assert schema.SOURCES == grammar._SOURCES
     assert schema.TESTS == grammar._TESTS
