@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from stateward.policies.change import Change
-from stateward.policies.facts import labels_of, name_of
+from stateward.policies.facts import being_deleted, labels_of, name_of
 from stateward.policies.paths import Path
 from stateward.policies.rule import Judges, objects
 from stateward.policies.view import (
@@ -111,12 +111,12 @@ def closed(change: Change) -> Iterator[Hook]:
 
 
 def registered(see: Sight) -> Iterator[tuple[str, Hook]]:
-    """The registered webhooks that fail closed: (`validatingwebhookconfiguration/NAME`, webhook)."""
+    """The webhooks that fail closed and are there to stay: (`validatingwebhookconfiguration/NAME`, webhook)."""
     for kind in CONFIGURATIONS:
         found = see.select(kind)
         for configuration in found if found is not UNKNOWN else ():
             for hook in hooks(configuration):
-                if hook.closed:
+                if hook.closed and not being_deleted(configuration):
                     yield f"{kind.partition('.')[0].lower()}/{name_of(configuration)}", hook
 
 
