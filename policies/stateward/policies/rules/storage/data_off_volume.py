@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from stateward.policies.change import Change
 from stateward.policies.engines.profile import DataPath, Profile
@@ -14,6 +15,8 @@ from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
 from stateward.policies.settings import mounted_properties
 from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, text_of
+
+_TEMPORARY: Final = frozenset(("emptyDir", "configMap", "secret", "projected", "downwardAPI"))
 
 
 @rule(
@@ -39,15 +42,11 @@ def data_off_volume(change: Change, see: Sight) -> Iterator[Finding]:
     if new is None or new.engine is None or not new.engine_certain or not new.pod:
         return
     profile = new.engine
-    if _same_place(change, profile) or new.members == 0:
+    if _same_place(change, profile) or new.members == 0 or _kept_nothing(change.old):
         return
     if _is_cache(profile, new):
         return
     persistent = new.persistent_mounts
-    if change.past and not persistent:
-        # Of what was there before nothing survived a pod: wherever it wrote, what is lost now was lost then.
-        yield from (_temporary(new, subject) for subject in ("any", *(data.what for data in profile.data)))
-        return
     scratch = _is_scratch(change, new, see)
     known = False
     version = new.version.version
@@ -89,6 +88,13 @@ def _temporary(service: Service, subject: str, weak: bool = False) -> Finding:
         subject=subject,
         weak=weak,
     )
+
+
+def _kept_nothing(old: Service | None) -> bool:
+    """Whether there was a pod before that had nothing to keep data on, whatever ran in it: then none is lost now."""
+    if old is None or not old.pod or any(group.volumes for group in old.groups):
+        return False
+    return all(_TEMPORARY.intersection(volume) for volume in items_of(old.pod, "volumes"))
 
 
 def _same_place(change: Change, profile: Profile) -> bool:
