@@ -336,6 +336,8 @@ def _volume(item: dict[str, Any]) -> None:
     known |= {"nodeAffinity", "claimRef", "volumeAttributesClassName"}
     if not set(spec) - known:
         spec["csi"] = {"driver": "none.stateward.test", "volumeHandle": item["metadata"].get("name", "x")}
+    if spec.get("claimRef"):
+        _mapping(item, "status").setdefault("phase", "Bound")  # a new one is Pending
 
 
 def _service(item: dict[str, Any]) -> None:
