@@ -337,7 +337,7 @@ def _volume(item: dict[str, Any]) -> None:
     if not set(spec) - known:
         spec["csi"] = {"driver": "none.stateward.test", "volumeHandle": item["metadata"].get("name", "x")}
     if spec.get("claimRef"):
-        _mapping(item, "status").setdefault("phase", "Bound")  # a new one is Pending
+        _mapping(item, "status").setdefault("phase", "Released")  # a new one is Pending, as if never bound
 
 
 def _service(item: dict[str, Any]) -> None:
