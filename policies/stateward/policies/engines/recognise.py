@@ -307,22 +307,23 @@ def recognise_pod(spec: Mapping[str, Any]) -> tuple[int, Recognised] | None:
     containers = spec.get("containers") if type(spec) is dict else None
     if type(containers) is not list:
         return None
-    best: tuple[int, Recognised] | None = None
-    best_rank = (-1, -1)
+    engines: list[tuple[int, Recognised]] = []
     alone = len(containers) == 1
     for index, container in enumerate(containers):
         found = recognise_container(container)
         if found is None:
             continue
-        if alone:
-            return index, found
-        name, reference = container.get("name"), container.get("image")
-        if type(name) is str and len(name) <= _LONGEST_REFERENCE and _sidecar_name(name):
-            continue
-        rank = (0 if _is_sentinel(name, reference) else 1, _mounts(container, spec))
-        if rank > best_rank:
-            best, best_rank = (index, found), rank
-    return best
+        name = container.get("name")
+        if alone or not (type(name) is str and len(name) <= _LONGEST_REFERENCE and _sidecar_name(name)):
+            engines.append((index, found))
+    if len(engines) < 2:
+        return engines[0] if engines else None
+
+    def rank(engine: tuple[int, Recognised]) -> tuple[int, int]:
+        container = containers[engine[0]]
+        return 0 if _is_sentinel(container.get("name"), container.get("image")) else 1, _mounts(container, spec)
+
+    return max(engines, key=rank)
 
 
 def container_of(spec: Mapping[str, Any], profile: Profile) -> tuple[int, Recognised] | None:

@@ -12,7 +12,7 @@ from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
 from stateward.policies.settings import shown
-from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_of, texts_of
+from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
 
 _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
 """Settings that say whether a member founds a cluster or joins one; the others force it to found one."""
@@ -85,15 +85,11 @@ def _given(service: Service, name: str) -> str | None:
     if name.startswith("--"):
         found = service.flag(name)
         return found if found is not None else ("" if name in service.words else None)
-    for entry in items_of(service.container, "env"):
-        if entry.get("name") == name:
-            value = entry.get("value")
-            return value if type(value) is str else None
-    if any(" " in word or "\n" in word for key in ("command", "args") for word in texts_of(service.container, key)):
-        for word in service.words:
-            if word.startswith(f"{name}="):
-                return word[len(name) + 1 :].strip("\"';")
-    return None
+    found = service.environment.get(name)
+    if found is not None:
+        return found
+    beginning = f"{name}="
+    return next((word[len(beginning) :].strip("\"';") for word in service.words if word.startswith(beginning)), None)
 
 
 def _running(service: Service, see: Sight) -> int | None:
