@@ -73,7 +73,12 @@ CLUSTER = {
 )
 def test_what_was_there_is_put_back(before, after, patch):
     old = cases.merge(CLUSTER, {"spec": {"storage": before}})
-    case = {"operation": "UPDATE", "old": old, "patch": {"spec": {"storage": after}}, "expect": "deny"}
+    usual = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+    }
+    case = {"operation": "UPDATE", "old": old, "patch": {"spec": {"storage": after}}, "context": [usual], "expect": "deny"}
     (found,) = cases.read("one", {"cases": [case]})
     (one,) = [each for each in cases.run(found).denied if each.finding.patch]
     assert one.finding.patch == patch
