@@ -212,6 +212,14 @@ def test_an_object_that_a_stencil_with_variables_may_make_is_no_certain_deletion
     assert report["notJudged"]["heldElsewhere"] == 1
 
 
+def test_a_file_that_was_taken_out_of_the_history_deletes_nothing(repo):
+    repo.commit("start", {"db.yaml": postgres()})
+    repo.commit("BFG was here", {"db.yaml": None, "db.yaml.REMOVED.git-id": "0123456789abcdef\n"})
+    report = replay(repo)
+    assert found(report) == []
+    assert list(report["notJudged"]["unreadable"]) == ["db.yaml"]
+
+
 def test_a_namespace_that_is_only_written_down_is_no_new_object(repo):
     repo.commit("start", {"db.yaml": postgres(namespace="")})
     repo.commit("say where", {"db.yaml": postgres(namespace="prod")})

@@ -107,7 +107,7 @@ def commits(repository: Repository, asked: Range, paths: Sequence[str]) -> Itera
             continue
         about = record.lstrip(b"\n").decode("ascii").split(" ")
         path = os.fsdecode(next(records, b""))
-        if current is not None and inside(path):
+        if current is not None and inside(path.removesuffix(_TAKEN_OUT)):
             changed = _changed(path, about)
             if changed is not None:
                 current.changed.append(changed)
@@ -126,7 +126,7 @@ def difference(repository: Repository, old: str | None, new: str, paths: Sequenc
     records = repository.records("diff-tree", "-r", "-z", "--no-renames", "--raw", old, new, "--")
     for record in records:
         path = os.fsdecode(next(records, b""))
-        if inside(path):
+        if inside(path.removesuffix(_TAKEN_OUT)):
             changed = _changed(path, record.decode("ascii").split(" "))
             if changed is not None:
                 yield changed
@@ -162,9 +162,17 @@ def _commit(record: bytes) -> Commit:
     return Commit(name, first or None, bool(more), float(committed), written, masking.text(subject))
 
 
+_TAKEN_OUT: Final = ".REMOVED.git-id"
+"""What BFG Repo-Cleaner puts behind the name of a file whose content it took out of the history."""
+_NOWHERE: Final = "0" * 40
+"""The name of a blob that no repository has: such a file is there and cannot be read."""
+
+
 def _changed(path: str, about: Sequence[str]) -> Changed | None:
     """A record of git's raw format: `:old mode`, `new mode`, old blob, new blob, what happened."""
     old, new, _, oid, *_ = about
+    if path.endswith(_TAKEN_OUT):
+        return Changed(path.removesuffix(_TAKEN_OUT), _NOWHERE) if new in _FILES else None
     if new in _FILES:
         return Changed(path, oid)
     return Changed(path, None) if old.removeprefix(":") in _FILES else None
