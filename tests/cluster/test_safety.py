@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import signal
+import sys
 import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from cluster_kit import REGISTERED, Door, Kubectl, eventually, stateful_set, with_image
 from control_plane import BREAK_GLASS
 
@@ -200,3 +207,32 @@ def test_a_kind_without_an_adapter_is_judged_by_its_shape_as_soon_as_it_comes(ku
         assert done.rules == ["SW101"], str(done)
     finally:
         kubectl.past("delete", "crd", "depots.stateward.test", "--wait=false")
+
+
+def memory_of(process: int) -> Iterator[bytes]:
+    """What a process holds, region by region. Linux; whoever started it may look."""
+    with Path(f"/proc/{process}/maps").open() as maps, Path(f"/proc/{process}/mem").open("rb", 0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            start, end = (int(part, 16) for part in where.split("-"))
+            if rights.startswith("rw"):
+                with contextlib.suppress(OSError, ValueError, OverflowError):
+                    memory.seek(start)
+                    yield memory.read(end - start)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_no_value_of_a_secret_is_in_the_memory_of_the_door(kubectl: Kubectl, door: Door) -> None:
+    value = f"canary-{uuid.uuid4().hex}-of-a-secret"
+    kubectl.must("apply", "-f", "-", stdin=ORDERS)
+    kubectl.must("create", "secret", "generic", "orders", f"--from-literal=password={value}")
+    kubectl.must("create", "configmap", f"orders-{value[7:20]}")  # what is read comes after it
+    kubectl.refused("apply", "-f", "-", DRY, stdin=OLDER)
+    time.sleep(1)  # the watch of ConfigMaps is another one
+    assert door.process is not None
+    held = list(memory_of(door.process.pid))
+
+    seen = [needle for needle in (value.encode(), base64.b64encode(value.encode())) if any(needle in part for part in held)]
+
+    assert any(f"orders-{value[7:20]}".encode() in part for part in held), "what is read is found there"
+    assert seen == []
