@@ -296,3 +296,17 @@ def test_members_keep_apart_by_default(key: str | None, keys: tuple[str, ...]) -
 )
 def test_volumes_grow_only_where_the_operator_may(kind: str, patch: Any, grows: bool) -> None:
     assert made(kind, **patch).field("growth").value is grows
+
+
+def test_a_galera_member_leaves_by_a_clean_stop_and_not_as_one_of_a_group() -> None:
+    cluster: Object = {
+        "apiVersion": "pxc.percona.com/v1",
+        "kind": "PerconaXtraDBCluster",
+        "metadata": {"name": "orders", "namespace": "shop"},
+        "spec": {"crVersion": "1.20.0", "pxc": {"size": 5, "image": "percona/percona-xtradb-cluster:8.4.7-7.1"}},
+    }
+    case = {"operation": "UPDATE", "old": cluster, "patch": {"spec": {"pxc": {"size": 2}}}, "expect": "deny"}
+    (found,) = cases.read("one", {"cases": [case]})
+    remedy = next(one.finding.remedy for one in cases.run(found).denied if one.rule == "SW201")
+    assert "mysqladmin shutdown" in remedy
+    assert "GROUP_REPLICATION" not in remedy

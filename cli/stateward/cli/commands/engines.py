@@ -86,6 +86,8 @@ def _full(profile: Profile) -> Iterator[str]:
     quorum = profile.quorum
     yield from _labelled("quorum", f"{quorum.model}: {_MODELS[quorum.model]}; at least {quorum.minimum} to be safe")
     yield from _labelled("leave", quorum.leave)
+    for mode, command in quorum.leave_in.items():
+        yield from _labelled("leave", f"{mode}: {command}")
     yield from _labelled("fixed", quorum.fixed)
     yield from _labelled("images", ", ".join(profile.images))
     yield from _labelled("commands", ", ".join(profile.commands))
@@ -156,7 +158,13 @@ def described(profile: Profile) -> dict[str, Any]:
         "images": list(profile.images),
         "commands": list(profile.commands),
         "modes": list(dict.fromkeys(mode for mode, _, _ in profile.modes)),
-        "quorum": {"model": quorum.model, "minimum": quorum.minimum, "leave": quorum.leave, "fixed": quorum.fixed},
+        "quorum": {
+            "model": quorum.model,
+            "minimum": quorum.minimum,
+            "leave": quorum.leave,
+            "leaveIn": dict(quorum.leave_in),
+            "fixed": quorum.fixed,
+        },
         "volatile": profile.volatile,
         "backup": profile.backup,
         "upgrades": [_row(row) for row in profile.upgrades],

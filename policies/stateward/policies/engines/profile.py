@@ -97,8 +97,14 @@ class Quorum:
     minimum: int = 1
     leave: str = ""
     """The command that takes a member out before its pod goes."""
+    leave_in: Mapping[str, str] = field(default_factory=dict)
+    """The same where a mode has another: mode → command."""
     fixed: str = ""
     """Why the members are fixed at the first start, "" where they may change."""
+
+    def leaving(self, mode: str) -> str:
+        """The command that takes a member out of an engine in this mode, "" where none is known."""
+        return self.leave_in.get(mode, self.leave)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,7 @@ def parse_profile(source: str, content: object) -> Profile:
         releases=tuple(sorted((_version(source, text) for text in content.get("releases") or ()), key=Version.key)),
         upgrades=tuple(_hop(source, row) for row in content.get("upgrades") or ()),
         downgrades=tuple(_hop(source, row) for row in content.get("downgrades") or ()),
-        quorum=Quorum(**quorum),
+        quorum=Quorum(**{{"leaveIn": "leave_in"}.get(name, name): value for name, value in quorum.items()}),
         data=tuple(
             DataPath(
                 what=row["what"],

@@ -36,7 +36,7 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
         if wanted >= was or was < 2:
             continue
         title = "ZooKeeper" if name == "zookeeper" else old.engine.title if old.engine is not None else "this engine"
-        leave = old.engine.quorum.leave if old.engine is not None and name != "zookeeper" else ""
+        leave = old.engine.quorum.leaving(old.mode) if old.engine is not None and name != "zookeeper" else ""
         majority = was // 2 + 1
         first = f"take each member out first ({leave})" if leave else "take each member out first"
         if wanted == 0:
