@@ -435,6 +435,11 @@ kind: HorizontalPodAutoscaler
 metadata: {{name: {name}, namespace: shop}}
 spec: {{scaleTargetRef: {{apiVersion: apps/v1, kind: StatefulSet, name: {name}}}, minReplicas: 3, maxReplicas: 5}}
 ---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: {name}, namespace: shop}}
+spec: {{maxUnavailable: 1, selector: {{matchLabels: {{app: {name}}}}}}}
+---
 apiVersion: postgresql.cnpg.io/v1
 kind: Cluster
 metadata: {{name: {name}, namespace: shop}}

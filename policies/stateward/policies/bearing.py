@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.facts import being_deleted, owned_by
+from stateward.policies.facts import being_deleted, labels_of, owned_by
 from stateward.policies.model import SecretRef, Service
 from stateward.policies.paths import Path
 from stateward.policies.view import (
+    EMPTY_VIEW,
     UNKNOWN,
+    Key,
     Kind,
     Object,
     Unknown,
     View,
+    having,
     items_of,
     kind_of_object,
     mapping_of,
@@ -60,6 +65,46 @@ def services_in(view: View, namespace: str) -> Iterator[Service]:
             adapter = ADAPTERS[kind]
             if adapter.hub is None and adapter.applies(item) and not being_deleted(item):
                 yield Service(adapter, item, view)
+
+
+def services_named(view: View, namespace: str, kind: str, name: str) -> Iterator[Service]:
+    """The same of one name and one kind, given without its group: `StatefulSet`."""
+    for adapter in ADAPTERS.values():
+        if adapter.match_kind == kind and adapter.hub is None:
+            item = view.get(adapter.kind, namespace, name)
+            if item is not None and item is not UNKNOWN and adapter.applies(item) and not being_deleted(item):
+                yield Service(adapter, item, view)
+
+
+def services_selected(view: View, namespace: str, wanted: Mapping[str, Any]) -> Iterator[Service]:
+    """The same, those whose pods may carry these labels: by their own template, or by the label that names the service."""
+    pairs = [(key, value) for key, value in wanted.items() if isinstance(value, str)]
+    if not pairs:
+        return
+    for kind, adapter in ADAPTERS.items():
+        if adapter.hub is not None:
+            continue
+        found = view.select(kind, namespace)
+        if found is UNKNOWN or not found:
+            continue
+        if adapter.pod_label is not None:
+            named = view.get(kind, namespace, text_of(wanted, adapter.pod_label))
+            found = [named] if named is not None and named is not UNKNOWN else []
+        else:
+            found = having(view, kind, _labels_of_template(adapter), pairs[0], namespace)
+        for item in found if found is not UNKNOWN else ():
+            if adapter.applies(item) and not being_deleted(item):
+                yield Service(adapter, item, view)
+
+
+@cache
+def _labels_of_template(adapter: Adapter) -> Key:
+    def labels(item: Object) -> Iterable[Hashable]:
+        template = Service(adapter, item, EMPTY_VIEW).field("template").value
+        found = labels_of({"metadata": template}) if type(template) is dict else {}
+        return [(key, value) for key, value in found.items() if isinstance(value, str)]
+
+    return labels
 
 
 def without_children(services: Sequence[Service]) -> list[Service]:

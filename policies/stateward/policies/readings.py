@@ -59,7 +59,7 @@ def _supposed(service: Service, engine: Profile) -> Service:
     """A service of the supposed engine, unless something better says which engine it is."""
     if service.engine is not None:
         return service
-    return service.as_if(Override(engine, version=service.override.version))
+    return service.as_if(Override(engine, version=service.override.version, supposed=True))
 
 
 def _read(change: Change, old: Service | None, new: Service | None) -> Change:

@@ -170,6 +170,11 @@ def test_a_label_alone_only_warns() -> None:
     assert not judge(labelled(f"{INHOUSE}:16.4"), labelled(f"{INHOUSE}:16.6")).notes
 
 
+def test_a_tag_that_fits_no_release_of_a_supposed_engine_is_its_makers_own_count() -> None:
+    assert "SW301" not in found(judge(labelled(f"{INHOUSE}:5.6.185"), labelled(f"{INHOUSE}:5.5.100")))
+    assert "SW302" not in found(judge(labelled(f"{INHOUSE}:3.43.2"), labelled(f"{INHOUSE}:5.6.185")))
+
+
 def test_where_a_label_and_an_annotation_speak_the_annotation_counts() -> None:
     old, new = (labelled(f"{INHOUSE}:{tag}", engine="none") for tag in ("16.4", "15.8"))
     assert "SW301" not in found(judge(old, new))

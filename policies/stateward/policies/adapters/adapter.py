@@ -423,7 +423,7 @@ def _recognised(service: Service) -> tuple[int, recognise.Recognised] | None:
     if not service.pod or said.no_engine:
         found = None
     elif said.engine is not None:
-        found = recognise.container_of(service.pod, said.engine)
+        found = recognise.container_of(service.pod, said.engine, said.supposed)
     else:
         found = recognise.recognise_pod(service.pod)
     service.__dict__["_recognised"] = found

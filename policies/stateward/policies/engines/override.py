@@ -35,6 +35,8 @@ class Override:
     version: Version | None = None
     problems: tuple[str, ...] = ()
     """What cannot be used, and why, for the author."""
+    supposed: bool = False
+    """Whether the engine is only supposed, by a label or a port: its image's maker may count versions otherwise."""
 
     @property
     def names_engine(self) -> bool:

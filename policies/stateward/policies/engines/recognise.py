@@ -326,10 +326,11 @@ def recognise_pod(spec: Mapping[str, Any]) -> tuple[int, Recognised] | None:
     return max(engines, key=rank)
 
 
-def container_of(spec: Mapping[str, Any], profile: Profile) -> tuple[int, Recognised] | None:
+def container_of(spec: Mapping[str, Any], profile: Profile, supposed: bool = False) -> tuple[int, Recognised] | None:
     """The container that runs an engine which is known to run in this pod, and the version of its image's tag.
 
     The one that is recognised as it; else the one that mounts a claim, then one that mounts anything, then the first.
+    Where the engine is only supposed a tag that fits none of its releases is no version of it: its maker counts otherwise.
     """
     found = recognise_pod(spec)
     if found is not None and found[1].profile is profile:
@@ -350,7 +351,16 @@ def container_of(spec: Mapping[str, Any], profile: Profile) -> tuple[int, Recogn
     reference = best[1].get("image")
     if type(reference) is not str or len(reference) > _LONGEST_REFERENCE:
         return best[0], Recognised(profile, None, "unset", "", strong=True)
-    return best[0], Recognised(profile, *_read_version(profile, images.parse(reference.strip())), strong=True)
+    image = images.parse(reference.strip())
+    read = Recognised(profile, *_read_version(profile, image), strong=True)
+    if supposed and read.version is not None and not _is_series_of(profile, read.version):
+        read = Recognised(profile, None, "opaque", read.text, strong=True)
+    return best[0], read
+
+
+def _is_series_of(profile: Profile, read: Version) -> bool:
+    """Whether a release of the engine begins with the same number."""
+    return not profile.releases or any(release.parts[:1] == read.parts[:1] for release in profile.releases)
 
 
 def _is_sentinel(name: object, reference: object) -> bool:

@@ -33,9 +33,9 @@ def autoscaled_voters(change: Change, see: Sight) -> Iterator[Finding]:
     spec = mapping_of(change.new_object or {}, "spec")
     target = mapping_of(spec, "scaleTargetRef")
     namespace = change.request.namespace
-    for service in bearing.services_in(see.view_of(accuses("StatefulSet.apps", "spec")), namespace):
-        if service.name != text_of(target, "name") or service.adapter.match_kind != target.get("kind", "Deployment"):
-            continue
+    view = see.view_of(accuses("StatefulSet.apps", "spec"))
+    kind = text_of(target, "kind") or "Deployment"
+    for service in bearing.services_named(view, namespace, kind, text_of(target, "name")):
         voting = [group for group in service.groups if votes(service, group)]
         members = voting[0].members.value if voting else None
         if type(members) is not int or members < 2:

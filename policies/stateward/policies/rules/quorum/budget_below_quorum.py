@@ -13,7 +13,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import objects, rule
 from stateward.policies.rules.quorum.quorum_lost import votes
-from stateward.policies.view import Object, Sight, accuses, items_of, mapping_of
+from stateward.policies.view import UNKNOWN, Object, Sight, accuses, by_label, items_of, mapping_of
 
 
 @rule(
@@ -60,7 +60,7 @@ def guarded(spec: Mapping[str, Any], namespace: str, see: Sight) -> Iterator[Ser
     wanted = mapping_of(selector, "matchLabels")
     if not wanted or items_of(selector, "matchExpressions"):
         return
-    for service in bearing.services_in(see.view_of(accuses("StatefulSet.apps", "spec")), namespace):
+    for service in bearing.services_selected(see.view_of(accuses("StatefulSet.apps", "spec")), namespace, wanted):
         if service.adapter.shares_claims:
             continue
         label = service.adapter.pod_label
@@ -74,11 +74,8 @@ def guarded(spec: Mapping[str, Any], namespace: str, see: Sight) -> Iterator[Ser
 
 def _takes_all(wanted: Mapping[str, Any], service: Service, namespace: str, see: Sight) -> bool:
     """Whether every pod of the service is selected: a budget of the primary alone is another matter."""
-    pods = see.select("Pod", namespace)
-    label = service.adapter.pod_label or ""
-    mine: list[Object] = [
-        pod for pod in (pods if isinstance(pods, list | tuple) else ()) if labels_of(pod).get(label) == service.name
-    ]
+    pods = see.having("Pod", by_label(service.adapter.pod_label or ""), service.name, namespace)
+    mine: list[Object] = [*pods] if pods is not UNKNOWN else []
     return bool(mine) and all(all(labels_of(pod).get(key) == value for key, value in wanted.items()) for pod in mine)
 
 

@@ -44,7 +44,8 @@ def volume_dropped(change: Change, see: Sight) -> Iterator[Finding]:
             if volume.name in names or volume.ephemeral.value is True or volume.leaves.value == "moved":
                 continue
             found = _finding(volume, before, after, added)
-            found.weak = found.weak or old.engine is None  # a kind known by its shape alone
+            # A kind known by its shape alone; a Deployment, whose claim somebody made, and may have filled, beforehand.
+            found.weak = found.weak or old.engine is None or new.adapter.shares_claims
             yield found
 
 
