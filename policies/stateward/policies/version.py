@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -25,12 +25,18 @@ class Version:
     pre: tuple[int, int] = _RELEASED
     """(9, 0) for a release; smaller for alpha, beta and candidates, which sort before it."""
 
+    _order: tuple[tuple[int, ...], tuple[int, int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Versions are made once (`parse` remembers them) and compared often.
+        object.__setattr__(self, "_order", (self.parts + (0,) * (6 - len(self.parts)), self.pre))
+
     def key(self) -> tuple[tuple[int, ...], tuple[int, int]]:
         """What versions are ordered by; missing parts count as 0."""
-        return (self.parts + (0,) * (6 - len(self.parts)), self.pre)
+        return self._order
 
     def __lt__(self, other: Version) -> bool:
-        return self.key() < other.key()
+        return self._order < other._order
 
     def same_release(self, other: Version) -> bool:
         """Whether both name the same release, as far as both are precise: 17 and 17.11 do, 17.2 and 17.11 do not."""
