@@ -739,6 +739,8 @@ def test_ctrl_c_prints_the_totals_so_far(repo, tmp_path):
             import os, signal
             from stateward.cli.main import main
             from stateward.cli.progress import Progress
+            # What is started in the background may have been told to pass over it.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             steps = []
             def step(self):
                 steps.append(1)
