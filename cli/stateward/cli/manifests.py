@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import marshal
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from stateward.cli import workers
 from stateward.cli.files import STDIN, Choice, Given, Problem, choose, content
 from stateward.cli.jsonread import json_values
 from stateward.cli.limits import Budget
@@ -138,13 +140,56 @@ def load(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> Loaded:
 
 
 def read(choice: Choice, stdin: BinaryIO | None = None) -> Loaded:
-    """The same of files that were chosen before."""
+    """The same of files that were chosen before; of many files, on several processors."""
     loaded = Loaded([], choice.problems, choice.skipped)
-    with _no_collection():
-        for file in choice.files:
-            text = content(file, stdin)
-            take(file, text, loaded)
+    files = choice.files
+    parts = workers.shares(files, _LEAST_FILES) if all(file.source != STDIN for file in files) else [files]
+    with _no_collection(), workers.helping(parts, _read_packed) as others:
+        _read_all(parts[0], loaded, stdin)
+        for part, packed in zip(parts[1:], others, strict=True):
+            if packed is None:
+                _read_all(part, loaded, None)
+            else:
+                _unpack(packed, loaded)
     return loaded
+
+
+_LEAST_FILES: Final = 500
+"""Files that are worth a process of their own: reading them takes longer than making it."""
+
+
+def _read_all(files: Iterable[Given], loaded: Loaded, stdin: BinaryIO | None) -> None:
+    for file in files:
+        take(file, content(file, stdin), loaded)
+
+
+def _read_packed(files: Iterable[Given]) -> bytes:
+    """What is in some files, as `_unpack` takes it: plain values alone, which marshal writes ten times as fast as pickle."""
+    loaded = Loaded([], [], [])
+    _read_all(files, loaded, None)
+    texts: dict[int, tuple[int, str]] = {}
+    parts: dict[int, tuple[int, tuple[int, int, int, int | None]]] = {}
+    documents = []
+    for document in loaded.documents:
+        part = document._part
+        text, _ = texts.setdefault(id(part.text), (len(texts), part.text.raw))
+        number, _ = parts.setdefault(id(part), (len(parts), (text, part.start, part._end, part._nth)))
+        documents.append((document.source, document.index, document.object, document.prefix, number))
+    problems = [(one.source, one.line, one.column, one.message) for one in loaded.problems]
+    plain = [[raw for _, raw in texts.values()], [made for _, made in parts.values()], documents]
+    return marshal.dumps([*plain, problems, loaded.skipped, loaded.broken])
+
+
+def _unpack(packed: bytes, loaded: Loaded) -> None:
+    raws, places, documents, problems, skipped, broken = marshal.loads(packed)  # noqa: S302 - a copy of this process wrote it
+    texts = [Text(raw) for raw in raws]
+    parts = [_Part(texts[text], start, end, nth) for text, start, end, nth in places]
+    loaded.documents.extend(
+        Document(source, index, item, prefix, parts[part]) for source, index, item, prefix, part in documents
+    )
+    loaded.problems.extend(Problem(*one) for one in problems)
+    loaded.skipped.extend(skipped)
+    loaded.broken.extend(broken)
 
 
 def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import importlib
+import pickle
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from stateward.cli import inputs, masking, options
+from stateward.cli import inputs, masking, options, workers
 from stateward.cli.asked import Asked
 from stateward.cli.asked import options as sources_options
 from stateward.cli.edits import Edit, judge
@@ -18,7 +19,7 @@ from stateward.cli.output import emit
 from stateward.cli.progress import Progress
 from stateward.cli.reports import as_text
 from stateward.cli.reports.collect import Collector, problem
-from stateward.cli.reports.report import Report
+from stateward.cli.reports.report import Item, Report
 from stateward.cli.selection import chosen
 from stateward.cli.sources import Gathered, gather
 from stateward.policies import times
@@ -105,8 +106,7 @@ def command(
         gc.freeze()  # all that is loaded stays to the end; the collector need not look through it again and again
         collector = Collector(gathered.home, moment, wanted, every=style in ("json", "junit", "html"))
         progress.phase("judging objects:", len(gathered.edits))
-        for edit, verdict in judged(gathered, policy, moment):
-            item = collector.item(edit, verdict)
+        for item in _items(gathered, policy, moment, collector):
             if known is not None:
                 known.accept(item.findings)
             report.items.append(item)
@@ -141,6 +141,23 @@ def judged(gathered: Gathered, policy: Policy, now: float) -> Iterator[tuple[Edi
     """Every edit with the verdict on it, in the order of the edits."""
     for edit in gathered.edits:
         yield edit, judge(edit, gathered.view, policy, now)
+
+
+def _items(gathered: Gathered, policy: Policy, now: float, collector: Collector) -> Iterator[Item]:
+    """Every edit judged and told, in the order of the edits; many of them on several processors."""
+
+    def told(edits: Iterable[Edit]) -> Iterator[Item]:
+        return (collector.item(edit, judge(edit, gathered.view, policy, now)) for edit in edits)
+
+    parts = workers.shares(gathered.edits, _LEAST_EDITS)
+    with workers.helping(parts, lambda part: pickle.dumps(list(told(part)), pickle.HIGHEST_PROTOCOL)) as others:
+        yield from told(parts[0])
+        for part, packed in zip(parts[1:], others, strict=True):
+            yield from told(part) if packed is None else pickle.loads(packed)  # noqa: S301 - a copy of this process wrote it
+
+
+_LEAST_EDITS: Final = 500
+"""Edits that are worth a process of their own: judging them takes longer than making it."""
 
 
 def _baseline(path: str | None, update: bool) -> Baseline | None:

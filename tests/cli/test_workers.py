@@ -1,0 +1,153 @@
+"""Work shared among processes: nothing is lost, nothing is in another order, and what fails is done again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from stateward.cli import manifests, workers
+from stateward.cli.commands import lint
+from stateward.cli.main import cli
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there")
+
+
+@pytest.fixture
+def three(monkeypatch):
+    """Three processes for a handful of files and objects."""
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    monkeypatch.setattr(manifests, "_LEAST_FILES", 2)
+    monkeypatch.setattr(lint, "_LEAST_EDITS", 2)
+
+
+def test_shares_are_in_order_and_none_is_too_small(monkeypatch):
+    monkeypatch.setattr(workers, "_processors", lambda: 4)
+    for count in range(40):
+        parts = workers.shares(range(count), 5)
+        assert [item for part in parts for item in part] == list(range(count))
+        assert len(parts) == max(1, min(4, count // 5))
+        assert len(parts) == 1 or min(map(len, parts)) >= 5
+
+
+def test_what_copies_hand_back_comes_in_order():
+    parts = [[1], [2, 3], [4], [5]]
+    with workers.helping(parts, lambda part: bytes(part) * 100_000) as others:
+        assert list(others) == [b"\2\3" * 100_000, b"\4" * 100_000, b"\5" * 100_000]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        lambda: sys.exit(0),
+        lambda: 1 // 0,
+        lambda: (_ for _ in ()).throw(MemoryError),
+        lambda: (_ for _ in ()).throw(KeyboardInterrupt),
+    ],
+)
+def test_a_copy_that_does_not_get_to_the_end_hands_nothing_back(end, capfd):
+    def work(part):
+        if part == [2]:
+            end()
+        return bytes(part)
+
+    with workers.helping([[1], [2], [3]], work) as others:
+        assert list(others) == [None, b"\3"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_copies_end_with_what_began_them():
+    before = open_files()
+    with pytest.raises(KeyboardInterrupt), workers.helping([[1], [2], [3]], lambda _: signal.pause()):  # type: ignore[arg-type,return-value]
+        raise KeyboardInterrupt
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, 0)
+    assert open_files() == before
+
+
+def test_where_no_process_can_be_made_all_is_left_to_the_caller(monkeypatch):
+    def refused():
+        raise BlockingIOError
+
+    before = open_files()
+    monkeypatch.setattr(os, "fork", refused)
+    with workers.helping([[1], [2]], lambda part: bytes(part)) as others:
+        assert list(others) == [None]
+    assert open_files() == before
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+STATEFUL = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: {name}, namespace: shop}}
+spec:
+  replicas: 3
+  template:
+    spec:
+      containers:
+        - name: etcd
+          image: quay.io/coreos/etcd:latest
+          command: [etcd, --data-dir=/var/lib/etcd, "--initial-cluster-token=s3cret"]
+"""
+BROKEN = "apiVersion: v1\nkind: [\n"
+LIST = "apiVersion: v1\nkind: List\nitems:\n" + "".join(
+    f"- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: c{number}}}}}\n" for number in range(3)
+)
+JSON = "".join(f'{{"apiVersion": "v1", "kind": "Secret", "metadata": {{"name": "{name}"}}}}\n' for name in "st")
+TWICE = "apiVersion: v1\nkind: ConfigMap\nkind: ConfigMap\nmetadata: {name: twice}\n"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    texts = [STATEFUL.format(name=f"s{number}") for number in range(7)]
+    texts += [BROKEN, LIST, JSON, TWICE, "a: b\n", STATEFUL.format(name="x") + "---\n" + STATEFUL.format(name="y"), ""]
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number:02}.yaml").write_text(text)
+    (tmp_path / "latin.yaml").write_bytes("kind: é".encode("latin-1"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("style", ["text", "json", "sarif", "junit", "github", "html"])
+def test_a_report_is_the_same_whoever_worked_on_it(folder, monkeypatch, three, style):
+    command = ["lint", "--now", "2026-11-21T12:00:00Z", "-f", style, "."]
+    shared = CliRunner().invoke(cli, command)
+    monkeypatch.setattr(workers, "_processors", lambda: 1)
+    alone = CliRunner().invoke(cli, command)
+    assert (shared.stdout, shared.stderr, shared.exit_code) == (alone.stdout, alone.stderr, alone.exit_code)
+    assert shared.exit_code == 2
+    assert "SW105" in shared.stdout
+
+
+@pytest.mark.usefixtures("three")
+def test_a_report_is_the_same_where_every_copy_is_killed(folder, monkeypatch):
+    command = ["lint", "--now", "2026-11-21T12:00:00Z", "."]
+    shared = CliRunner().invoke(cli, command)
+    serve = workers._serve
+
+    def killed(work, reading, writing):
+        os.kill(os.getpid(), signal.SIGKILL)
+        serve(work, reading, writing)
+
+    monkeypatch.setattr(workers, "_serve", killed)
+    alone = CliRunner().invoke(cli, command)
+    assert (shared.stdout, shared.stderr, shared.exit_code) == (alone.stdout, alone.stderr, alone.exit_code)
+
+
+@pytest.mark.usefixtures("folder", "three")
+def test_documents_of_one_text_share_it():
+    loaded = manifests.load(["."])
+    listed = [one for one in loaded.documents if one.source.endswith("08.yaml")]
+    assert len(listed) == 3
+    assert len({id(one._part) for one in listed}) == 1
+    both = [one for one in loaded.documents if one.source.endswith("12.yaml")]
+    assert both[0].text is both[1].text
+    assert both[1].locate(("metadata", "name")).line == 15
