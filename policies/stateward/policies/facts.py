@@ -137,7 +137,7 @@ def claims_mounted(pod: Object) -> set[str]:
 
 def owned_by(item: Object, owner: Object) -> bool:
     """Whether an object's controlling owner is that object (by uid where both have one, else by kind and name)."""
-    for reference in items_of(dict(metadata_of(item)), "ownerReferences"):
+    for reference in items_of(metadata_of(item), "ownerReferences"):
         if reference.get("kind") == owner.get("kind") and reference.get("name") == name_of(owner):
             uid, other = reference.get("uid"), metadata_of(owner).get("uid")
             return not (isinstance(uid, str) and isinstance(other, str) and uid != other)

@@ -49,7 +49,8 @@ def _step(change: Change) -> Step | None:
         return None
     if before.key() == after.key() or before.same_release(after):
         return None
-    if old.adapter.carrier(old) == "done":
+    carrier = old.adapter.carrier(old)
+    if carrier == "done":
         return None
     running = old.running
     if running is not None and not running.same_release(before):
@@ -57,7 +58,7 @@ def _step(change: Change) -> Step | None:
         if running.same_release(after):
             return None
         before = running
-    known = facts(old, new, after)
+    known = facts(old, new, after, carrier)
     if change.via == "operation":
         known["by"] = "operator"  # asked of the operator in its own words
     return Step(new.engine, before, after, known, _row(new.engine.name, before, after, tuple(known.items())))
@@ -69,10 +70,10 @@ def _row(engine: str, old: Version, new: Version, known: tuple[tuple[str, str], 
     return judge(PROFILES[engine], old, new, dict(known))
 
 
-def facts(old: Service, new: Service, after: Version) -> dict[str, str]:
+def facts(old: Service, new: Service, after: Version, carrier: str) -> dict[str, str]:
     """What the rows of a profile may ask: by, mode, rolling, strategy, topology, finalised."""
     alone = new.engine is not None and new.engine.quorum.fixed and old.members == 1
-    found = {"by": old.adapter.carrier(old), "rolling": "no" if old.members == 0 or alone else "yes"}
+    found = {"by": carrier, "rolling": "no" if old.members == 0 or alone else "yes"}
     if new.pod:
         strategy = dig(new.object, ("spec", "updateStrategy", "type"))
         found["strategy"] = strategy if isinstance(strategy, str) else "RollingUpdate"

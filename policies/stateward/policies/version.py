@@ -27,9 +27,15 @@ class Version:
 
     _order: tuple[tuple[int, ...], tuple[int, int]] = field(init=False, repr=False, compare=False)
 
+    _hash: int = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         # Versions are made once (`parse` remembers them) and compared often.
         object.__setattr__(self, "_order", (self.parts + (0,) * (6 - len(self.parts)), self.pre))
+        object.__setattr__(self, "_hash", hash((self.text, self.parts, self.pre)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def key(self) -> tuple[tuple[int, ...], tuple[int, int]]:
         """What versions are ordered by; missing parts count as 0."""

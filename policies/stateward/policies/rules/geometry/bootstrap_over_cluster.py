@@ -12,7 +12,7 @@ from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
 from stateward.policies.settings import shown
-from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
+from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_of
 
 _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
 """Settings that say whether a member founds a cluster or joins one; the others force it to found one."""
@@ -43,7 +43,9 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
         return
     # A founding state that stays is no news; one that forces a new cluster is, at every restart.
     changed = change.touched is None or "settings" in change.touched
-    rows = (row for row in new.engine.bootstrap if changed or row[0] not in _STATES)
+    rows = [row for row in new.engine.bootstrap if changed or row[0] not in _STATES]
+    if not _names_any(new, tuple(row[0] for row in rows)):
+        return
     finding = next(filter(None, (_found(old, new, members, *row) for row in rows)), None)
     if finding is None or dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
         return
@@ -51,6 +53,13 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
     if (type(partition) is int and partition >= members - 1) or _running(old, see) == 0:
         return
     yield finding
+
+
+def _names_any(service: Service, names: tuple[str, ...]) -> bool:
+    """Whether one of these settings is given at all; most members have none, and this is the cheap way to know."""
+    return any(entry.get("name") in names for entry in items_of(service.container, "env")) or any(
+        word.startswith(names) for word in service.words
+    )
 
 
 def _found(old: Service, new: Service, members: int, name: str, value: str, what: str) -> Finding | None:
