@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from stateward.policies.change import Change
 from stateward.policies.engines.profile import Hop, Profile, judge, path
@@ -13,8 +13,7 @@ from stateward.policies.paths import dig
 from stateward.policies.version import Version
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A version change that is judged."""
 
     profile: Profile

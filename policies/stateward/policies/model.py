@@ -57,8 +57,7 @@ class Field(NamedTuple):
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class EngineVersion:
+class EngineVersion(NamedTuple):
     """What an object says of its engine's version: readable, written but unreadable, or not written."""
 
     state: Literal["known", "opaque", "unset"]
@@ -494,8 +493,13 @@ class Service:
     @lazy
     def members(self) -> int | None:
         """All members of all groups, None where one of them is unknown."""
-        counts = [group.members.value for group in self.groups]
-        return sum(counts) if counts and all(type(count) is int for count in counts) else None
+        total = 0
+        for group in self.groups:
+            count = group.members.value
+            if type(count) is not int:
+                return None
+            total += count
+        return total if self.groups else None
 
     @lazy
     def deletes_claims(self) -> bool:

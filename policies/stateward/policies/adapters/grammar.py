@@ -82,6 +82,16 @@ def compile_path(text: str) -> tuple[Callable[[Any], Any], Path]:
         return one, steps
 
     first, rest = steps[0], steps[1:]
+    if len(rest) == 1:
+        second = rest[0]
+
+        def two(item: Any) -> Any:
+            if type(item) is not dict:
+                return None
+            item = item.get(first)
+            return item.get(second) if type(item) is dict else None
+
+        return two, steps
 
     def dig(item: Any) -> Any:
         if type(item) is not dict:
@@ -108,6 +118,8 @@ def compile_expression(spec: Any, where: str, wanted: type | None = None) -> Rea
     sources = [name for name in _SOURCES if name in spec]
     if len(sources) != 1:
         raise GrammarError(f"{where}: one of {', '.join(_SOURCES)} is wanted, here are {len(sources)}")
+    if sources == ["path"] and spec.keys() <= _PLAIN:
+        return _plain(spec["path"], spec.get("default"), wanted, where)
     reader = _source(spec, sources[0], where)
     transform = spec.get("transform")
     if transform is not None:
@@ -164,6 +176,28 @@ def _at(path: Any, where: str) -> Reader:
 
     def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
         return Field(dig(item), base + steps if base else steps)
+
+    return read
+
+
+_PLAIN: Final = frozenset(("path", "default"))
+
+
+def _plain(path: Any, default: Any, wanted: type | None, where: str) -> Reader:
+    """The most common expression in one function: what `_typed(_defaulted(_at(path)))` is, in half the time."""
+    if not isinstance(path, str):
+        raise GrammarError(f"{where}: a path is a text, not {type(path).__name__}")
+    dig, steps = compile_path(path)
+    if wanted is not None and not _is(default, wanted):
+        default = UNKNOWN
+
+    def read(item: Any, base: Path, root: Any = None) -> Field:  # noqa: ARG001,RUF100
+        value = dig(item)
+        if value is None:
+            value = default
+        elif wanted is not None and type(value) is not wanted and not _is(value, wanted):
+            value = UNKNOWN
+        return Field(value, base + steps if base else steps)
 
     return read
 
@@ -320,13 +354,14 @@ def _guarded(reader: Reader, guard: Reader) -> Reader:
 def _typed(reader: Reader, wanted: type) -> Reader:
     def read(item: Any, base: Path, root: Any = None) -> Field:
         found = reader(item, base, root)
-        value = found.value
-        # bool is an int in Python and is none in a manifest
-        if value is None or (isinstance(value, wanted) and (wanted is bool or type(value) is not bool)):
-            return found
-        return Field(UNKNOWN, found.path)
+        return found if _is(found.value, wanted) else Field(UNKNOWN, found.path)
 
     return read
+
+
+def _is(value: Any, wanted: type) -> bool:
+    """Whether a value is missing or of a type; bool is an int in Python and is none in a manifest."""
+    return value is None or (isinstance(value, wanted) and (wanted is bool or type(value) is not bool))
 
 
 Items = Callable[..., list[tuple[Any, Path]]]

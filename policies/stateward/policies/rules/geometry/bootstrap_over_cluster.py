@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Final
 
 from stateward.policies.change import Change
@@ -12,8 +13,9 @@ from stateward.policies.model import Service
 from stateward.policies.paths import dig
 from stateward.policies.rule import objects, rule
 from stateward.policies.settings import shown
-from stateward.policies.view import UNKNOWN, Sight, accuses, items_of, mapping_of
+from stateward.policies.view import UNKNOWN, Sight, accuses, mapping_of
 
+_NAME: Final = itemgetter("name")
 _STATES: Final = ("ETCD_INITIAL_CLUSTER_STATE", "--initial-cluster-state")
 """Settings that say whether a member founds a cluster or joins one; the others force it to found one."""
 
@@ -57,9 +59,14 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
 
 def _names_any(service: Service, names: tuple[str, ...]) -> bool:
     """Whether one of these settings is given at all; most members have none, and this is the cheap way to know."""
-    return any(entry.get("name") in names for entry in items_of(service.container, "env")) or any(
-        word.startswith(names) for word in service.words
-    )
+    entries = service.container.get("env")
+    try:
+        if type(entries) is list and not frozenset(names).isdisjoint(map(_NAME, entries)):
+            return True
+    except (KeyError, TypeError):
+        return True  # not the shape that the API server guarantees: the careful look decides
+    line = "\n".join(("", *service.words))
+    return any(f"\n{name}" in line for name in names)
 
 
 def _found(old: Service, new: Service, members: int, name: str, value: str, what: str) -> Finding | None:
