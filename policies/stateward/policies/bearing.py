@@ -69,11 +69,15 @@ def services_in(view: View, namespace: str) -> Iterator[Service]:
 
 def services_named(view: View, namespace: str, kind: str, name: str) -> Iterator[Service]:
     """The same of one name and one kind, given without its group: `StatefulSet`."""
-    for adapter in ADAPTERS.values():
-        if adapter.match_kind == kind and adapter.hub is None:
-            item = view.get(adapter.kind, namespace, name)
-            if item is not None and item is not UNKNOWN and adapter.applies(item) and not being_deleted(item):
-                yield Service(adapter, item, view)
+    for each in ADAPTERS:
+        if each.partition(".")[0] != kind:
+            continue
+        item = view.get(each, namespace, name)
+        if item is None or item is UNKNOWN:
+            continue
+        adapter = ADAPTERS[each]
+        if adapter.hub is None and adapter.applies(item) and not being_deleted(item):
+            yield Service(adapter, item, view)
 
 
 def services_selected(view: View, namespace: str, wanted: Mapping[str, Any]) -> Iterator[Service]:
@@ -81,11 +85,12 @@ def services_selected(view: View, namespace: str, wanted: Mapping[str, Any]) -> 
     pairs = [(key, value) for key, value in wanted.items() if isinstance(value, str)]
     if not pairs:
         return
-    for kind, adapter in ADAPTERS.items():
-        if adapter.hub is not None:
-            continue
+    for kind in ADAPTERS:
         found = view.select(kind, namespace)
         if found is UNKNOWN or not found:
+            continue
+        adapter = ADAPTERS[kind]  # made when it is first asked for: most runs meet few kinds
+        if adapter.hub is not None:
             continue
         if adapter.pod_label is not None:
             named = view.get(kind, namespace, text_of(wanted, adapter.pod_label))
