@@ -94,7 +94,10 @@ def yaml_tree(text: str, nth: int) -> Node | None:
     for event in rest:
         kind = type(event)
         if kind is ScalarEvent:  # first, for most events are
-            node = Node(_past_properties(text, at(event)), event.end_mark.index)
+            start = event.start_mark.index
+            if text[start : start + 1] in _PROPERTY:
+                start = _past_properties(text, start)
+            node = Node(start, event.end_mark.index)
             if event.anchor is not None:
                 anchors[event.anchor] = (node, event)
             if build.wants_key:
@@ -120,13 +123,12 @@ def yaml_tree(text: str, nth: int) -> Node | None:
     return build.root
 
 
+_PROPERTY: Final = ("&", "!")
 _PROPERTIES: Final = re.compile(r"(?:[&!]\S*[ \t]+)+")
 
 
 def _past_properties(text: str, start: int) -> int:
     """Where a scalar itself starts, behind its anchor and its tag."""
-    if text[start : start + 1] not in ("&", "!"):
-        return start
     match = _PROPERTIES.match(text, start)
     return match.end() if match else start
 

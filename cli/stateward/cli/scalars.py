@@ -151,6 +151,9 @@ def _whole(value: float) -> int | float:
 
 def key_of(event: Event) -> str:
     """The JSON key of a scalar key: numbers and booleans become text (1 → "1", yes → "true"); null raises Fault."""
+    text: str = event.value
+    if text and text[0] not in SPECIAL and event.tag is None and not event.style and event.implicit[0]:
+        return text  # as nearly all keys are written
     value = resolve(event)
     if type(value) is str:
         return value
