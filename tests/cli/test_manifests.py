@@ -186,6 +186,7 @@ FAULTS = [
     ("infinity", f"{HEAD}x: -.inf", 3, 4, 'value "-.inf" is no number that JSON can carry'),
     ("not a number", f"{HEAD}x: .NaN", 3, 4, 'value ".NaN" is no number that JSON can carry'),
     ("a null key", f"{HEAD}~: x", 3, 1, 'key "~" is null'),
+    ("a key without a text", f"{HEAD}? \n: x", 3, 2, 'key "" is null'),
     ("a mapping as a key", f"{HEAD}? {{a: b}}\n: x", 3, 3, "a mapping is used as a key"),
     ("a list as a key", f"{HEAD}[a]: x", 3, 1, "a list is used as a key"),
     ("an unquoted template", f"{HEAD}x: {{{{ .Values.x }}}}", 3, 5, "render it first (helm template)"),
