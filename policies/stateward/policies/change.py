@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from stateward.policies.model import MemberGroup, Service, Volume, lazy
-from stateward.policies.paths import differs, dig
+from stateward.policies.paths import differs
 from stateward.policies.request import Request
 from stateward.policies.view import Kind, Object, View, items_of
 
@@ -113,8 +113,8 @@ class Change:
 def _touched(old: Service, new: Service) -> set[str]:
     before, after = old.object, new.object
     found: set[str] = set()
-    for path, sections in new.adapter.compared:
-        one, other = dig(before, path), dig(after, path)
+    for value, sections in new.adapter.differences:
+        one, other = value(before), value(after)
         if one != other:
             found.update(sections)
             if "pod" in sections and type(one) is dict and type(other) is dict:

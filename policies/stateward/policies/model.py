@@ -296,6 +296,7 @@ class Service:
         self.object = item
         self.view = view
         self._joined = joined or {}
+        self._slots: dict[str, Field] = {}
         metadata = metadata_of(item)
         self.name = text_of(metadata, "name") or text_of(metadata, "generateName")
         self.namespace = text_of(metadata, "namespace")
@@ -326,10 +327,9 @@ class Service:
 
     def field(self, slot: str) -> Field:
         """A value of the adapter by its slot's name; `Field(None, ...)` where the adapter has no such slot."""
-        cache: dict[str, Field] = self.__dict__.setdefault("_slots", {})
-        found = cache.get(slot)
+        found = self._slots.get(slot)
         if found is None:
-            found = cache[slot] = self.adapter.read(slot, self)
+            found = self._slots[slot] = self.adapter.read(slot, self)
         return found
 
     def joined(self, name: str) -> Sequence[Object] | Unknown:

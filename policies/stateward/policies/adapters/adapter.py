@@ -17,6 +17,7 @@ from stateward.policies.adapters.grammar import (
     Reader,
     compile_expression,
     compile_path,
+    digger,
     nothing,
 )
 from stateward.policies.adapters.records import BackupRecord
@@ -183,6 +184,8 @@ class Adapter:
         """Whether the voters of all its groups elect together; elsewhere each group is a quorum of its own."""
         self.compared: tuple[tuple[Path, tuple[str, ...]], ...] = compared(content)
         """Paths, and the parts of the model that are read from each: where no path of a part differs, nor does the part."""
+        self.differences = tuple((digger(path), parts) for path, parts in self.compared)
+        """The same, with functions that read what is at each path."""
 
     def __repr__(self) -> str:
         return f"<Adapter {self.name}>"

@@ -73,13 +73,18 @@ def compile_path(text: str) -> tuple[Callable[[Any], Any], Path]:
         raise GrammarError(str(error)) from None
     if not steps:
         raise GrammarError("an empty path")
+    return digger(steps), steps
+
+
+def digger(steps: Path) -> Callable[[Any], Any]:
+    """What `paths.dig` does along these keys of mappings, at least one, as a function of its own: it is called often."""
     if len(steps) == 1:
         only = steps[0]
 
         def one(item: Any) -> Any:
             return item.get(only) if type(item) is dict else None
 
-        return one, steps
+        return one
 
     first, rest = steps[0], steps[1:]
     if len(rest) == 1:
@@ -91,7 +96,7 @@ def compile_path(text: str) -> tuple[Callable[[Any], Any], Path]:
             item = item.get(first)
             return item.get(second) if type(item) is dict else None
 
-        return two, steps
+        return two
 
     def dig(item: Any) -> Any:
         if type(item) is not dict:
@@ -103,7 +108,7 @@ def compile_path(text: str) -> tuple[Callable[[Any], Any], Path]:
             item = item.get(step)
         return item
 
-    return dig, steps
+    return dig
 
 
 def compile_expression(spec: Any, where: str, wanted: type | None = None) -> Reader:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from stateward.policies import quantity
 from stateward.policies.adapters.adapter import Adapter
-from stateward.policies.adapters.grammar import compile_expression, nothing
+from stateward.policies.adapters.grammar import compile_expression, digger, nothing
 from stateward.policies.model import GroupFields, MemberGroup, Service, Volume
 from stateward.policies.paths import Path
 from stateward.policies.view import Kind, Object, items_of, mapping_of, metadata_of, text_of
@@ -67,6 +67,7 @@ class ShapeAdapter(Adapter):
         resource = f"{name.lower()}s"
         super().__init__("shape", {"adapter": "shape", "match": {"group": group, "kind": name}, "resource": resource})
         self.compared = ((("spec",), ("members", "volumes")),)
+        self.differences = tuple((digger(path), parts) for path, parts in self.compared)
 
     def applies(self, item: Object) -> bool:
         """Whether the resource asks for volumes. What an operator makes of another resource, it also takes away."""
