@@ -121,7 +121,7 @@ def test_a_client_that_goes_away_gets_no_answer_and_is_counted(app, ask, parts):
 
 
 def test_a_body_that_is_late_is_answered_504_and_not_judged(app, ask, reviews, monkeypatch):
-    monkeypatch.setattr(admission, "review", None)
+    monkeypatch.setattr(app.admission, "judge", None)
     assert ask(app, b"{", then=[], query=b"timeout=50ms").status == 504
     answer = ask(app, reviews.harmless(), query=b"timeout=0s")
     assert answer.status == 504
@@ -132,7 +132,7 @@ def test_a_fault_of_ours_is_answered_500_and_explained_in_the_log_alone(app, ask
     def crash(*_, **__):
         raise RuntimeError("hunter" + str(2))
 
-    monkeypatch.setattr(admission, "review", crash)
+    monkeypatch.setattr(app.admission, "judge", crash)
     answer = ask(app, reviews.harmless("uid-9"))
     assert answer.status == 500
     assert "retry-after" not in answer.headers  # it would make the API server ask again
@@ -154,7 +154,7 @@ def test_a_fault_in_reading_the_request_is_answered_500_too(app, ask, reviews, m
     def crash(*_, **__):
         raise RecursionError
 
-    monkeypatch.setattr(admission, "review", crash)
+    monkeypatch.setattr(app.admission, "judge", crash)
     monkeypatch.setattr(admission, "decode", crash)
     assert ask(app, reviews.harmless()).status == 500
     assert "fault error=RecursionError" in caplog.text
@@ -180,14 +180,14 @@ def test_what_is_no_review_is_logged_without_what_was_sent(app, ask, caplog):
 
 
 def test_a_rule_that_crashes_is_logged_and_the_request_judged_by_the_others(app, ask, reviews, monkeypatch, caplog):
-    judge = admission.review
+    judge = app.admission.judge
 
     def with_fault(*args, **more):
         answer = judge(*args, **more)
         answer.verdict.faults["SW103"] = "KeyError"
         return answer
 
-    monkeypatch.setattr(admission, "review", with_fault)
+    monkeypatch.setattr(app.admission, "judge", with_fault)
     assert ask(app, reviews.harmless("uid-4")).status == 200
     assert "rule-fault uid=uid-4 rule=SW103 error=KeyError" in caplog.text
     assert b'stateward_rule_faults_total{rule="SW103"} 1.0' in app.metrics.exposition()[0]

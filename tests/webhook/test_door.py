@@ -12,7 +12,6 @@ import orjson
 import pytest
 from cryptography import x509
 
-from stateward.webhook import admission
 from stateward.webhook.admission import LIMIT
 from stateward.webhook.server import GRACE, KEEP_ALIVE, ServeError, Server, listen, trouble
 
@@ -76,7 +75,7 @@ def test_a_fault_of_ours_is_answered_500_with_nothing_of_it(door, reviews, monke
     def crash(*_, **__):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(admission, "review", crash)
+    monkeypatch.setattr(door.app.admission, "judge", crash)
     answer = door.post(reviews.harmless())
     assert answer.status_code == 500
     assert "retry-after" not in answer.headers

@@ -11,14 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from stateward.policies.engine import Verdict
-from stateward.policies.policy import Policy
+from stateward.policies.policy import Policy, Unknowns
 from stateward.policies.request import BadReview, decode
-from stateward.policies.review import review
+from stateward.policies.review import Answer, review
 from stateward.policies.view import View
 from stateward.webhook.deadline import budget
 from stateward.webhook.logs import frames, line
@@ -29,6 +29,18 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
+
+Decided = Callable[[Verdict, float], None]
+"""Told of a verdict that says something, and of the seconds that it took, after the answer is sent."""
+
+
+class Judge(Protocol):
+    """Judges one review: bytes to bytes, pure."""
+
+    def __call__(self, body: bytes, view: View, policy: Policy, *, now: float, unknown: Unknowns) -> Answer:
+        """See `stateward.policies.review.review`."""
+        ...
+
 
 LIMIT: Final = 7 * 1024 * 1024
 """Bytes of a body. The API server takes 3 MiB and a review may hold two objects; controller-runtime has the same."""
@@ -52,7 +64,7 @@ class _RefusedError(Exception):
 
 
 class Admission:
-    """The ASGI application behind `/validate`.
+    """The ASGI application behind `/validate` and, with another `judge`, behind `/mutate`.
 
     Answers 200 with a review; 400 for what is none, 405, 413 and 415 for what a review cannot be, 504 where the
     caller's `?timeout=` has passed before the body was there, 500 for a fault of ours. Every body is JSON, those of
@@ -67,6 +79,8 @@ class Admission:
         *,
         clock: Callable[[], float] = time.time,
         evicted: Callable[[str, str], None] | None = None,
+        judge: Judge = review,
+        decided: Decided | None = None,
     ) -> None:
         self.view = view
         self.policy = policy
@@ -75,6 +89,9 @@ class Admission:
         self._metrics = metrics
         self._clock = clock
         self._evicted = evicted
+        self.judge = judge
+        """May be exchanged too."""
+        self._decided = decided
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
@@ -84,7 +101,7 @@ class Admission:
             body = await self._body(scope, receive, started)
             if body is None:
                 return
-            answer = review(body, self.view, self.policy, now=self._clock(), unknown="warn")
+            answer = self.judge(body, self.view, self.policy, now=self._clock(), unknown="warn")
         except _RefusedError as refused:
             self._metrics.bad(refused.reason)
             await self._send(send, refused.status, _error(str(refused)), *refused.headers)
@@ -101,10 +118,13 @@ class Admission:
             request = verdict.request
             if self._evicted is not None and request.subresource == "eviction" and verdict.allowed and not request.dry_run:
                 self._evicted(request.namespace, request.name)
-            self._metrics.answered(verdict, time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._metrics.answered(verdict, seconds)
             await self._send(send, 200, answer.body)
             if verdict.judged or verdict.faults:
                 _report(verdict)
+                if self._decided is not None:
+                    self._decided(verdict, seconds)
 
     async def _body(self, scope: Scope, receive: Receive, started: float) -> bytes | None:
         """The whole body; None where the client has gone. Raises _RefusedError."""
