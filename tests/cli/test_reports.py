@@ -98,7 +98,11 @@ def test_json_is_one_object_with_all_that_is_known(folder):
         "title": "Cluster prod/ledger",
     }
     assert swapped["operation"] == "UPDATE"
-    assert swapped["waive"].startswith("kubectl annotate -n prod clusters.postgresql.cnpg.io/ledger stateward.dev/waive=")
+    assert swapped["waive"] == (
+        "kubectl annotate -n prod clusters.postgresql.cnpg.io/ledger --overwrite "
+        'stateward.dev/waive=\'SW102 until=2026-11-25T12:00:00Z reason="moved"; '
+        'SW101 until=2026-11-21T13:00:00Z reason="…"\''
+    )
     assert shown["SW102"]["waiver"] == {"until": "2026-11-25T12:00:00Z", "reason": "moved"}
     assert [one["verdict"] for one in report["objects"]] == ["deny", "allow"]
     assert [(one["file"], one["line"]) for one in report["inputErrors"]] == [("new manifests/broken.yaml", 3)]

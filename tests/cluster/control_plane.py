@@ -207,6 +207,7 @@ class ControlPlane:
         self.port = free_port()
         self._binaries = binaries
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._asked: dict[str, tuple[str, ...]] = {}
         self._open_to_all = open_to_all
         self._without = tuple(without)
         self._flags = tuple(flags)
@@ -241,6 +242,18 @@ class ControlPlane:
     def api(self) -> Api:
         """A connection as the administrator."""
         return Api(self.port, self.authority)
+
+    def kill(self, name: str) -> None:
+        """A program dies as it stands: `kube-apiserver`."""
+        process = next(process for known, process in self._running if known == name)
+        process.kill()
+        process.wait()
+        self._running = [one for one in self._running if one[0] != name]
+
+    def again(self, name: str) -> None:
+        """A program that died is started as before; returns when the API server is ready."""
+        self._run(name, *self._asked[name])
+        self._await_ready()
 
     def _start(self) -> None:
         key = self._keys()
@@ -331,6 +344,7 @@ class ControlPlane:
         return key
 
     def _run(self, name: str, *arguments: str) -> None:
+        self._asked[name] = arguments
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(self._binaries / name), *arguments],

@@ -102,7 +102,7 @@ def shown(verdict: Verdict, now: float) -> str:
     """Everything of a verdict that somebody sees or keeps."""
     parts = [encode(verdict, now, say_unknown=True).decode(), repr(verdict), str(verdict), verdict.about]
     parts += [f"{one!r} {one.finding!r} {one.details}" for one in verdict.judged]
-    parts += [message.waive_command(verdict, one.rule, now) for one in verdict.judged]
+    parts += [message.waive_command(verdict, one.rule, now=now) for one in verdict.judged]
     parts += [*message.warnings(verdict, True), repr(message.audit(verdict)), message.denial(verdict, now)]
     return "\n".join(parts)
 

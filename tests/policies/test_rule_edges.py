@@ -566,7 +566,7 @@ def test_a_refusal_says_which_branch_it_comes_from(rule: str, name: str, said: l
     case = example(rule, name)
     verdict = cases.run(case)
     text = message.denial(verdict, case.now)
-    body = text.partition("\n")[2].replace(message.waive_command(verdict, rule, case.now), "")
+    body = text.partition("\n")[2].replace(message.waive_command(verdict, rule, now=case.now), "")
     for phrase in said:
         assert phrase in body
     for phrase in unsaid:

@@ -16,20 +16,29 @@ WARNING_LENGTH: Final = 120
 WARNING_COUNT: Final = 16
 
 
-def waive_command(verdict: Verdict, rule: str, now: float) -> str:
-    """The command that waives a rule here for an hour."""
+def waive_command(verdict: Verdict, *rules: str, now: float) -> str:
+    """The command that waives rules here for an hour. What is waived already, by the same annotation, stays so."""
     until = times.render(now + HOUR)
-    what = f"{waiver.WAIVE}='{rule} until={until} reason=\"…\"'"
+    asked = [f'{rule} until={until} reason="…"' for rule in rules]
     request = verdict.request
     if request.operation == "CREATE" and request.subresource != "eviction" and request.namespace:
-        return f"kubectl annotate namespace/{request.namespace} {what}"
-    return f"kubectl annotate {kubectl_name(verdict.subject)} {what}"
+        return f"kubectl annotate namespace/{request.namespace} {waiver.WAIVE}='{'; '.join(asked)}'"
+    there = waiver.read(verdict.subject)
+    kept = [
+        f'{one.rule} until={times.render(one.until)} reason="{one.reason}"'
+        for one in there.waivers
+        if one.until > now and one.rule not in rules and one.reason.isprintable() and "'" not in one.reason
+    ]
+    # kubectl refuses to change an annotation that is there, unless it is told to.
+    replaced = "--overwrite " if there.waivers or there.problems else ""
+    return f"kubectl annotate {kubectl_name(verdict.subject)} {replaced}{waiver.WAIVE}='{'; '.join([*kept, *asked])}'"
 
 
 def denial(verdict: Verdict, now: float) -> str:
     """The whole message of a refusal."""
     request = verdict.request
     denied = verdict.denied
+    rules = list(dict.fromkeys(one.rule for one in denied))
     verb = "eviction" if request.subresource == "eviction" else request.operation
     lines = [f"Stateward refuses this {verb} of {_asked(verdict)}:"]
     for one in denied:
@@ -38,7 +47,10 @@ def denial(verdict: Verdict, now: float) -> str:
         if one.unknown:
             lines += _indented("note", f"{', '.join(one.unknown)} could not be seen; nothing there could excuse it")
         lines += _indented("do", one.finding.remedy)
-        lines += _indented("or", f"{waive_command(verdict, one.rule, now)}   (waives this rule here, for an hour)")
+        if len(rules) == 1 and one is denied[-1]:
+            lines += _indented("or", f"{waive_command(verdict, *rules, now=now)}   (waives this rule here, for an hour)")
+    if len(rules) > 1:
+        lines += ["", f"or {waive_command(verdict, *rules, now=now)}   (waives these rules here, for an hour)"]
     lines += [f"note: {note}" for note in verdict.notes]
     return "\n".join(lines)
 

@@ -71,7 +71,7 @@ class Collector:
             headline=masking.text(finding.headline),
             why=masking.text(finding.why),
             remedy=masking.text(finding.remedy),
-            waive=waive_command(verdict, one.rule, self._now) if one.action == "deny" else "",
+            waive=waive_command(verdict, one.rule, now=self._now) if one.action == "deny" else "",
             about=finding.subject,
             unknown=one.unknown,
             state="waived" if waived is not None else "new",
