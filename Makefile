@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CASES  ?= ../shared/incidents
 
-.PHONY: help demo test check unit cluster door bench docs clean
+.PHONY: help demo test check unit cluster e2e door bench docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,10 +22,13 @@ check: $(VENV)/.dev  ## formatting, lint, types, layers, generated documents
 	$(BIN)/python docs/generate.py --check
 
 unit: $(VENV)/.dev  ## the tests that need no cluster
-	$(BIN)/pytest -q --ignore tests/cluster
+	$(BIN)/pytest -q --ignore tests/cluster --ignore tests/e2e
 
 cluster: $(VENV)/.dev  ## the tests on a real API server
 	$(BIN)/pytest -q tests/cluster
+
+e2e: $(VENV)/.dev  ## Stateward installed on three real nodes, under load: minutes
+	$(BIN)/pytest -q tests/e2e
 
 door: $(VENV)/.dev  ## put a folder of cases through a real API server: make door CASES=FOLDER
 	$(BIN)/python tests/cluster/door.py $(CASES) $(ARGS)
