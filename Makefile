@@ -7,7 +7,7 @@ CASES  ?= ../shared/incidents
 .PHONY: help demo test check unit cluster e2e door bench docs clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.serve  ## an old and a new version of real manifests, then the service and a review sent to it
 	@$(BIN)/python demo/run.py
