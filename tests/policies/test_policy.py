@@ -180,7 +180,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ),
     (whole(), "spec: it is missing; write at least `spec: {profile: production@1}`"),
     (whole(spec=[]), "spec: it is missing; write at least `spec: {profile: production@1}`"),
-    (whole(spec={"rule": {}}), 'spec: unknown field "rule"; there are profile, unknown, exempt, rules'),
+    (whole(spec={"rule": {}}), 'spec: unknown field "rule"; there are profile, mode, unknown, exempt, rules'),
     (
         whole(spec={"profile": "paranoid"}),
         'spec.profile: "paranoid" is unknown; there are baseline@1, production@1, strict@1',

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from stateward.policies import consequence, readings, waiver
+from stateward.policies import consequence, modes, readings, waiver
 from stateward.policies.adapters import shape
 from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.change import Change
@@ -41,6 +41,8 @@ class Verdict:
     service: str = ""
     """`Kafka prod/events`: whom the request is about."""
     subject: Object = field(default_factory=dict, repr=False)
+    mode: modes.Mode = "deny"
+    """The mode that the findings were judged in."""
 
     @property
     def denied(self) -> list[Judged]:
@@ -51,6 +53,11 @@ class Verdict:
     def warned(self) -> list[Judged]:
         """The findings that warn."""
         return [one for one in self.judged if one.action == "warn"]
+
+    @property
+    def would_deny(self) -> list[Judged]:
+        """The findings that would refuse the request in mode `deny`."""
+        return [one for one in self.judged if one.would == "deny"]
 
     @property
     def allowed(self) -> bool:
@@ -118,12 +125,24 @@ def evaluate(
         own = ()  # they judge the request's own object: once, however many services it bears on
         for reading in readings.others(change, policy.excuses_need_an_earlier_edit) if rules else ():
             _read_otherwise(reading, rules, view, policy, now, verdict, before)
-    if verdict.judged and _disposable(request, view):
+    if verdict.judged or verdict.notes or verdict.unjudged or verdict.faults:
+        _settle(verdict, view, policy)
+    return verdict
+
+
+def _settle(verdict: Verdict, view: View, policy: Policy) -> None:
+    """What the namespace makes of a verdict: nothing worth protecting in it, or another mode than the policy's."""
+    namespace = modes.namespace_of(verdict.request, view)
+    if verdict.judged and _disposable(namespace):
         verdict.passed = "disposable namespace"
         for one in verdict.judged:
             one.action = "audit"
         verdict.unjudged.clear()
-    return verdict
+        return
+    verdict.mode, problem = modes.read(namespace, policy.mode)
+    if problem:
+        _note(verdict, problem)
+    modes.soften(verdict.judged, verdict.mode)
 
 
 @lru_cache(maxsize=4)
@@ -171,12 +190,9 @@ def _exempt(request: Request, policy: Policy) -> str | None:
     return None
 
 
-def _disposable(request: Request, view: View) -> bool:
-    """Whether the namespace holds nothing worth protecting. Its label is set by an edit of its own, before."""
-    namespace = request.old if request.kind == "Namespace" else view.get("Namespace", "", request.namespace)
-    if namespace is UNKNOWN or namespace is None:
-        return False
-    return mapping_of(metadata_of(namespace), "labels").get(waiver.DISPOSABLE) == "true"
+def _disposable(namespace: Object | None) -> bool:
+    """Whether a namespace holds nothing worth protecting. Its label is set by an edit of its own, before."""
+    return namespace is not None and mapping_of(metadata_of(namespace), "labels").get(waiver.DISPOSABLE) == "true"
 
 
 def _judge(

@@ -71,6 +71,8 @@ class Judged:
     """Kinds that might have excused it and were unknown."""
     waiver: Waived | None = None
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    would: Action | None = None
+    """What it would do in mode `deny`, where the mode of the policy or the namespace makes less of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:
 
     `unknown`: also those of rules that could not see what they need.
     """
-    found = [f"{one.rule} {one.name}: {one.finding.headline}" for one in verdict.warned]
+    if verdict.mode == "audit":
+        return []  # nothing is said to callers
+    found = [_warning(one) for one in verdict.warned]
     found += verdict.notes
     found += [fault_text(rule, fault) for rule, fault in verdict.faults.items()]
     if unknown:
@@ -88,6 +90,11 @@ def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:
         left = len(cleaned) - WARNING_COUNT + 1
         cleaned = [*cleaned[: WARNING_COUNT - 1], f"and {left} more; see the audit log"]
     return cleaned
+
+
+def _warning(one: Judged) -> str:
+    """In mode `warn` a denial says that it would be one."""
+    return f"{one.rule} {one.name}{' would refuse this' if one.would == 'deny' else ''}: {one.finding.headline}"
 
 
 def fault_text(rule: str, fault: str) -> str:
@@ -113,6 +120,10 @@ def audit(verdict: Verdict) -> dict[str, str]:
         found["waived"] = "; ".join(
             clean(f"{one.rule} until {one.waiver.until}: {one.waiver.reason}") for one in waived if one.waiver
         )
+    if verdict.judged and verdict.mode != "deny":
+        found["mode"] = verdict.mode
+    if verdict.notes and verdict.mode == "audit":  # elsewhere they are warnings
+        found["notes"] = "; ".join(clean(note) for note in verdict.notes)
     if verdict.passed:
         found["passed"] = clean(verdict.passed)
     if verdict.faults:
@@ -123,4 +134,4 @@ def audit(verdict: Verdict) -> dict[str, str]:
 
 
 def _audited(one: Judged) -> str:
-    return f"{one.rule} {'waived' if one.waiver is not None else one.action}"
+    return f"{one.rule} {'waived' if one.waiver is not None else f'would {one.would}' if one.would else one.action}"

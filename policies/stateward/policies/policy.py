@@ -4,6 +4,7 @@ apiVersion: stateward.dev/v1alpha1
 kind: WardPolicy
 spec:
   profile: production@1        # baseline@1, production@1 (default), strict@1
+  mode: deny                   # deny (default), warn, audit: what becomes of a denial; see modes.py
   unknown: warn                # silent, warn, deny: what a rule does that could not see what it needs
   exempt: {users: [...], groups: [...]}
   rules:
@@ -27,6 +28,7 @@ from stateward.policies.fields import PolicyError as PolicyError
 from stateward.policies.fields import choice, known, off, texts
 from stateward.policies.finding import Action
 from stateward.policies.match import Match
+from stateward.policies.modes import MODES, Mode
 from stateward.policies.rota import Rotas, dispatch
 from stateward.policies.rule import Rule
 from stateward.policies.view import Kind, Object
@@ -36,7 +38,7 @@ ACTIONS: Final = ("deny", "warn", "audit", "off")
 API_VERSION: Final = "stateward.dev/v1alpha1"
 KIND: Final = "WardPolicy"
 
-_FIELDS: Final = ("profile", "unknown", "exempt", "rules", "userRules", "adapters")
+_FIELDS: Final = ("profile", "mode", "unknown", "exempt", "rules", "userRules", "adapters")
 _EVERYBODY: Final = frozenset({"system:serviceaccounts", "system:authenticated", "system:unauthenticated"})
 
 
@@ -56,6 +58,8 @@ class Policy:
     profile: str = "production"
     version: int = 1
     """The profile's version."""
+    mode: Mode = "deny"
+    """What becomes of a denial, where a namespace's label says nothing else."""
     unknown: Unknowns | None = None
     """None: as the caller does it (a warning in the webhook, silence elsewhere)."""
     exempt_users: tuple[str, ...] = ()
@@ -131,6 +135,7 @@ def parse(content: Any, rules: Sequence[Rule]) -> Policy:
     return Policy(
         profile=profile.name,
         version=profile.version,
+        mode=cast("Mode", choice(spec, "mode", MODES, "spec") or "deny"),
         unknown="deny" if unknown is None and profile.name == "strict" else unknown,
         exempt_users=users,
         exempt_groups=groups,

@@ -50,6 +50,7 @@ def finding(one: Finding) -> dict[str, Any]:
         "rule": one.rule,
         "name": one.name,
         "action": one.action,
+        "would": one.would,
         "state": one.state,
         "file": place.file,
         "line": place.line,

@@ -74,6 +74,7 @@ class Collector:
             waive=waive_command(verdict, one.rule, now=self._now) if one.action == "deny" else "",
             about=finding.subject,
             unknown=one.unknown,
+            would=one.would or "",
             state="waived" if waived is not None else "new",
             until=waived.until if waived is not None else "",
             reason=masking.text(waived.reason) if waived is not None else "",

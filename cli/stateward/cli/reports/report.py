@@ -72,6 +72,8 @@ class Finding:
     """What part of the object it is about (a volume, a group)."""
     unknown: tuple[str, ...] = ()
     """Kinds that might have excused it and were not given."""
+    would: str = ""
+    """What it would do in mode `deny`, "" where that is what it does."""
     state: State = "new"
     until: str = ""
     reason: str = ""
