@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from stateward.cli.commands.rules import AREAS
 from stateward.policies import cases, data, profiles
 from stateward.policies.adapters import schema
 from stateward.policies.adapters.transforms import TRANSFORMS
+from stateward.policies.described import AREAS
 from stateward.policies.finding import Judged
 from stateward.policies.operators.catalogue import said
 from stateward.policies.rule import Rule

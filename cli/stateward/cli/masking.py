@@ -6,18 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from stateward.policies.wording import CREDENTIALS, HIDDEN
+from stateward.policies.wording import readable as readable
+from stateward.policies.wording import text as text
+
 if TYPE_CHECKING:
     from stateward.cli.manifests import Document
     from stateward.cli.nodes import Node
 
-HIDDEN: Final = "…"
-"""What stands for a hidden value."""
-
 Range = tuple[int, int]
 
-_CREDENTIALS: Final = re.compile(r"(?<=://)(?=[^\s\"'<>/]*[:@])[^\s\"'<>]*@")
-"""Up to the last at sign: a password may hold slashes and at signs that nobody escaped."""
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
 _WORDS: Final = frozenset(("args", "command"))
 """Keys whose lists hold a program's arguments, wherever they stand (containers, probes, hooks)."""
 _VARIABLES: Final = frozenset(("env", "envVars", "extraEnv", "environment"))
@@ -33,19 +31,6 @@ _ASSIGNED: Final = re.compile(
 _COMMENT: Final = re.compile(r"\s*#\s*(?P<value>\S.*)")
 _CARRIERS: Final = frozenset(("kubectl.kubernetes.io/last-applied-configuration",))
 """Annotations that hold a whole object, its secrets with it."""
-
-
-def text(words: str) -> str:
-    """A sentence that may be shown: without the credentials of its URLs (`s3://…@host/x`), without control characters."""
-    words = readable(words)
-    return _CREDENTIALS.sub(f"{HIDDEN}@", words) if "@" in words and "://" in words else words
-
-
-def readable(words: str) -> str:
-    """A text without what a terminal obeys or turns round, and without bytes of a file's name that are no text."""
-    if words.isascii() and words.isprintable():
-        return words
-    return _CONTROL.sub("\ufffd", words.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
 class Shown(NamedTuple):
@@ -103,7 +88,7 @@ class Lines:
             found.append((max(self._last, start), end))
         if comment := _COMMENT.fullmatch(self._text, start, end):
             found.append(comment.span("value"))
-        found += [(match.start(), match.end() - 1) for match in _CREDENTIALS.finditer(self._text, start, end)]
+        found += [(match.start(), match.end() - 1) for match in CREDENTIALS.finditer(self._text, start, end)]
         found += [match.span("value") for match in _ASSIGNED.finditer(self._text, start, end)]
         return _joined(iter(found))
 

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from stateward.policies.paths import Path, render
-from stateward.policies.view import Object
+from stateward.policies.view import Kind, Object
 
 Action = Literal["deny", "warn", "audit", "off"]
 
@@ -87,3 +87,13 @@ def shown(value: object, otherwise: str = "another value", limit: int = 60) -> s
     """A value as the text of a finding shows it: `"gp3"`, `"3"`, `"false"`; what is long or no scalar is not shown."""
     text = str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else str(value)
     return f'"{text}"' if isinstance(value, str | int | float) and len(text) <= limit else otherwise
+
+
+def fingerprint(rule: str, kind: Kind, namespace: str, name: str, field: str, about: str) -> str:
+    """What makes a finding the same in two runs: rule, object, field, and the part of the object it is about.
+
+    Neither file nor line nor any value: it survives every move of a manifest and every edit of the value.
+    """
+    import hashlib  # takes a while, and text needs none
+
+    return hashlib.sha256("\0".join((rule, kind, namespace, name, field, about)).encode(errors="replace")).hexdigest()[:32]

@@ -10,6 +10,7 @@ import click
 
 from stateward.cli import inputs, options
 from stateward.cli.table import table
+from stateward.policies import described
 from stateward.policies.engines.profile import Hop, Profile
 from stateward.policies.engines.recognise import PROFILES
 
@@ -45,7 +46,9 @@ def command(name: str | None, style: str) -> None:
     if style == "json":
         from stateward.cli.reports.as_json import dumps
 
-        click.echo(dumps({"format": "stateward-engines/v1", "engines": [described(one) for one in profiles]}), nl=False)
+        click.echo(
+            dumps({"format": "stateward-engines/v1", "engines": [described.engine(one) for one in profiles]}), nl=False
+        )
     elif name is not None:
         for line in _full(profiles[0]):
             click.echo(line)
@@ -99,7 +102,7 @@ def _full(profile: Profile) -> Iterator[str]:
             yield click.style(f"\n{title}", bold=True) + " (the first row that fits decides)"
         for row in rows:
             colour = {"deny": "red", "warn": "yellow", "allow": "green"}[row.verdict]
-            yield f"  {click.style(row.verdict.ljust(5), fg=colour)}  {condition(row)}"
+            yield f"  {click.style(row.verdict.ljust(5), fg=colour)}  {described.condition(row)}"
             yield from _hop_words(row)
     if profile.sources:
         yield click.style("\nsources", bold=True)
@@ -122,23 +125,6 @@ def _hop_words(row: Hop) -> Iterator[str]:
         yield from _labelled(label, text, indent=9)
 
 
-def condition(row: Hop) -> str:
-    """When a row holds, in words: `from <3.3 to >=4.0, mode zookeeper`."""
-    parts = []
-    ends = [f"{word} {bounds.text}" for word, bounds in (("from", row.before), ("to", row.after)) if bounds is not None]
-    if ends:
-        parts.append(" ".join(ends))
-    if row.within is not None:
-        parts.append("inside a series" if row.within == 1 else f"with the first {row.within} parts the same")
-    if row.most is not None:
-        part, steps = row.most
-        parts.append(f"part {part} by at most {steps}" + (", what is before it the same" if part > 1 else ""))
-    if row.parts:
-        parts.append(f"both name {row.parts} parts or more")
-    parts += [f"{name} {value}" for name, value in row.facts.items()]
-    return ", ".join(parts) or "otherwise"
-
-
 def _labelled(label: str, text: str, indent: int = 0) -> list[str]:
     if not text:
         return []
@@ -146,41 +132,3 @@ def _labelled(label: str, text: str, indent: int = 0) -> list[str]:
     return textwrap.wrap(
         text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False, break_on_hyphens=False
     )
-
-
-def described(profile: Profile) -> dict[str, Any]:
-    """A profile as JSON values."""
-    quorum = profile.quorum
-    return {
-        "engine": profile.name,
-        "title": profile.title,
-        "releases": [release.text for release in profile.releases],
-        "images": list(profile.images),
-        "commands": list(profile.commands),
-        "modes": list(dict.fromkeys(mode for mode, _, _ in profile.modes)),
-        "quorum": {
-            "model": quorum.model,
-            "minimum": quorum.minimum,
-            "leave": quorum.leave,
-            "leaveIn": dict(quorum.leave_in),
-            "fixed": quorum.fixed,
-        },
-        "volatile": profile.volatile,
-        "backup": profile.backup,
-        "upgrades": [_row(row) for row in profile.upgrades],
-        "downgrades": [_row(row) for row in profile.downgrades],
-        "sources": list(profile.sources),
-    }
-
-
-def _row(row: Hop) -> dict[str, Any]:
-    return {
-        "condition": condition(row),
-        "verdict": row.verdict,
-        "reason": row.reason,
-        "via": list(row.via),
-        "between": row.between,
-        "oneWay": row.one_way,
-        "finalise": row.finalise,
-        "source": row.source,
-    }

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
 from typing import Final
 
 import click
 
 from stateward.cli import inputs, options
-from stateward.cli.commands.rules import described
 from stateward.cli.selection import near
-from stateward.policies import cases, data
+from stateward.policies import described
 from stateward.policies.operators.catalogue import said
-from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES, find
 
 EPILOG: Final = """\
@@ -34,7 +31,9 @@ def command(rule: str, style: str) -> None:
     if found is None:
         inputs.stop(f'"{rule}" is no rule; {near(rule, {one.id: one.name for one in RULES})}')
     if style == "json":
-        click.echo(as_json(found), nl=False)
+        from stateward.cli.reports.as_json import dumps
+
+        click.echo(dumps(described.rule_in_full(found)), nl=False)
         return
     click.echo(click.style(f"{found.id} {found.name}", bold=True) + f" ({found.action})")
     click.echo(f"{found.summary}.\n")
@@ -56,7 +55,7 @@ def command(rule: str, style: str) -> None:
         )
     )
     click.echo(click.style("\nexamples", bold=True))
-    for case, verdict in examples(found):
+    for case, verdict in described.examples(found):
         colour = {"deny": "red", "warn": "yellow", "allow": "green"}[verdict]
         click.echo(
             textwrap.fill(
@@ -66,25 +65,3 @@ def command(rule: str, style: str) -> None:
                 subsequent_indent=" " * 9,
             )
         )
-
-
-def examples(rule: Rule) -> Iterator[tuple[cases.Case, str]]:
-    """A rule's examples with the verdict on each."""
-    for case in cases.read(rule.id, data.examples(rule.module)):
-        yield case, cases.outcome(cases.run(case))
-
-
-def as_json(rule: Rule) -> str:
-    """Everything that is known of a rule."""
-    from stateward.cli.reports.as_json import dumps
-
-    told = [
-        {
-            "name": case.name.removeprefix(rule.id).strip(),
-            "operation": case.request.operation,
-            "verdict": verdict,
-            "because": case.because,
-        }
-        for case, verdict in examples(rule)
-    ]
-    return dumps({"format": "stateward-rule/v1", **described(rule), "examples": told})

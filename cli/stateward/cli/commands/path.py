@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from stateward.cli import inputs, options
-from stateward.policies import hops
-from stateward.policies.engines import profile as profiles
-from stateward.policies.engines.profile import Hop, Profile
+from stateward.policies import ways
+from stateward.policies.engines.profile import Profile
 from stateward.policies.engines.recognise import PROFILES
 from stateward.policies.version import Version, parse
+from stateward.policies.ways import Way
 
 EPILOG: Final = """\
 \b
@@ -26,27 +25,6 @@ Examples:
 Exit codes: 0 there is a way, 1 none is known, 2 no such engine or version.
 """
 WIDTH: Final = 110
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What is known of the way between two versions."""
-
-    profile: Profile
-    before: Version
-    after: Version
-    facts: dict[str, str]
-    hop: Hop
-    """What is said of going there at once."""
-    hops: list[tuple[Version, Version, Hop]] | None
-    """The hops that lead there; None where the table knows none."""
-    words: str
-    """The way in words where it leads through a change that is no hop (a migration), else ""."""
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a way."""
-        return self.hops is not None or bool(self.words)
 
 
 @click.command("path", epilog=EPILOG)
@@ -64,14 +42,11 @@ def command(engine: str, old: str, new: str, mode: str | None, operator: bool, s
     profile = PROFILES.get(engine.lower())
     if profile is None:
         inputs.stop(f'"{engine}" is unknown; there are {", ".join(sorted(PROFILES))}')
-    facts = {"by": "operator" if operator else "image", "rolling": "yes"}
-    if mode:
-        facts |= {"mode": mode, "topology": mode}
-    way = find(profile, _version(old), _version(new), facts)
+    way = ways.find(profile, _version(old), _version(new), ways.facts_of(mode, operator))
     if style == "json":
         from stateward.cli.reports.as_json import dumps
 
-        click.echo(dumps(document(way)), nl=False)
+        click.echo(dumps(ways.document(way)), nl=False)
     else:
         _show(way)
     raise SystemExit(0 if way.known else 1)
@@ -82,19 +57,6 @@ def _version(text: str) -> Version:
     if version is None:
         inputs.stop(f'"{text}" is no version; write one such as 3.9 or 17.5')
     return version
-
-
-def find(profile: Profile, before: Version, after: Version, facts: dict[str, str]) -> Way:
-    """The way between two versions as far as the engine's profile knows one."""
-    hop = profiles.judge(profile, before, after, facts)
-    stones = [] if before.key() == after.key() else profiles.path(profile, before, after, facts)
-    if stones is None:
-        words = hops.path_text(hops.Step(profile, before, after, facts, hop))
-        return Way(profile, before, after, facts, hop, None, words)
-    ends = [before, *stones]
-    pairs = zip(ends, stones, strict=False)
-    found = [(here, there, profiles.judge(profile, here, there, facts)) for here, there in pairs]
-    return Way(profile, before, after, facts, hop, found, "")
 
 
 def _show(way: Way) -> None:
@@ -133,33 +95,3 @@ def _row(label: str, text: str) -> None:
                 text, WIDTH, initial_indent=lead, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
             )
         )
-
-
-def document(way: Way) -> dict[str, Any]:
-    """The way as JSON values."""
-    return {
-        "format": "stateward-path/v1",
-        "engine": way.profile.name,
-        "from": way.before.text,
-        "to": way.after.text,
-        "facts": {name: value for name, value in way.facts.items() if name in ("by", "mode")},
-        "known": way.known,
-        "atOnce": _hop(way.hop),
-        "hops": None
-        if way.hops is None
-        else [{"from": here.text, "to": there.text, **_hop(step)} for here, there, step in way.hops],
-        "words": way.words,
-        "backup": way.profile.backup,
-    }
-
-
-def _hop(hop: Hop) -> dict[str, Any]:
-    return {
-        "verdict": hop.verdict,
-        "reason": hop.reason,
-        "via": list(hop.via),
-        "between": hop.between,
-        "oneWay": hop.one_way,
-        "finalise": hop.finalise,
-        "source": hop.source,
-    }

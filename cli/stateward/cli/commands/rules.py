@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from stateward.cli import inputs, options
-from stateward.policies.rule import Rule
+from stateward.policies import described
+from stateward.policies.described import AREAS
 from stateward.policies.rules import RULES
 
-AREAS = {
-    "1": "storage",
-    "2": "quorum and placement",
-    "3": "upgrades",
-    "4": "deletion",
-    "5": "backup and restore",
-    "6": "credentials",
-    "7": "the control path",
-    "8": "geometry, identity, resources",
-    "9": "your own",
-}
 EPILOG: Final = """\
 \b
 Examples:
@@ -43,7 +33,7 @@ def command(policy_file: str | None, profile: str | None, style: str) -> None:
         from stateward.cli.reports.as_json import dumps
 
         click.echo(
-            dumps({"format": "stateward-rules/v1", "rules": [described(rule, policy.usual(rule)) for rule in rules]}),
+            dumps({"format": "stateward-rules/v1", "rules": [described.rule(rule, policy.usual(rule)) for rule in rules]}),
             nl=False,
         )
         return
@@ -55,30 +45,3 @@ def command(policy_file: str | None, profile: str | None, style: str) -> None:
         action = policy.usual(rule)
         colour = {"deny": "red", "warn": "yellow"}.get(action, "blue")
         click.echo(f"  {rule.id}  {click.style(action.ljust(5), fg=colour)}  {rule.name.ljust(26)}  {rule.summary}")
-
-
-def described(rule: Rule, action: str | None = None) -> dict[str, Any]:
-    """A rule's metadata as JSON values."""
-    return {
-        "id": rule.id,
-        "name": rule.name,
-        "area": AREAS[rule.id[2]],
-        "action": action or rule.action,
-        "nature": rule.nature,
-        "losesData": rule.loses_data,
-        "summary": rule.summary,
-        "why": rule.why,
-        "remedy": rule.remedy,
-        "source": rule.source,
-        "since": rule.since,
-        "judges": {
-            "services": rule.judges.services,
-            "kinds": list(rule.judges.kinds),
-            "operations": sorted(rule.judges.operations),
-            "subresources": sorted(rule.judges.subresources),
-        },
-        "looksAt": [
-            {"kind": look.kind, "role": "accuses" if look.accuses else "excuses"} for look in rule.looks_at.values()
-        ],
-        "params": dict(rule.params),
-    }

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from stateward.policies import finding
+
 State = Literal["new", "known", "waived"]
 """A finding that counts, one that the baseline accepts, one that a waiver lets pass."""
 
@@ -193,18 +195,12 @@ class Report:
             faults=sum(len(item.faults) for item in self.items),
         )
         names = {"deny": "denied", "warn": "warned", "audit": "audited", "waived": "waived", "known": "known"}
-        for finding in self.findings():
-            name = names[finding.shown]
+        for one in self.findings():
+            name = names[one.shown]
             setattr(total, name, getattr(total, name) + 1)
         return total
 
 
 def fingerprint(rule: str, subject: Subject, field_path: str, about: str) -> str:
-    """What makes a finding the same in two runs: rule, object, field, and the part of the object it is about.
-
-    Neither file nor line nor any value: it survives every move of a manifest and every edit of the value.
-    """
-    import hashlib  # takes a while, and text needs none
-
-    parts = (rule, subject.kind, subject.namespace, subject.name, field_path, about)
-    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:32]
+    """What makes a finding the same in two runs."""
+    return finding.fingerprint(rule, subject.kind, subject.namespace, subject.name, field_path, about)
