@@ -1,6 +1,8 @@
 """Health and metrics, called as ASGI."""
 
 import math
+from dataclasses import replace
+from importlib.metadata import version
 
 import orjson
 import pytest
@@ -11,6 +13,7 @@ from stateward.policies.rules import RULES
 from stateward.policies.view import EMPTY_VIEW
 from stateward.webhook.app import build
 from stateward.webhook.metrics import KINDS
+from stateward.webhook.probes import Probes
 
 
 def samples(app, ask):
@@ -31,7 +34,7 @@ def test_a_request_is_counted_by_operation_kind_and_outcome(app, ask, reviews):
     labels = [("kind", "StatefulSet.apps"), ("operation", "UPDATE")]
     assert found[("stateward_requests_total", *labels, ("outcome", "allow"))] == 2
     assert found[("stateward_requests_total", *labels, ("outcome", "deny"))] == 1
-    assert found[("stateward_findings_total", ("action", "deny"), ("rule", "SW103"))] == 1
+    assert found[("stateward_findings_total", ("action", "deny"), *labels, ("rule", "SW103"))] == 1
 
 
 def test_rules_of_a_policy_are_counted_by_their_ids(ask, reviews):
@@ -44,18 +47,19 @@ def test_rules_of_a_policy_are_counted_by_their_ids(ask, reviews):
     answer = ask(app, reviews.harmless())
     assert orjson.loads(answer.body)["response"]["allowed"] is False
     found = samples(app, ask)
-    assert found[("stateward_findings_total", ("action", "deny"), ("rule", "SW901"))] == 1
+    labels = [("kind", "StatefulSet.apps"), ("operation", "UPDATE")]
+    assert found[("stateward_findings_total", ("action", "deny"), *labels, ("rule", "SW901"))] == 1
     assert found[("stateward_rule_faults_total", ("rule", "SW902"))] == 1
 
 
-def test_durations_are_a_histogram_from_a_quarter_of_a_millisecond(app, ask, reviews):
+def test_durations_are_a_histogram_from_a_tenth_of_a_millisecond(app, ask, reviews):
     for _ in range(3):
         ask(app, reviews.harmless())
     found = samples(app, ask)
     buckets = {
         float(key[1][1]): value for key, value in found.items() if key[0] == "stateward_request_duration_seconds_bucket"
     }
-    assert min(buckets) == 0.00025
+    assert min(buckets) == 0.0001
     assert list(buckets.values()) == sorted(buckets.values())
     assert buckets[math.inf] == found[("stateward_request_duration_seconds_count",)] == 3
     assert 0 < found[("stateward_request_duration_seconds_sum",)] < 5
@@ -125,3 +129,34 @@ def test_readiness_follows_what_it_is_told_and_ends_with_the_service(ask):
     app.leave()
     assert readyz() == (503, {"ready": False, "reason": "shutting down"})
     assert ask(app, b"", path="/livez", method="GET", headers={}).status == 200
+
+
+def test_what_a_mode_lets_pass_is_counted_as_what_it_would_have_been(ask, reviews):
+    app = build(EMPTY_VIEW, replace(DEFAULT, mode="audit"))
+    assert orjson.loads(ask(app, reviews.harmful()).body)["response"]["allowed"] is True
+    found = samples(app, ask)
+    labels = [("kind", "StatefulSet.apps"), ("operation", "UPDATE")]
+    assert found[("stateward_requests_total", *labels, ("outcome", "would-deny"))] == 1
+    assert found[("stateward_findings_total", ("action", "would-deny"), *labels, ("rule", "SW103"))] == 1
+    assert found[("stateward_info", ("mode", "audit"), ("profile", "production@1"), ("version", version("stateward")))] == 1
+
+
+def test_gauges_say_what_the_parts_of_the_process_know(ask):
+    probes = Probes(
+        unknown=lambda: {"Pod": "no right"},
+        certificates=lambda: {"authority": 2e9, "serving": 1.9e9},
+        registered=lambda: False,
+        leader=lambda: True,
+        policy_errors=lambda: ["spec: wrong"],
+    )
+    found = samples(build(EMPTY_VIEW, DEFAULT, probes=probes), ask)
+    assert found[("stateward_unknown_kinds",)] == 1
+    assert found[("stateward_configuration_missing",)] == 1
+    assert found[("stateward_leader",)] == 1
+    assert found[("stateward_policy_errors",)] == 1
+    assert found[("stateward_certificate_expiry_timestamp_seconds", ("certificate", "serving"))] == 1.9e9
+
+
+def test_what_does_not_apply_is_no_gauge(app, ask):
+    names = {key[0] for key in samples(app, ask)}
+    assert not names & {"stateward_configuration_missing", "stateward_leader", "stateward_events_total"}

@@ -76,17 +76,18 @@ class Cluster:
         content_type: str = JSON,
         accept: str = JSON,
         read_seconds: float | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """An answer with its body unread; the caller closes it. `path` is absolute and quoted (see `path_of`)."""
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
         what = f"{method} {path}"
-        headers = {"Accept": accept, "User-Agent": "stateward", **self._authorization(what)}
+        sent = {"Accept": accept, "User-Agent": "stateward", **(headers or {}), **self._authorization(what)}
         data = None
         if body is not None:
             data = orjson.dumps(body)
-            headers["Content-Type"] = content_type
+            sent["Content-Type"] = content_type
         url = f"{self.host}{path}?{urlencode(query)}" if query else f"{self.host}{path}"
         read = read_seconds if read_seconds is not None else self._read_seconds
         try:
@@ -94,7 +95,7 @@ class Cluster:
                 method,
                 url,
                 body=data,
-                headers=headers,
+                headers=sent,
                 timeout=Timeout(connect=self._connect_seconds, read=read),
                 preload_content=False,
                 retries=False,  # who asks knows whether to ask again
@@ -163,6 +164,11 @@ class Cluster:
     def delete(self, path: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Deletes an object; `options` are DeleteOptions (preconditions, propagationPolicy)."""
         return self.call("DELETE", path, body=dict(options) if options else None)
+
+    def bearer_token(self) -> str:
+        """The token that calls are authenticated by, "" where something else does it. Raises ConfigError."""
+        scheme, _, token = self._authorization("credentials").get("Authorization", "").partition(" ")
+        return token if scheme.lower() == "bearer" else ""
 
     def _authorization(self, what: str) -> dict[str, str]:
         # Reading the setting runs the hook that renews tokens (a file, a plugin): by one thread at a time.

@@ -187,12 +187,15 @@ class Admission:
     def _fault(self, body: bytes | None, fault: Exception, started: float) -> None:
         """Counts and logs a fault. The request is read once more: whatever failed, its uid should be known."""
         uid = operation = kind = ""
+        seconds = time.perf_counter() - started
         try:
             request = decode(body or b"")
             uid, operation, kind = request.uid, request.operation, request.kind
+            if self._decided is not None:
+                self._decided(Verdict(request, faults={"door": type(fault).__name__}), seconds)
         except Exception:  # noqa: BLE001,S110,RUF100 - then it stays unknown; the first fault is the one that matters
             pass
-        self._metrics.fault(operation, kind, time.perf_counter() - started)
+        self._metrics.fault(operation, kind, seconds)
         named = line("fault", uid=uid, operation=operation, kind=kind, error=type(fault).__name__)
         _log.error("%s\n%s", named, frames(fault))
 
@@ -205,11 +208,11 @@ def _report(verdict: Verdict) -> None:
     request = verdict.request
     for rule, fault in verdict.faults.items():
         _log.error(line("rule-fault", uid=request.uid, rule=rule, error=fault, kind=request.kind))
-    denied = verdict.denied
+    denied = verdict.denied or verdict.would_deny
     if denied and _log.isEnabledFor(logging.INFO):
         _log.info(
             line(
-                "denied",
+                "denied" if verdict.denied else "would-deny",
                 uid=request.uid,
                 user=request.user.name,
                 operation=request.operation,

@@ -1,40 +1,54 @@
-"""The service put together: the admission route beside, not inside, a FastAPI application for everything else."""
+"""The service put together: the admission routes beside, not inside, the application for everything else."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import Final
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from prometheus_client.core import InfoMetricFamily, Metric
 
+from stateward.kube.events import Events
 from stateward.policies.policy import Policy
 from stateward.policies.view import Kind, View
-from stateward.webhook.admission import Admission, Receive, Scope, Send
-from stateward.webhook.metrics import Metrics
+from stateward.webhook.admission import Admission, Judge, Receive, Scope, Send
+from stateward.webhook.api import Door, Ready
+from stateward.webhook.auth import Guard
+from stateward.webhook.decisions import Decisions
+from stateward.webhook.metrics import Metrics, counter
+from stateward.webhook.probes import Probes
+from stateward.webhook.record import Record
+from stateward.webhook.rest import Guarded, application
 
 VALIDATE: Final = "/validate"
 """The path of the admission route. DNS labels only: the API server takes no others in a `service` reference."""
-
-Ready = Callable[[], tuple[bool, str]]
-"""Whether requests should come, and if not, why not."""
+MUTATE: Final = "/mutate"
 
 
 class App:
-    """The ASGI application. A call to `/validate` meets no router, no middleware and no Request object."""
+    """The ASGI application. A call to `/validate` or `/mutate` meets no router, no middleware and no Request object."""
 
-    def __init__(self, admission: Admission, rest: FastAPI, metrics: Metrics) -> None:
-        self.admission = admission
+    def __init__(self, admissions: Mapping[str, Admission], rest: Guarded, metrics: Metrics, decisions: Decisions) -> None:
+        self.admission = admissions[VALIDATE]
+        self.admissions = admissions
         self.rest = rest
         self.metrics = metrics
+        self.decisions = decisions
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Not a coroutine itself: one frame less on the way to the route."""
-        if scope["type"] == "http" and scope["path"] == VALIDATE:
-            return self.admission(scope, receive, send)
+        if scope["type"] == "http":
+            admission = self.admissions.get(scope["path"])
+            if admission is not None:
+                return admission(scope, receive, send)
         return self.rest(scope, receive, send)
+
+    def use(self, policy: Policy) -> None:
+        """Judges by another policy, from the next request on. From any thread."""
+        for admission in self.admissions.values():
+            admission.policy = policy
 
     @property
     def leaving(self) -> bool:
@@ -43,7 +57,8 @@ class App:
 
     def leave(self) -> None:
         """From now on `/readyz` says no, and answered connections are closed. Requests are judged as before."""
-        self.admission.leaving = True
+        for admission in self.admissions.values():
+            admission.leaving = True
 
 
 def build(
@@ -51,43 +66,54 @@ def build(
     policy: Policy,
     *,
     ready: Ready = lambda: (True, ""),
-    ages: Callable[[], Mapping[Kind, float]] = dict,
+    ages: Callable[[], Mapping[Kind, float]] | None = None,
     clock: Callable[[], float] = time.time,
     evicted: Callable[[str, str], None] | None = None,
+    mutate: Judge | None = None,
+    guard: Guard | None = None,
+    events: Events | None = None,
+    probes: Probes | None = None,
 ) -> App:
     """The application over a view and a policy.
 
-    `ready` is asked at each `/readyz`, `ages` (seconds since each kind of the view was heard of) at each `/metrics`:
-    neither may wait for anything. `clock` gives seconds since the epoch, for waivers and backups. `evicted` is told the
-    namespace and name of a pod whose eviction was allowed, before the answer is sent.
+    `ready` is asked at each `/readyz`, `probes` at each `/metrics` and `/v1/status` (`ages` is short for that one of
+    them): none may wait for anything. `clock` gives seconds since the epoch, for waivers and backups. `evicted` is told
+    the namespace and name of a pod whose eviction was allowed, before the answer is sent. `mutate` judges what comes to
+    `/mutate`; without it there is no such path. Without a `guard` all but admission and health is for this machine.
     """
-    metrics = Metrics(ages)
-    admission = Admission(view, policy, metrics, clock=clock, evicted=evicted)
-    version = metadata.version("stateward")
-    # No pages of documentation: they would load scripts from somebody else's server.
-    rest = FastAPI(title="Stateward", version=version, docs_url=None, redoc_url=None)
+    probes = probes if probes is not None else Probes()
+    if ages is not None:
+        probes = replace(probes, ages=ages)
+    guard = guard if guard is not None else Guard()
+    metrics = Metrics(probes)
+    decisions = Decisions(clock)
+    record = Record(decisions, events, clock=clock)
+    admissions = {VALIDATE: Admission(view, policy, metrics, clock=clock, evicted=evicted, decided=record)}
+    if mutate is not None:
+        refused = Record(decisions, events, clock=clock, only_refusals=True)
+        admissions[MUTATE] = Admission(view, policy, metrics, clock=clock, judge=mutate, decided=refused)
+    validate = admissions[VALIDATE]
+    door = Door(
+        version=metadata.version("stateward"),
+        view=lambda: validate.view,
+        policy=lambda: validate.policy,
+        clock=clock,
+        ready=lambda: (False, "shutting down") if validate.leaving else ready(),
+        decisions=decisions,
+        probes=probes,
+    )
+    metrics.more.append(lambda: _more(door, guard, events))
+    return App(admissions, Guarded(application(door, metrics), guard), metrics, decisions)
 
-    # All handlers are coroutines: others would run in threads, each a switch, and count beside the event loop.
-    @rest.get("/")
-    async def about() -> JSONResponse:
-        """Who answers here."""
-        return JSONResponse({"name": "stateward", "version": version})
 
-    @rest.get("/livez")
-    async def livez() -> JSONResponse:
-        """Whether the event loop runs. It does, or nobody would answer."""
-        return JSONResponse({"alive": True})
-
-    @rest.get("/readyz", responses={503: {"description": "not ready, with the reason"}})
-    async def readyz() -> JSONResponse:
-        """Whether reviews should be sent here."""
-        good, reason = (False, "shutting down") if admission.leaving else ready()
-        return JSONResponse({"ready": True} if good else {"ready": False, "reason": reason}, 200 if good else 503)
-
-    @rest.get("/metrics")
-    async def prometheus(request: Request) -> Response:
-        """The metrics of this process."""
-        body, content_type = metrics.exposition(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": content_type})
-
-    return App(admission, rest, metrics)
+def _more(door: Door, guard: Guard, events: Events | None) -> Iterable[Metric]:
+    """What the parts count themselves."""
+    about = InfoMetricFamily("stateward", "Version, profile and mode of this process.")
+    about.add_metric([], {"version": door.version, "profile": door.policy().title, "mode": door.policy().mode})
+    yield about
+    yield counter("stateward_decisions_dropped", "Decisions no longer kept.", (), {(): door.decisions.dropped})
+    yield counter("stateward_api_calls", "Calls that need a token, by what came of it.", ("result",), guard.counts)
+    if events is not None:
+        dropped = {(reason,): count for reason, count in dict(events.dropped).items()}
+        yield counter("stateward_events", "Kubernetes Events written.", (), {(): events.written})
+        yield counter("stateward_events_dropped", "Things never told by an Event, by reason.", ("reason",), dropped)

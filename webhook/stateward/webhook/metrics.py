@@ -16,10 +16,12 @@ from prometheus_client.exposition import choose_encoder
 
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.engine import Verdict
+from stateward.policies.finding import Judged
 from stateward.policies.rota import dispatch
 from stateward.policies.rule import OWN
 from stateward.policies.rules import RULES
 from stateward.policies.view import Kind
+from stateward.webhook.probes import Probes
 
 KINDS: Final[frozenset[Kind]] = (
     frozenset(kind for kind, _, _ in dispatch(RULES))
@@ -31,9 +33,12 @@ OTHER: Final = "other"
 OPERATIONS: Final = frozenset({"CREATE", "UPDATE", "DELETE", "CONNECT"})
 _RULES: Final = frozenset(rule.id for rule in RULES) | {f"{OWN}{number:02}" for number in range(1, 100)}
 
-BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds. From 0.25 ms (an allowed request takes about that) to past the webhook's timeout of 3 s; the API server's
+BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds. From 0.1 ms (an allowed request takes about two of that) to past the webhook's timeout of 3 s; the API server's
 own histogram starts at 5 ms, where everything of ours looks alike."""
+
+
+NO_PROBES: Final = Probes()
 
 
 def _kind(kind: Kind) -> Kind:
@@ -42,12 +47,14 @@ def _kind(kind: Kind) -> Kind:
 
 
 class Metrics:
-    """The counts of one process. `ages` gives the seconds since each kind of the view was heard of, inf for never."""
+    """The counts of one process. What `probes` and `more` say is asked at each scrape."""
 
-    def __init__(self, ages: Callable[[], Mapping[Kind, float]] = dict) -> None:
-        self._ages = ages
+    def __init__(self, probes: Probes = NO_PROBES) -> None:
+        self._probes = probes
+        self.more: list[Callable[[], Iterable[Metric]]] = []
+        """Who else has something to expose; called on the event loop's thread."""
         self._requests: dict[tuple[str, str, str], int] = {}
-        self._findings: dict[tuple[str, str], int] = {}
+        self._findings: dict[tuple[str, str, str, str], int] = {}
         self._rule_faults: dict[str, int] = {}
         self._bad: dict[str, int] = {}
         self._faults = 0
@@ -62,16 +69,17 @@ class Metrics:
     def answered(self, verdict: Verdict, seconds: float) -> None:
         """A review was answered with a verdict, after `seconds`."""
         outcome = "allow"
+        request = verdict.request
         if verdict.judged:
-            outcome = "deny" if verdict.denied else "warn" if verdict.warned else "allow"
+            outcome = _outcome(verdict)
+            where = (_kind(request.kind), request.operation if request.operation in OPERATIONS else OTHER)
             for one in verdict.judged:
-                key = (one.rule if one.rule in _RULES else OTHER, "waived" if one.waiver is not None else one.action)
+                key = (one.rule if one.rule in _RULES else OTHER, _action(one), *where)
                 self._findings[key] = self._findings.get(key, 0) + 1
         if verdict.faults:
             for rule in verdict.faults:
                 rule = rule if rule in _RULES else OTHER
                 self._rule_faults[rule] = self._rule_faults.get(rule, 0) + 1
-        request = verdict.request
         self._count(request.operation, request.kind, outcome, seconds)
 
     def fault(self, operation: str, kind: Kind, seconds: float) -> None:
@@ -98,26 +106,26 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """For prometheus-client's registry."""
-        yield _counter(
+        yield counter(
             "stateward_requests",
-            "Reviews answered. outcome: allow, warn, deny, fault (HTTP 500).",
+            "Reviews answered. outcome: allow, warn, deny, would-deny (in mode warn or audit), fault (HTTP 500).",
             ("operation", "kind", "outcome"),
             self._requests,
         )
-        yield _counter(
+        yield counter(
             "stateward_findings",
-            "What rules found. action: deny, warn, audit, waived.",
-            ("rule", "action"),
+            "What rules found. action: deny, warn, audit, waived; would-deny, would-warn (in mode warn or audit).",
+            ("rule", "action", "kind", "operation"),
             self._findings,
         )
-        yield _counter(
+        yield counter(
             "stateward_rule_faults",
             "Rules that crashed; the request was judged without them.",
             ("rule",),
             {(rule,): count for rule, count in self._rule_faults.items()},
         )
-        yield _counter("stateward_faults", "Reviews answered with HTTP 500: faults of Stateward.", (), {(): self._faults})
-        yield _counter(
+        yield counter("stateward_faults", "Reviews answered with HTTP 500: faults of Stateward.", (), {(): self._faults})
+        yield counter(
             "stateward_bad_reviews",
             "Calls that were no review that can be judged, by reason.",
             ("reason",),
@@ -125,6 +133,9 @@ class Metrics:
         )
         yield self._durations()
         yield self._view_ages()
+        yield from self._gauges()
+        for more in self.more:
+            yield from more()
 
     def _durations(self) -> Metric:
         family = HistogramMetricFamily(
@@ -138,6 +149,28 @@ class Metrics:
         family.add_metric([], buckets, self._seconds)
         return family
 
+    def _gauges(self) -> Iterable[Metric]:
+        probes = self._probes
+        yield _gauge("stateward_unknown_kinds", "Kinds that rules need and that are unknown now.", len(probes.unknown()))
+        yield _gauge(
+            "stateward_policy_errors", "Reasons why the wanted policy is not in force.", len(probes.policy_errors())
+        )
+        registered = probes.registered()
+        if registered is not None:
+            text = "1 where the configurations are gone by which the API server asks: nothing is judged."
+            yield _gauge("stateward_configuration_missing", text, not registered)
+        leader = probes.leader()
+        if leader is not None:
+            yield _gauge("stateward_leader", "1 in the replica that writes.", leader)
+        ends = GaugeMetricFamily(
+            "stateward_certificate_expiry_timestamp_seconds",
+            "When a certificate ends, since the epoch.",
+            labels=["certificate"],
+        )
+        for name, moment in sorted(probes.certificates().items()):
+            ends.add_metric([name], moment)
+        yield ends
+
     def _view_ages(self) -> Metric:
         family = GaugeMetricFamily(
             "stateward_view_age_seconds",
@@ -145,7 +178,7 @@ class Metrics:
             labels=("kind",),
         )
         ages: dict[str, float] = {}
-        for kind, age in self._ages().items():
+        for kind, age in self._probes.ages().items():
             label = _kind(kind)
             ages[label] = max(age, ages.get(label, 0.0))
         for label, age in sorted(ages.items()):
@@ -153,7 +186,28 @@ class Metrics:
         return family
 
 
-def _counter(name: str, documentation: str, labels: tuple[str, ...], counts: Mapping[Any, int]) -> Metric:
+def _outcome(verdict: Verdict) -> str:
+    if verdict.denied:
+        return "deny"
+    if verdict.would_deny:
+        return "would-deny"
+    return "warn" if verdict.warned else "allow"
+
+
+def _action(one: Judged) -> str:
+    if one.waiver is not None:
+        return "waived"
+    return f"would-{one.would}" if one.would is not None else one.action
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    family = GaugeMetricFamily(name, documentation)
+    family.add_metric([], value)
+    return family
+
+
+def counter(name: str, documentation: str, labels: tuple[str, ...], counts: Mapping[Any, int]) -> Metric:
+    """A counter: values of the labels (a tuple) → count."""
     family = CounterMetricFamily(name, documentation, labels=labels)
     # A copy: `collect` is also called when prometheus-client likes.
     for values, count in sorted(dict(counts).items()):
