@@ -32,6 +32,7 @@ def application(door: Door, metrics: Metrics) -> FastAPI:
     rest.include_router(api.routes(door))
     rest.add_exception_handler(HTTPException, _refused)
     rest.add_exception_handler(RequestValidationError, _invalid)
+    rest.add_exception_handler(Exception, _failed)
 
     # All handlers are coroutines: others would run in threads, each a switch, and count beside the event loop.
     @rest.get("/")
@@ -106,6 +107,11 @@ async def _answer(send: Send, status: int, body: bytes, *headers: Header) -> Non
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for these alone
     return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+
+async def _failed(_: Request, __: Exception) -> Response:
+    """The answer; the fault itself is raised on, and logged where that ends."""
+    return Response(_FAULT, 500, media_type="application/json")
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
