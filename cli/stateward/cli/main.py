@@ -15,6 +15,8 @@ _COMMANDS: Final = {
     "replay": "Judge the git history of manifests: what would have been refused, when and why.",
     "review": "Judge an AdmissionReview from standard input, as the webhook does.",
     "serve": "Serve the admission webhook.",
+    "why": "Show the last decisions about an object, in plain words.",
+    "status": "Show mode, replicas, registration, and what would have been refused.",
     "rules": "List the rules.",
     "explain": "Explain a rule: why, what to do, examples.",
     "path": "Show the supported upgrade path between two versions of an engine.",

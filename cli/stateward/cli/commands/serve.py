@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
@@ -17,6 +18,7 @@ from stateward.policies.view import EMPTY_VIEW
 
 if TYPE_CHECKING:
     from stateward.kube.client import Cluster
+    from stateward.kube.events import Events
     from stateward.kube.watcher import ClusterWatch
     from stateward.webhook.app import App
     from stateward.webhook.certificates import Certificates
@@ -46,6 +48,7 @@ Examples:
 @click.option("--register", is_flag=True, help="Have that cluster ask here, until the end.")
 @click.option("--url", metavar="URL", help="Where it asks, if not at https://127.0.0.1:PORT/validate.")
 @click.option("--fail-policy", type=click.Choice(["Ignore", "Fail"]), default="Ignore", show_default=True)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log.")
 @click.option("--drain", type=click.FloatRange(0, 600), metavar="SECONDS", help="Answer on for so long at the end.")
 def command(
     host: str,
@@ -58,6 +61,7 @@ def command(
     register: bool,
     url: str | None,
     fail_policy: Literal["Ignore", "Fail"],
+    log_format: Literal["text", "json"],
     drain: float | None,
 ) -> None:
     """Serve the admission webhook.
@@ -83,15 +87,15 @@ def command(
     # What is entered last ends first: the registration, then the server with its drain, then what that looks at.
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())
-        stack.enter_context(logs.written())
+        stack.enter_context(logs.written(style=log_format))
         try:
             cluster = stack.enter_context(clusters.connected(kubeconfig, context)) if kubeconfig is not None else None
             certificates = stack.enter_context(Certificates(folder, [*_own_names(host), *names, *_host_of(url)]))
             listening = stack.enter_context(server.listen(host, port))
             watch = stack.enter_context(clusters.watching(cluster)) if cluster is not None else None
-            door = server.Server(
-                _app(policy, watch), listening, context=certificates.hot.context, drain=_drain(drain, register)
-            )
+            events = stack.enter_context(_events(cluster)) if cluster is not None and register else None
+            app = _app(policy, watch, policy_file, cluster, events)
+            door = server.Server(app, listening, context=certificates.hot.context, drain=_drain(drain, register))
             stack.enter_context(door)
             base = f"https://{_bracketed(_REACHED_AT.get(host, host))}:{door.port}"
             _say(base, certificates, policy, policy_file, cluster, watch)
@@ -125,13 +129,34 @@ def _missing(error: ImportError) -> NoReturn:
     inputs.stop(f"{error.name} is missing; install it with: pip install 'stateward[serve]'")
 
 
-def _app(policy: Policy, watch: ClusterWatch | None) -> App:
+def _app(
+    policy: Policy, watch: ClusterWatch | None, policy_file: str | None, cluster: Cluster | None, events: Events | None
+) -> App:
     from stateward.webhook.app import build
+    from stateward.webhook.probes import Probes
+
+    named = str(policy_file or "")
+    if watch is None or cluster is None:
+        return build(EMPTY_VIEW, policy, probes=Probes(policy_name=lambda: named))
+    from stateward.kube.reviews import Reviews
+    from stateward.webhook.auth import Guard
     from stateward.webhook.readiness import Readiness
 
-    if watch is None:
-        return build(EMPTY_VIEW, policy)
-    return build(watch.view, policy, ready=Readiness(watch), ages=watch.view.ages, evicted=watch.view.leave)
+    return build(
+        watch.view,
+        policy,
+        ready=Readiness(watch),
+        evicted=watch.view.leave,
+        guard=Guard(Reviews(cluster)),  # whoever is not on this machine shows a token of that cluster
+        events=events,
+        probes=Probes(ages=watch.view.ages, unknown=watch.unknown, policy_name=lambda: named),
+    )
+
+
+def _events(cluster: Cluster) -> Events:
+    from stateward.kube.events import Events
+
+    return Events(cluster, socket.gethostname())
 
 
 def _drain(given: float | None, register: bool) -> float:
