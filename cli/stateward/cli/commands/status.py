@@ -262,7 +262,8 @@ def _left(end: str) -> str:
 def _told(counts: Mapping[str, Any], in_force: set[str]) -> None:
     """What was and would have been refused, so that going on is an informed step."""
     since = times.parse(counts["since"])
-    last = f"in the last {times.ago(max(0.0, time.time() - since))}" if since is not None else "so far"
+    length = times.ago(max(60.0, time.time() - since)) if since is not None else ""
+    last = f"in the last {length.removeprefix('1 ')}" if length else "so far"
     total: Counter[str] = Counter()
     for row in counts["requests"]:
         _add(total, row)
