@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from cluster_kit import Cluster as Known
-from cluster_kit import Kubectl, eventually
+from cluster_kit import Item, Kubectl, eventually
 
 from stateward.kube.client import Cluster
 from stateward.kube.reviews import Reviews
@@ -133,3 +138,76 @@ def test_an_audience_is_asked_for_where_one_is_wanted(cluster: Known, past: Kube
         assert Reviews(api).account(token) is None
     finally:
         api.close()
+
+
+@pytest.fixture
+def address() -> str:
+    """An address of this machine that an API server proxies to: not the loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent: this only chooses a route
+        except OSError:
+            pytest.skip("this machine has no address but the loopback")
+        found: str = probe.getsockname()[0]
+    return found
+
+
+def test_every_replica_is_asked_through_the_api_servers_proxy(
+    cluster: Known, past: Kubectl, address: str, tmp_path: Path, clock: Clock
+) -> None:
+    """A pod that is no more than an address: the door on this machine."""
+    api = Cluster.from_kubeconfig(cluster.kubeconfig)
+    guard = Guard(Reviews(api), local=False, clock=clock)
+    app = build(EMPTY_VIEW, DEFAULT, guard=guard)
+    role = f"{past.namespace}-reader"
+    past.must("create", "clusterrole", role, "--verb=get", "--non-resource-url=/v1/*")
+    past.must("create", "serviceaccount", "stateward-reader")
+    past.must(
+        "create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount={past.namespace}:stateward-reader"
+    )
+    try:
+        with (
+            Certificates(tmp_path, [address]) as certificates,
+            Server(app, listen(address, 0), context=certificates.hot.context) as server,
+        ):
+            past.must("create", "-f", "-", stdin=_pod(server.port))
+            status = {"status": {"podIP": address, "podIPs": [{"ip": address}], "phase": "Running", "conditions": _READY}}
+            past.must("patch", "pod", "door", "--subresource=status", "--type=merge", "-p", json.dumps(status))
+
+            def told() -> subprocess.CompletedProcess[str] | None:
+                clock.now += 100.0
+                arguments = ["--kubeconfig", str(cluster.kubeconfig), "--installed-in", past.namespace]
+                done = _stateward("status", "-f", "json", *arguments)
+                return done if done.returncode == 0 else None
+
+            done = eventually(told, "the door answers through the API server", 30)
+            [replica] = json.loads(done.stdout)["replicas"]
+            assert (replica["name"], replica["ready"], replica["mode"]) == ("door", True, "deny")
+            why = _stateward("why", "prod/db", "--kubeconfig", str(cluster.kubeconfig), "--installed-in", past.namespace)
+            assert "prod/db: nothing was refused, warned of or waived since " in why.stdout, why.stderr
+            assert guard.counts[("allowed",)] >= 2
+    finally:
+        guard.close()
+        api.close()
+        past("delete", "clusterrolebinding", role)
+        past("delete", "clusterrole", role)
+
+
+_READY = [{"type": "Ready", "status": "True"}]
+
+
+def _pod(port: int) -> Item:
+    container = {"name": "stateward", "image": "stateward", "ports": [{"name": "https", "containerPort": port}]}
+    labels = {"app.kubernetes.io/name": "stateward", "app.kubernetes.io/component": "door"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "door", "labels": labels},
+        "spec": {"schedulerName": "nobody", "containers": [container]},
+    }
+
+
+def _stateward(*arguments: str) -> subprocess.CompletedProcess[str]:
+    beside = Path(sys.executable).parent / "stateward"
+    program = [str(beside)] if beside.exists() else [sys.executable, "-m", "stateward.cli.main"]
+    return subprocess.run([*program, *arguments], capture_output=True, text=True, check=False, timeout=60)
