@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stateward.certs.errors import CertificateError
 from stateward.certs.names import general_names
@@ -18,6 +18,7 @@ from stateward.certs.profile import builder, common_name, key_usage
 
 AUTHORITY_LIFETIME = timedelta(days=3650)
 LEAF_LIFETIME = timedelta(days=90)
+_NAMED = "Stateward authority"
 CLOCK_SKEW = timedelta(minutes=5)  # certificates begin this much early, for clients whose clock is behind
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -58,7 +59,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         day = aware(now).astimezone(UTC).date().isoformat()
-        subject = common_name(f"Stateward authority {day} {identifier.digest.hex()[:8]}")
+        subject = common_name(f"{_NAMED} {day} {identifier.digest.hex()[:8]}")
         certificate = (
             builder(subject, subject, key, now - CLOCK_SKEW, now + lifetime)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)  # RFC 5280 4.2.1.9
@@ -117,6 +118,12 @@ class Authority:
         if not _is_root(chain[0]):
             raise CertificateError(certificate_at, "is not a self-signed authority", "create a new authority")
         return cls(private_key, chain[0])
+
+
+def is_ours(certificate: x509.Certificate) -> bool:
+    """Whether this is an authority that Stateward made, as far as its subject and constraints say."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return bool(names) and str(names[0].value).startswith(_NAMED) and _is_root(certificate)
 
 
 def _is_root(certificate: x509.Certificate) -> bool:

@@ -45,6 +45,11 @@ class Answer:
         with suppress(Exception):
             self._response.close()
 
+    @property
+    def date(self) -> str:
+        """When the server answered, by its own clock (RFC 9110 6.6.1); "" if it does not say."""
+        return str(self._response.headers.get("Date") or "")
+
     def close(self) -> None:
         """Ends the answer from another thread than the one that reads it.
 
