@@ -250,8 +250,8 @@ class World:
 
     HEARD = 3.0  # seconds; less than LAG, as a watch is
 
-    def __init__(self, chance, *, crashes=0.0):
-        self.chance, self.crashes = chance, crashes
+    def __init__(self, seed=1):
+        self.chance, self.crashes = Random(seed), 0.0  # noqa: S311
         self.seconds = 0.0
         self.data, self.version = {}, 0
         self.configurations = {"validating": [(0.0, b"")], "mutating": [(0.0, b"")]}
@@ -364,7 +364,7 @@ def settle(world, seconds=75):
 
 
 def test_a_cluster_left_alone_for_twelve_years_never_serves_what_is_not_trusted():
-    world = World(Random(1))
+    world = World()
     settle(world)
     authorities, leaves = set(), set()
     for _ in range(12 * 365 // 25):
@@ -399,7 +399,7 @@ EVENTS = (
 @given(events=st.lists(st.sampled_from(EVENTS), max_size=8), seed=st.integers(0, 1000))
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_happens_no_served_leaf_fails_to_verify(events, seed):
-    world = World(Random(seed))
+    world = World(seed)
     settle(world)
     world.crashes = 0.2
     before = dict(world.data)
@@ -434,7 +434,7 @@ def test_whatever_happens_no_served_leaf_fails_to_verify(events, seed):
 
 
 def test_the_check_of_the_simulation_finds_a_leader_that_serves_before_it_publishes():
-    world = World(Random(1))
+    world = World()
     settle(world)
     other = Authority.create(world.now())
     world.replicas[0].served = other.issue(NAMES, world.now()).certificate
@@ -443,7 +443,7 @@ def test_the_check_of_the_simulation_finds_a_leader_that_serves_before_it_publis
 
 
 def test_a_turn_ends_when_leadership_does(first):
-    world = World(Random(1))
+    world = World()
     keeper = Keeper(
         world, NAMES, publish=world.publish, published=world.published, may_write=lambda: False, monotonic=lambda: 0.0
     )
@@ -452,7 +452,7 @@ def test_a_turn_ends_when_leadership_does(first):
 
 
 def test_of_two_leaders_one_writes_and_the_other_begins_anew():
-    world = World(Random(1))
+    world = World()
     said = []
     keeper = Keeper(
         world,

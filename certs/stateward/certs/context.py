@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from stateward.certs.errors import CertificateError
 from stateward.certs.names import uncovered
-from stateward.certs.pem import aware, certificate_pem, key_pem, read_pair, untimely
+from stateward.certs.pem import aware, certificate_pem, key_pem, read_certificates, read_pair, untimely
 
 _FOR_SERVERS = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
@@ -22,6 +22,7 @@ _FOR_SERVERS = frozenset({ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.A
 class _Serving:
     context: ssl.SSLContext
     certificate: x509.Certificate
+    pair: tuple[bytes, bytes]
 
 
 class HotContext:
@@ -30,11 +31,15 @@ class HotContext:
     Each handshake takes the context that is current when its client hello arrives, with or without SNI; open
     connections keep theirs. Loading a new pair into a live context instead leaves it broken after a mismatched pair
     and keeps an RSA certificate beside a new ECDSA one (tried on OpenSSL 3). Before the first swap handshakes fail.
+
+    With `client_ca` (PEM) clients are asked for a certificate. One of another authority fails the handshake; none at all
+    is let in, for probes have none: whoever needs one asks the connection. Raises CertificateError if it is unreadable.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, client_ca: bytes = b"") -> None:
         self._serving: _Serving | None = None
-        self._base = _server_context()
+        self._client_ca = _client_authorities(client_ca) if client_ca else ""
+        self._base = _server_context(self._client_ca)
         self._base.sni_callback = self._choose
 
     @property
@@ -71,10 +76,25 @@ class HotContext:
                 certificate_at, reason, "issue a new certificate; the former one, if any, is still served"
             )
         # Encoded again, so that OpenSSL loads what was checked: the parsers differ, on indented PEM for one.
-        context = _loaded(certificate_pem(*chain), key_pem(private_key), certificate_at)
+        pair = certificate_pem(*chain), key_pem(private_key)
+        context = _loaded(*pair, certificate_at, self._client_ca)
         # One reference: a handshake sees the old pair or the new, never a mixture.
-        self._serving = _Serving(context, chain[0])
+        self._serving = _Serving(context, chain[0], pair)
         return chain[0]
+
+    def trust_clients(self, client_ca: bytes) -> None:
+        """Exchange the authorities of clients, from the next handshake on. Not from the thread of another `swap`.
+
+        Raises CertificateError, and goes on as before, if the PEM is unreadable; ValueError if there were none at the
+        start, for then no client is asked.
+        """
+        if not self._client_ca:
+            raise ValueError("client_ca: none was given at the start, so that no client is asked for a certificate")
+        self._client_ca = _client_authorities(client_ca)
+        serving = self._serving
+        if serving is not None:
+            context = _loaded(*serving.pair, "client certificates", self._client_ca)
+            self._serving = _Serving(context, serving.certificate, serving.pair)
 
     def _choose(self, connection: ssl.SSLObject, _name: str | None, _base: ssl.SSLContext) -> int | None:
         serving = self._serving
@@ -89,10 +109,17 @@ def days_left(certificate: x509.Certificate, now: datetime) -> float:
     return (certificate.not_valid_after_utc - aware(now)) / timedelta(days=1)
 
 
-def _server_context() -> ssl.SSLContext:
+def _server_context(client_ca: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if client_ca:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(cadata=client_ca)
     return context
+
+
+def _client_authorities(pem: bytes) -> str:
+    return certificate_pem(*read_certificates(pem, "client authorities")).decode("ascii")
 
 
 def _unfit(certificate: x509.Certificate, names: Iterable[str], now: datetime) -> str | None:
@@ -112,9 +139,9 @@ def _usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
         return _FOR_SERVERS  # without the extension every use is allowed (RFC 5280 4.2.1.12)
 
 
-def _loaded(certificate: bytes, key: bytes, certificate_at: str) -> ssl.SSLContext:
+def _loaded(certificate: bytes, key: bytes, certificate_at: str, client_ca: str) -> ssl.SSLContext:
     """A fresh server context with this pair, by way of a private folder, for Python's ssl loads from files only."""
-    context = _server_context()
+    context = _server_context(client_ca)
     try:
         with TemporaryDirectory(prefix="stateward-") as folder:  # mode 0700; removed on every way out
             certificate_file, key_file = Path(folder, "tls.crt"), Path(folder, "tls.key")

@@ -5,17 +5,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
-from stateward.certs.authority import Authority, Leaf
+from stateward.certs.authority import LEAF_LIFETIME, Authority, Leaf
 from stateward.certs.errors import CertificateError
 from stateward.certs.files import PRIVATE_FILE, PUBLIC_FILE, locked, replace_file, sweep, tighten
 from stateward.certs.names import general_names, listed, uncovered
-from stateward.certs.pem import aware, issued_by, lifetime, untimely
+from stateward.certs.pem import aware, certificate_pem, issued_by, lifetime, read_certificates, untimely
+from stateward.certs.rotation import Asked, Former
+from stateward.certs.stored import OLD, read_old, write_old
 
 AUTHORITY_CERTIFICATE, AUTHORITY_KEY = "ca.crt", "ca.key"
 LEAF_CERTIFICATE, LEAF_KEY = "tls.crt", "tls.key"
 _KEYS = (AUTHORITY_KEY, LEAF_KEY)
-_FILES = (AUTHORITY_CERTIFICATE, AUTHORITY_KEY, LEAF_CERTIFICATE, LEAF_KEY)
+_FILES = (AUTHORITY_CERTIFICATE, AUTHORITY_KEY, OLD, LEAF_CERTIFICATE, LEAF_KEY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +28,13 @@ class Served:
     authority: Authority
     leaf: Leaf
     notes: tuple[str, ...]
+    old: tuple[Former, ...] = ()
 
     @property
     def bundle(self) -> bytes:
-        """What clients must trust, as PEM."""
-        return self.authority.bundle
+        """What clients must trust, as PEM: the authority, and former ones while a leaf of theirs may be served."""
+        former = (one.certificate for one in self.old if one.certificate != self.authority.certificate)
+        return certificate_pem(*former, self.authority.certificate)
 
 
 class CertificateFolder:
@@ -42,26 +47,58 @@ class CertificateFolder:
         """An authority and a leaf for `names`, both good at `now`, taken from the folder or made and kept there.
 
         The authority is made anew when missing, unusable or in the last tenth of its life; the leaf also when it misses
-        a name, comes from another authority or is in the last third of its life. May be cut short at any instant and
-        called from several processes at once. Raises CertificateError for unusable names or an unwritable folder.
+        a name, comes from another authority or is in the last third of its life. A former authority stays in the bundle,
+        and in old-ca.crt, until its last leaf has expired. May be cut short at any instant and called from several
+        processes at once. Raises CertificateError for unusable names or an unwritable folder.
         """
+        return self._ensured(names, now, "")
+
+    def rotate(self, names: Iterable[str], now: datetime, what: Literal["authority", "leaf"]) -> Served:
+        """As `ensure`, with a new leaf in any case, and a new authority too if that is what is asked for."""
+        return self._ensured(names, now, what)
+
+    def stamp(self) -> tuple[object, ...]:
+        """Something that changes when a file here does. No error: a file that is not there has a stamp too."""
+        return tuple(map(_stamp, (self.path / name for name in _FILES)))
+
+    def _ensured(self, names: Iterable[str], now: datetime, asked: Asked) -> Served:
         wanted = listed(names)
         general_names(wanted)
         aware(now)
         try:
             with locked(self.path):
                 notes = [*sweep(self.path, _FILES), *tighten(self.path, _FILES, _KEYS)]
-                authority = self._authority(now, notes)
-                leaf = self._leaf(authority, wanted, now, notes)
+                old = self._old(now)
+                authority, old = self._authority(now, notes, old, anew=asked == "authority")
+                leaf = self._leaf(authority, wanted, now, notes, anew=asked == "leaf")
         except OSError as error:
             raise CertificateError(
                 str(error.filename or self.path),
                 f"the certificate folder {self.path} cannot be written ({error.strerror or error})",
                 "make it writable for this user, remove what is in the way, or name another folder",
             ) from error
-        return Served(authority, leaf, tuple(notes))
+        return Served(authority, leaf, tuple(notes), old)
 
-    def _authority(self, now: datetime, notes: list[str]) -> Authority:
+    def _old(self, now: datetime) -> tuple[Former, ...]:
+        """Former authorities; those whose last leaf has expired are removed."""
+        path = self.path / OLD
+        try:
+            found = read_old(path.read_bytes())
+        except FileNotFoundError:
+            return ()
+        except OSError:
+            return ()  # what is in its way is said when it has to be written
+        left = tuple(one for one in found if one.until > now)
+        if left != found:
+            if left:
+                replace_file(path, write_old(left), PUBLIC_FILE)
+            else:
+                path.unlink()
+        return left
+
+    def _authority(
+        self, now: datetime, notes: list[str], old: tuple[Former, ...], *, anew: bool
+    ) -> tuple[Authority, tuple[Former, ...]]:
         where = str(self.path / AUTHORITY_CERTIFICATE)
         try:
             authority = Authority.from_pem(
@@ -74,15 +111,28 @@ class CertificateFolder:
             where, reason = error.where, error.problem
         else:
             due = untimely(authority.certificate, now, spare=lifetime(authority.certificate) / 10)
-            if due is None:
-                return authority
-            reason = due
+            if due is None and not anew:
+                return authority, old
+            reason = due or "a new one is asked for"
+        old = self._retire(now, old)
         authority = Authority.create(now)
         self._write_pair(AUTHORITY_CERTIFICATE, AUTHORITY_KEY, authority.to_pem())
         notes.append(f"{where}: {reason}; made a new authority, which clients must trust anew")
-        return authority
+        return authority, old
 
-    def _leaf(self, authority: Authority, names: tuple[str, ...], now: datetime, notes: list[str]) -> Leaf:
+    def _retire(self, now: datetime, old: tuple[Former, ...]) -> tuple[Former, ...]:
+        """The authority in the folder becomes a former one, before anything else is written, if it can still be one."""
+        try:
+            going = read_certificates(self._read(AUTHORITY_CERTIFICATE), AUTHORITY_CERTIFICATE)[0]
+        except CertificateError:
+            return old
+        if untimely(going, now) is not None or any(one.certificate == going for one in old):
+            return old
+        old = (*old, Former(going, min(now + LEAF_LIFETIME, going.not_valid_after_utc)))
+        replace_file(self.path / OLD, write_old(old), PUBLIC_FILE)
+        return old
+
+    def _leaf(self, authority: Authority, names: tuple[str, ...], now: datetime, notes: list[str], *, anew: bool) -> Leaf:
         where = str(self.path / LEAF_CERTIFICATE)
         try:
             leaf = Leaf.from_pem(
@@ -95,9 +145,9 @@ class CertificateFolder:
             where, reason = error.where, error.problem
         else:
             due = _leaf_due(leaf, authority, names, now)
-            if due is None:
+            if due is None and not anew:
                 return leaf
-            reason = due
+            reason = due or "a new one is asked for"
         leaf = authority.issue(names, now)
         self._write_pair(LEAF_CERTIFICATE, LEAF_KEY, leaf.to_pem())
         notes.append(f"{where}: {reason}; issued a new certificate")
@@ -116,6 +166,14 @@ class CertificateFolder:
         """Key first, then certificate. Cut short in between they do not match, which the next `ensure` mends."""
         replace_file(self.path / key, pem[1], PRIVATE_FILE)
         replace_file(self.path / certificate, pem[0], PUBLIC_FILE)
+
+
+def _stamp(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return error.errno
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _leaf_due(leaf: Leaf, authority: Authority, names: tuple[str, ...], now: datetime) -> str | None:

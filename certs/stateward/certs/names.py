@@ -19,6 +19,11 @@ def listed(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """What a Service is called inside its cluster. The first is what an API server asks for (apiserver, webhook client)."""
+    return f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local"
+
+
 def general_names(names: Iterable[str]) -> tuple[x509.GeneralName, ...]:
     """The names as SAN entries, in order and each once: IPAddress for what parses as an address, else DNSName.
 

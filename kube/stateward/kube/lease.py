@@ -1,8 +1,8 @@
 """Leader election by a Lease (coordination.k8s.io/v1): at most one replica writes at a time.
 
 The rules are client-go's (tools/leaderelection): whoever holds the Lease writes `renewTime` into it; another takes it when
-it has not seen it change for `leaseDurationSeconds`, by its own clock, for clocks of others may be wrong. Leadership here ends
-by the clock as well, before any other replica may take the Lease, even while a request or this process hangs.
+it has not seen it change for `leaseDurationSeconds`, by its own clock, for clocks of others may be wrong. Leadership
+here ends by the clock as well, before any other replica may take the Lease, even while a request or this process hangs.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Final
 import uvicorn
 
 from stateward.webhook.app import App
+from stateward.webhook.clients import Clients, guarding
 
 KEEP_ALIVE: Final = 120
 """Seconds that an idle connection stays open. The API server keeps its own for 90 (apimachinery, SetTransportDefaults);
@@ -61,12 +62,20 @@ def listen(host: str, port: int) -> socket.socket:
 class Server:
     """Runs an App on a listening socket. `context` None is HTTP without TLS: for measurements only.
 
+    With `clients` admission asks for a client certificate; the context has to have their authorities.
+
     `start` returns when it accepts; `stop` ends it in this order: `/readyz` says no while everything is answered on
     (`drain` seconds), nothing new is accepted and what is under way is finished (at most `GRACE` seconds), the end.
     """
 
     def __init__(
-        self, app: App, listening: socket.socket, *, context: ssl.SSLContext | None = None, drain: float = 0.0
+        self,
+        app: App,
+        listening: socket.socket,
+        *,
+        context: ssl.SSLContext | None = None,
+        drain: float = 0.0,
+        clients: Clients | None = None,
     ) -> None:
         self.ended = threading.Event()
         """Set when it serves no more, whatever the reason."""
@@ -74,7 +83,7 @@ class Server:
         self._socket = listening
         self._accepting = threading.Event()
         self._failure: BaseException | None = None
-        self._uvicorn = _Uvicorn(app, context, drain, self._accepting)
+        self._uvicorn = _Uvicorn(app, context, drain, self._accepting, clients)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)
 
     def start(self) -> None:
@@ -115,7 +124,14 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """uvicorn, whose end waits for the callers to go elsewhere first. Signals are somebody else's: it is no main thread."""
 
-    def __init__(self, app: App, context: ssl.SSLContext | None, drain: float, accepting: threading.Event) -> None:
+    def __init__(
+        self,
+        app: App,
+        context: ssl.SSLContext | None,
+        drain: float,
+        accepting: threading.Event,
+        clients: Clients | None,
+    ) -> None:
         self.hurried = False
         self._app = app
         self._drain = drain
@@ -124,7 +140,7 @@ class _Uvicorn(uvicorn.Server):
             uvicorn.Config(
                 app,
                 interface="asgi3",
-                http="httptools",  # twice the throughput of h11
+                http="httptools" if clients is None else guarding(clients),  # twice the throughput of h11
                 loop="auto",  # uvloop wherever it exists
                 ws="none",
                 lifespan="off",
