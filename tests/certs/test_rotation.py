@@ -163,13 +163,13 @@ def test_a_bundle_that_is_filled_without_end_does_not_fill_the_store(good):
 
 def test_a_lost_key_keeps_its_certificate_trusted(first, good):
     data = {**stored.write(good), "ca.key": b""}
-    kept = stored.read(data, "Secret")
+    kept = stored.read(data, "Secret ")
     assert kept.problems == ("Secret ca.key is empty",)
     taken = step(kept, START, NAMES, Published())
     assert [one.certificate for one in taken.kept.old] == [first.certificate]
     assert taken.kept.leaf.certificate == good.leaf.certificate
     # Written, the pair without a key is gone.
-    again = stored.read(stored.write(taken.kept), "Secret")
+    again = stored.read(stored.write(taken.kept), "Secret ")
     assert again.loose == ()
     assert step(again, START, NAMES, Published()).reason == "made an authority: there is none"
 
@@ -208,14 +208,14 @@ def test_a_leaf_that_ends_with_its_authority_is_not_issued_again_and_again():
 
 def test_what_is_kept_survives_being_written_and_read(good):
     kept = replace(good, next=Authority.create(START), old=(Former(Authority.create(START).certificate, START + DAY),))
-    again = stored.read(stored.write(kept), "Secret")
+    again = stored.read(stored.write(kept), "Secret ")
     assert stored.write(again) == stored.write(kept)
     assert again.old[0].until == START + DAY
     assert again.problems == ()
 
 
 def test_nothing_is_kept_in_nothing():
-    assert stored.write(stored.read({}, "Secret")) == dict.fromkeys(stored.ENTRIES, b"")
+    assert stored.write(stored.read({}, "Secret ")) == dict.fromkeys(stored.ENTRIES, b"")
 
 
 @pytest.mark.parametrize("until", [b"", b"# trusted until tomorrow\n", b"garbage\n"])
@@ -228,12 +228,12 @@ def test_a_former_authority_without_a_date_is_trusted_until_it_expires(first, un
 @settings(deadline=None, max_examples=60)
 def test_any_damage_is_survived_and_mended(good, entry, junk, cut):
     whole = stored.write(replace(good, next=Authority.create(START), old=(Former(good.authority.certificate, START + DAY),)))
-    kept = stored.read({**whole, entry: whole[entry][:cut] + junk}, "Secret")
+    kept = stored.read({**whole, entry: whole[entry][:cut] + junk}, "Secret ")
     for _ in range(6):
         following = step(kept, START, NAMES, settled())
         if not isinstance(following, Write):
             break
-        kept = stored.read(stored.write(following.kept), "Secret")
+        kept = stored.read(stored.write(following.kept), "Secret ")
     assert following is None
     assert trusts(readable(bundle(kept, START)), kept.leaf.certificate, START)
 
@@ -263,7 +263,7 @@ class World:
     # What the keeper needs of a store.
     def read(self):
         self.seen = self.version
-        return replace(stored.read(self.data, "Secret"), asked=self.asked)
+        return replace(stored.read(self.data, "Secret "), asked=self.asked)
 
     def write(self, kept):
         self.maybe_crash()
@@ -346,7 +346,7 @@ class Replica:
         self.choice, self.served = Choice(), None
 
     def look(self):
-        leaf = stored.read(self.world.data, "Secret").leaf
+        leaf = stored.read(self.world.data, "Secret ").leaf
         world = self.world
         if leaf is None or leaf.certificate.not_valid_after_utc < world.now():
             return
@@ -370,7 +370,7 @@ def test_a_cluster_left_alone_for_twelve_years_never_serves_what_is_not_trusted(
     for _ in range(12 * 365 // 25):
         world.pass_time(25 * 86400)
         settle(world, 15)
-        kept = stored.read(world.data, "Secret")
+        kept = stored.read(world.data, "Secret ")
         authorities.add(fingerprint(kept.authority.certificate))
         leaves.add(fingerprint(kept.leaf.certificate))
         assert len(kept.old) <= 1
@@ -426,7 +426,7 @@ def test_whatever_happens_no_served_leaf_fails_to_verify(events, seed):
         for _ in range(3):
             world.pass_time(5)
     settle(world)
-    kept = stored.read(world.data, "Secret")
+    kept = stored.read(world.data, "Secret ")
     assert kept.problems == ()
     assert kept.next is None
     for replica in world.replicas:

@@ -11,7 +11,7 @@ from cryptography import x509
 
 from stateward.certs.errors import CertificateError
 from stateward.certs.pem import read_certificates
-from stateward.certs.rotation import Kept, Publish, Published, Wait, Write, bundle, fingerprint, step
+from stateward.certs.rotation import LAG, Kept, Publish, Published, Wait, Write, bundle, fingerprint, step
 
 _STEPS: Final = 12
 """More than any turn takes: whatever is wrong, a turn ends."""
@@ -49,6 +49,7 @@ class Keeper:
         may_write: Callable[[], bool],
         monotonic: Callable[[], float],
         say: Callable[[str], None] = lambda _: None,
+        lag: timedelta = LAG,
     ) -> None:
         self._store = store
         self._names = tuple(names)
@@ -57,6 +58,7 @@ class Keeper:
         self._may_write = may_write
         self._monotonic = monotonic
         self._say = say
+        self._lag = lag
         self._held: tuple[bytes, float] | None = None
         self._seen_next: tuple[bytes, float] | None = None
 
@@ -71,7 +73,7 @@ class Keeper:
             moment = now()
             wanted = bundle(kept, moment)
             published = Published(_certificates(self._published()), self._held_for(wanted), tried == wanted)
-            following = step(kept, moment, self._names, published, waited=self._waited(kept))
+            following = step(kept, moment, self._names, published, waited=self._waited(kept), lag=self._lag)
             if not isinstance(following, Write | Publish):
                 return following.reason if isinstance(following, Wait) else ""
             if not self._may_write():

@@ -54,17 +54,26 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
+    """The DNS names and IP addresses that the certificate is for, as they are given to `issue`."""
+    return tuple(str(entry.value) for entry in _san_entries(certificate) if isinstance(entry, x509.DNSName | x509.IPAddress))
+
+
 def uncovered(certificate: x509.Certificate, names: Iterable[str]) -> tuple[str, ...]:
     """Those of `names` that no SAN entry of the certificate covers; a wildcard stands for one label (RFC 9525 6.3)."""
     entries = _san(certificate)
     return tuple(name for name in listed(names) if not entries & _spellings(name))
 
 
-def _san(certificate: x509.Certificate) -> frozenset[x509.GeneralName]:
+def _san_entries(certificate: x509.Certificate) -> tuple[x509.GeneralName, ...]:
     try:
-        entries = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return tuple(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
-        return frozenset()
+        return ()
+
+
+def _san(certificate: x509.Certificate) -> frozenset[x509.GeneralName]:
+    entries = _san_entries(certificate)
     return frozenset(x509.DNSName(entry.value.lower()) if isinstance(entry, x509.DNSName) else entry for entry in entries)
 
 

@@ -98,6 +98,7 @@ def step(
     published: Published,
     *,
     waited: timedelta = timedelta(),
+    lag: timedelta = LAG,
     create: Callable[[datetime], Authority] = Authority.create,
 ) -> Step:
     """What to do next; None: all is well. `waited`: how long this caller has seen `kept.next`."""
@@ -116,7 +117,7 @@ def step(
         reason = "asked for" if kept.asked == "authority" else authority_due(usable, now)
         if reason:
             return Write(replace(kept, next=create(now), asked=""), f"made the next authority: {reason}")
-    if kept.next is not None and _may_take_over(kept, usable, published, waited):
+    if kept.next is not None and _may_take_over(kept, usable, published, waited, lag):
         return Write(_taken_over(kept, kept.next, names, now), "the next authority takes over, with its first certificate")
     if usable is not None:
         reason = "asked for" if kept.asked == "leaf" else leaf_due(kept.leaf, usable, names, now)
@@ -179,10 +180,10 @@ def trusts(certificates: Iterable[x509.Certificate], leaf: x509.Certificate, now
     return untimely(leaf, now) is None and any(issued_by(leaf, one) and untimely(one, now) is None for one in certificates)
 
 
-def _may_take_over(kept: Kept, usable: Authority | None, published: Published, waited: timedelta) -> bool:
+def _may_take_over(kept: Kept, usable: Authority | None, published: Published, waited: timedelta, lag: timedelta) -> bool:
     if published.held is not None:
         # Where nobody trusts anything yet there is nobody to wait for.
-        return published.held >= LAG or (kept.authority is None and not kept.old)
+        return published.held >= lag or (kept.authority is None and not kept.old)
     return usable is None and waited >= IMPATIENCE
 
 

@@ -29,7 +29,7 @@ _FORMER: Final = re.compile(
 
 
 def read(data: Mapping[str, bytes], where: str) -> Kept:
-    """What is kept in these entries. What is damaged counts as missing and is named in `problems`, with `where`."""
+    """What is kept in these entries. What is damaged counts as missing and is named in `problems`, `where` before it."""
     reading = _Reading(data, where)
     return Kept(
         authority=reading.authority(*AUTHORITY),
@@ -118,4 +118,4 @@ class _Reading:
         return pems if any(pems) else None
 
     def _at(self, entry: str) -> str:
-        return f"{self.where} {entry}"
+        return f"{self.where}{entry}"

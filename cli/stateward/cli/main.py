@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "serve": "Serve the admission webhook.",
     "why": "Show the last decisions about an object, in plain words.",
     "status": "Show mode, replicas, registration, and what would have been refused.",
+    "certs": "Make, show and rotate the webhook's certificates.",
     "rules": "List the rules.",
     "explain": "Explain a rule: why, what to do, examples.",
     "path": "Show the supported upgrade path between two versions of an engine.",

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
@@ -64,6 +64,7 @@ class ClusterCertificates:
         client_ca: bytes = b"",
         every: float = EVERY,
         check: float = CHECK,
+        lag: float = LAG.total_seconds(),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.hot = HotContext(client_ca)
@@ -86,8 +87,9 @@ class ClusterCertificates:
             may_write=is_leader,
             monotonic=monotonic,
             say=lambda note: _log.warning(line("certificate", note=note)),
+            lag=timedelta(seconds=lag),
         )
-        self._choice = Choice(LAG.total_seconds())
+        self._choice = Choice(lag)
         self._served: x509.Certificate | None = None
         self._served_since = 0.0
         self._kept = Kept()

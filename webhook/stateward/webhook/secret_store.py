@@ -72,7 +72,7 @@ class SecretStore:
         if type(found) is not dict:
             raise ClusterError(0, "Broken", f"{self.where}: an object is wanted, got {type(found).__name__}")
         self._found = found
-        return replace(stored.read(_decoded(mapping_of(found, "data")), self.where), asked=asked(found))
+        return replace(stored.read(_decoded(mapping_of(found, "data")), f"{self.where} "), asked=asked(found))
 
     def write(self, kept: Kept) -> bool:
         """Creates it or writes over what was read last; False where somebody else has written since."""
@@ -85,7 +85,8 @@ class SecretStore:
             else:
                 self._update(self._found, data, kept.asked)
         except ClusterError as error:
-            if error.status in (404, 409):
+            gone = error.status == 404 and self._found is not None  # else the namespace is missing
+            if gone or error.status == 409:
                 return False
             raise
         return True

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from stateward.cli import inputs
+from stateward.cli.places import default_folder
 from stateward.policies.policy import Policy
 from stateward.policies.view import EMPTY_VIEW
 
@@ -72,7 +73,7 @@ def command(
     if kubeconfig is None and (register or context is not None):
         inputs.stop(f"{'--register' if register else '--context'} is about a cluster; name it with --kubeconfig")
     policy = inputs.read_policy(policy_file)
-    folder = certs if certs is not None else _default_folder()
+    folder = certs if certs is not None else default_folder()
     try:
         from stateward.certs.errors import CertificateError
         from stateward.webhook import logs, server
@@ -194,16 +195,6 @@ def _say(
     click.echo(
         f"                curl --cacert {authority} -H 'Content-Type: application/json' -d @review.json {base}/validate"
     )
-
-
-def _default_folder() -> Path:
-    state = os.environ.get("XDG_STATE_HOME", "")
-    try:
-        # The XDG specification: a relative path there is to be ignored.
-        home = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
-    except RuntimeError:
-        inputs.stop("this user has no home folder; name one for certificates with --certs")
-    return home / "stateward" / "certs"
 
 
 def _own_names(host: str) -> list[str]:
