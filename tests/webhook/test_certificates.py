@@ -1,4 +1,4 @@
-"""Certificates from a folder, ours or somebody else's, exchanged while a real server is asked over TLS; client certificates."""
+"""Certificates from a folder, ours or somebody else's, exchanged under real TLS; certificates of clients."""
 
 import http.client
 import shutil
@@ -51,7 +51,11 @@ class Connection(http.client.HTTPSConnection):
 
     def connect(self):
         plain = socket.create_connection((self.host, self.port), self.timeout)
-        self.sock = self._context.wrap_socket(plain, server_hostname=NAMES[0])
+        try:
+            self.sock = self._context.wrap_socket(plain, server_hostname=NAMES[0])
+        except BaseException:
+            plain.close()
+            raise
 
 
 def post(port, context, body, connection=None):
@@ -97,8 +101,12 @@ class Load:
                 self.count += 1
             except Exception as failure:
                 self.failures.append(failure)
+                if connection:
+                    connection.close()
                 connection = None
             self._done.wait(max(0.0, began + self._pause - time.monotonic()))
+        if connection:
+            connection.close()
 
 
 def wait_for(condition, seconds=20.0):
@@ -242,7 +250,7 @@ def test_a_pair_written_file_by_file_is_survived(tmp_path, authority, caplog):
         before = certificates.hot.certificate
         for half in (second["tls_crt"][:300], second["tls_crt"]):
             (tmp_path / "tls.crt").write_bytes(half)
-            wait_for(lambda: "former certificate is served on" in caplog.text)
+            wait_for(lambda: 'served="the former one"' in caplog.text)
             caplog.clear()
             assert handshake("127.0.0.1", port, NAMES[0], authority.bundle) == before
         (tmp_path / "tls.key").write_bytes(second["tls_key"])

@@ -119,7 +119,7 @@ class Certificates:
                 for note in self.look().notes:
                     _log.warning(line("certificate", note=note))
             except CertificateError as error:
-                _log.error(line("certificate", error=str(error)))
+                _log.error(_said(error))
             left, seen = RETRY if self._unpublished else self._every, self._folder.stamp()
 
 
@@ -229,4 +229,9 @@ class MountedCertificates:
             except CertificateError as error:
                 if str(error) != self._said:
                     self._said = str(error)
-                    _log.error(line("certificate", error=f"{error}; the former certificate is served on"))
+                    _log.error(_said(error))
+
+
+def _said(error: CertificateError) -> str:
+    """In fields of their own, for a long one is cut."""
+    return line("certificate", served="the former one", error=f"{error.where}: {error.problem}", then=error.next_step)
