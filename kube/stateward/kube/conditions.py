@@ -6,11 +6,11 @@ came later, one of the user's own) the condition is left out, and the API server
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from stateward.policies.consequence import GARBAGE_COLLECTOR
+from stateward.policies.consequence import CONTROLLER_MANAGER, GARBAGE_COLLECTOR, NAMESPACE_CONTROLLER
 from stateward.policies.rota import Rotas, dispatch
 from stateward.policies.rule import Rule
 from stateward.policies.rules.backup.prefix_shared import PREFIXES
@@ -21,6 +21,10 @@ BREAK_GLASS: Final = "stateward:break-glass"
 """Members of this group pass without being judged: for the hour in which Stateward itself is what is wrong."""
 
 
+Asked = Mapping[str, frozenset[str]]
+"""`group/plural` of what a webhook is asked about, subresources left away → operations."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A kind of request that is left out."""
@@ -28,10 +32,17 @@ class Condition:
     name: str
     drops: str
     """CEL, true for what is left out. It must never fail: a condition that fails counts against the request."""
+    of: str = ""
+    """`group/plural` (`/secrets`) of what is left out; "": whatever is asked about."""
     about: tuple[tuple[Kind, str], ...] = ()
     """(kind, operation) of what is left out; none: any."""
     rules: frozenset[str] = frozenset()
     """The rules for which this was thought through; with `about` alone."""
+
+    def bears_on(self, asked: Asked) -> bool:
+        """Whether a webhook that is asked about these would be asked about what is left out."""
+        operations = asked.get(self.of, frozenset())
+        return not self.of or (bool(operations) if not self.about else any(one in operations for _, one in self.about))
 
     def holds(self, asked: Rotas) -> bool:
         """Whether these requests are asked about, and no other rule is."""
@@ -71,30 +82,41 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
     Condition(
         "not-garbage-collection",
         "request.operation == 'DELETE' && has(request.userInfo.username) && oldObject != null && "
-        f"request.userInfo.username == '{GARBAGE_COLLECTOR}' && has(oldObject.metadata.ownerReferences)",
+        f"request.userInfo.username in ['{GARBAGE_COLLECTOR}', '{CONTROLLER_MANAGER}'] && "
+        "has(oldObject.metadata.ownerReferences)",
+    ),
+    Condition(
+        # This controller does nothing else: the namespace is going, and its deletion was judged.
+        "not-of-a-deleted-namespace",
+        "request.operation == 'DELETE' && has(request.userInfo.username) && has(request.namespace) && "
+        f"request.userInfo.username == '{NAMESPACE_CONTROLLER}'",
     ),
     Condition(
         "not-of-a-deployment",
         f"{_of('apps/replicasets', 'CREATE', 'UPDATE', 'DELETE')} && has({_ITEM}.metadata.ownerReferences) && "
         f"{_ITEM}.metadata.ownerReferences.exists(one, one.kind == 'Deployment' && one.apiVersion.startsWith('apps/') && "
         "has(one.controller) && one.controller)",
+        "apps/replicasets",
     ),
     # Nothing to judge.
     Condition(
         "not-secret-of-nobody",
         _ownerless("secrets", "CREATE"),
+        "/secrets",
         (("Secret", "CREATE"),),
         frozenset({"SW604"}),
     ),
     Condition(
         "not-claim-of-nobody",
         _ownerless("persistentvolumeclaims", "CREATE", "UPDATE"),
+        "/persistentvolumeclaims",
         (("PersistentVolumeClaim", "CREATE"), ("PersistentVolumeClaim", "UPDATE")),
         frozenset({"SW604"}),
     ),
     Condition(
         "not-config-of-nobody",
         f"{_ownerless('configmaps', 'CREATE')} && !(has(object.data) && {sorted(PREFIXES)}.exists(one, one in object.data))",
+        "/configmaps",
         (("ConfigMap", "CREATE"),),
         frozenset({"SW504", "SW604"}),
     ),
@@ -103,6 +125,7 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         "not-config-unchanged",
         f"{_of('configmaps', 'UPDATE')} && object != null && oldObject != null && {_same('data')} && {_same('binaryData')} "
         f"&& {_same('immutable')}",
+        "/configmaps",
         (("ConfigMap", "UPDATE"),),
         frozenset({"SW105", "SW205", "SW504", "SW604", "SW806", "SW811"}),
     ),
@@ -112,6 +135,7 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         f"{_of('secrets', 'UPDATE', 'DELETE')} && oldObject != null && has(oldObject.type) && "
         f"oldObject.type == '{RELEASE}' && !has({_ITEM}.metadata.ownerReferences) && "
         "(object == null || !has(object.metadata.ownerReferences))",
+        "/secrets",
         (("Secret", "UPDATE"), ("Secret", "DELETE")),
         frozenset({"SW601", "SW602", "SW603", "SW604"}),
     ),
@@ -123,13 +147,35 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         "(one.kind in ['ReplicaSet', 'DaemonSet'] && one.apiVersion == 'apps/v1') || "
         "(one.kind == 'Job' && one.apiVersion == 'batch/v1') || "
         "(one.kind in ['Node', 'ReplicationController'] && one.apiVersion == 'v1')))",
+        "/pods",
         (("Pod", "DELETE"),),
         frozenset({"SW210"}),
+    ),
+    Condition(
+        # A provisioner takes away the volume of a claim that is gone: the claim's deletion was judged.
+        "not-released-volume",
+        f"{_of('persistentvolumes', 'DELETE')} && oldObject != null && has(oldObject.spec.persistentVolumeReclaimPolicy) && "
+        "oldObject.spec.persistentVolumeReclaimPolicy == 'Delete' && has(oldObject.status) && "
+        "has(oldObject.status.phase) && oldObject.status.phase == 'Released'",
+        "/persistentvolumes",
+        (("PersistentVolume", "DELETE"),),
+        frozenset({"SW406"}),
     ),
 )
 
 
-def match_conditions(rules: Iterable[Rule]) -> list[dict[str, str]]:
-    """`matchConditions` of the webhook that asks these rules: what is left out, as far as no other rule judges it."""
-    asked = dispatch(rules)
-    return [{"name": one.name, "expression": f"!({one.drops})"} for one in CONDITIONS if one.holds(asked)]
+def match_conditions(
+    rules: Iterable[Rule], asked: Asked | None = None, namespaces: Iterable[str] = ()
+) -> list[dict[str, str]]:
+    """`matchConditions` of the webhook that asks these rules: what is left out, as far as no other rule judges it.
+
+    `asked`: what the webhook is asked about, where it is not asked about everything that the rules judge.
+    `namespaces`: those of which nothing is asked, not even their deletion.
+    """
+    rotas = dispatch(rules)
+    found = [one for one in CONDITIONS if one.holds(rotas) and (asked is None or one.bears_on(asked))]
+    names = sorted(set(namespaces))
+    if names:
+        # A namespaceSelector would do for what lies in them, but not for the namespaces themselves.
+        found.insert(1, Condition("not-of-these-namespaces", f"has(request.namespace) && request.namespace in {names}"))
+    return [{"name": one.name, "expression": f"!({one.drops})"} for one in found]

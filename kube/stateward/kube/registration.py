@@ -22,13 +22,15 @@ from stateward.policies.webhooks import CONFIGURATIONS
 WEBHOOK: Final = "validate.stateward.dev"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "stateward"
+LABELS: Final[Mapping[str, str]] = {MANAGED_BY: MANAGER, "app.kubernetes.io/name": "stateward"}
+"""What every configuration of ours carries."""
 
 FailurePolicy = Literal["Fail", "Ignore"]
 Scope = Literal["Namespaced", "Cluster"]
 Served = Callable[[Kind], "tuple[str, str, Scope] | None"]
 """Kind → its group, resource and scope where a cluster serves it: for kinds that only a policy names."""
 
-_API_VERSION: Final = "admissionregistration.k8s.io/v1"
+API_VERSION: Final = "admissionregistration.k8s.io/v1"
 
 # The resource that a request about the kind names, and its scope (Kubernetes API reference).
 _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
@@ -102,35 +104,60 @@ def configuration(
     a url that the system's roots vouch for. Raises ValueError for what the API server would refuse, and for a rule
     that judges a kind whose resource is not known here.
     """
+    rules = tuple(rules)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": name, "labels": dict(LABELS)},
+        "webhooks": [
+            webhook(
+                WEBHOOK,
+                client_config(url, service, ca_bundle),
+                webhook_rules(rules, adapters, served, shaped),
+                match_conditions(rules),
+                failure_policy=failure_policy,
+                timeout_seconds=timeout_seconds,
+            )
+        ],
+    }
+
+
+def webhook(
+    name: str,
+    client: Mapping[str, Any],
+    rules: list[dict[str, Any]],
+    conditions: list[dict[str, str]],
+    *,
+    failure_policy: FailurePolicy,
+    timeout_seconds: int = 3,
+) -> dict[str, Any]:
+    """One of the `webhooks` of a configuration. Raises ValueError for what the API server would refuse."""
     if not 1 <= timeout_seconds <= 30:
         raise ValueError(f"timeout_seconds {timeout_seconds}: the API server takes 1 to 30")
     if failure_policy not in ("Fail", "Ignore"):
         raise ValueError(f'failure_policy "{failure_policy}": Fail or Ignore')
-    rules = tuple(rules)
+    return {
+        "name": name,
+        "clientConfig": dict(client),
+        "rules": rules,
+        "matchPolicy": "Equivalent",
+        # An objectSelector would skip every Scale and Eviction: they carry no labels.
+        "matchConditions": conditions,
+        "failurePolicy": failure_policy,
+        "sideEffects": "None",
+        "timeoutSeconds": timeout_seconds,
+        "admissionReviewVersions": ["v1"],
+    }
+
+
+def client_config(url: str | None, service: Mapping[str, Any] | None, ca_bundle: bytes = b"") -> dict[str, Any]:
+    """The `clientConfig` of a webhook: whom the API server asks, and whom it trusts. Raises ValueError."""
     client = _client(url, service)
     if ca_bundle:
         if b"-----BEGIN CERTIFICATE-----" not in ca_bundle:
             raise ValueError("ca_bundle: no PEM certificate in it; give the authority's certificate, not its key")
         client["caBundle"] = base64.b64encode(ca_bundle).decode("ascii")
-    return {
-        "apiVersion": _API_VERSION,
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": name, "labels": {MANAGED_BY: MANAGER, "app.kubernetes.io/name": "stateward"}},
-        "webhooks": [
-            {
-                "name": WEBHOOK,
-                "clientConfig": client,
-                "rules": webhook_rules(rules, adapters, served, shaped),
-                "matchPolicy": "Equivalent",
-                # An objectSelector would skip every Scale and Eviction: they carry no labels.
-                "matchConditions": match_conditions(rules),
-                "failurePolicy": failure_policy,
-                "sideEffects": "None",
-                "timeoutSeconds": timeout_seconds,
-                "admissionReviewVersions": ["v1"],
-            }
-        ],
-    }
+    return client
 
 
 def webhook_rules(
