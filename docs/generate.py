@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from stateward.policies import cases, data, profiles
 from stateward.policies.adapters import schema
@@ -36,6 +38,17 @@ def documents() -> Iterator[tuple[Path, str]]:
     for title in profiles.titles():
         path = HERE / "profiles" / f"{title.replace('@', '-')}.yaml"
         yield path, promises(title, RULES, read(path))
+    yield from manifests().documents()
+
+
+def manifests() -> ModuleType:
+    """`manifests/generate.py`: that folder is no package."""
+    spec = spec_from_file_location("manifests_generate", HERE.parent / "manifests" / "generate.py")
+    if spec is None or spec.loader is None:
+        sys.exit("manifests/generate.py: it is missing")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def promises(title: str, rules: Iterable[Rule], before: Mapping[str, str]) -> str:
@@ -170,8 +183,8 @@ def main() -> None:
         for path in [*stale, *stray]:
             print(f"stale: {path.relative_to(HERE.parent)}; run `make docs`")
         sys.exit(1 if stale or stray else 0)
-    for folder in ("rules", "profiles"):
-        (HERE / folder).mkdir(exist_ok=True)
+    for path in stale:
+        path.parent.mkdir(exist_ok=True)
     for path in stale:
         path.write_text(wanted[path])
     for path in stray:

@@ -72,14 +72,13 @@ def read(cluster: Cluster, namespace: str) -> Record | None:
 
 def write(cluster: Cluster, namespace: str, record: Record, owner: Mapping[str, Any] | None = None) -> Record:
     """Writes it where nobody has since it was read; as it is now. Raises ClusterError, status 409 where somebody has."""
-    metadata: dict[str, Any] = {"name": NAME, "namespace": namespace, "labels": dict(INSTALLED)}
-    if owner is not None:
-        metadata["ownerReferences"] = [dict(owner)]
+    metadata: dict[str, Any] = {"ownerReferences": [dict(owner)]} if owner is not None else {}
     data = {_DOOR: record.door, _OWNER: record.owner, **{key: record.made.get(kind, "") for kind, key in _KEYS.items()}}
-    item: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
     if record.version:
-        metadata["resourceVersion"] = record.version
-        found = cluster.call("PUT", path_to(namespace), {"fieldManager": "stateward"}, body=item)
+        patch = {"metadata": {**metadata, "resourceVersion": record.version}, "data": data}
+        found = cluster.patch(path_to(namespace), patch)
     else:
+        metadata |= {"name": NAME, "namespace": namespace, "labels": dict(INSTALLED)}
+        item = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
         found = cluster.create(path_to(namespace, ""), item)
     return Record(record.door, record.made, record.owner, text_of(metadata_of(found), "resourceVersion"))

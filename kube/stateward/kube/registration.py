@@ -210,14 +210,9 @@ def _resources(
         scaled = kind in _SCALED or (adapter is not None and adapter.scale_path is not None)
         if kind == SCALE or kind in _NEVER_SENT or (subresource == "scale" and not scaled):
             continue
-        if adapter is not None:
-            yield adapter.group, adapter.resource, "Namespaced"
-        elif kind in _NATIVE:
-            yield _NATIVE[kind]
-        elif kind in _RECORDS:
-            name, _, group = kind.partition(".")
-            plural = name.lower()
-            yield group, f"{plural[:-1]}ies" if plural.endswith("y") else f"{plural}s", "Namespaced"
+        known = resource_of(kind, adapters)
+        if known is not None:
+            yield known
         elif rule.own:
             found = served(kind)
             if found is None:
@@ -236,6 +231,24 @@ def _resources(
             # A service has claims and pods in its namespace: there are no cluster-scoped ones.
             if subresource != "scale" or adapter.scale_path is not None:
                 yield adapter.group, adapter.resource, "Namespaced"
+
+
+def resource_of(kind: Kind, adapters: Mapping[Kind, Adapter]) -> tuple[str, str, Scope] | None:
+    """Group, resource and scope of a kind that rules judge; None where only a cluster could say."""
+    adapter = adapters.get(kind)
+    if adapter is not None:
+        return adapter.group, adapter.resource, "Namespaced"
+    if kind in _NATIVE:
+        return _NATIVE[kind]
+    if kind in _RECORDS:
+        return kind.partition(".")[2], plural_of(kind), "Namespaced"
+    return None
+
+
+def plural_of(kind: Kind) -> str:
+    """The resource of a kind whose CRD makes the plural as English does."""
+    name = kind.partition(".")[0].lower()
+    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
 
 
 def _client(url: str | None, service: Mapping[str, Any] | None) -> dict[str, Any]:

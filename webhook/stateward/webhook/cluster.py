@@ -98,12 +98,12 @@ def registered(
             url=url,
             ca_bundle=bundle,
             failure_policy=failure_policy,
-            served=_served(cluster),
+            served=served_by(cluster),
             shaped=shaped(cluster),
         )
 
     try:
-        defined = _defined(watch)
+        before = known_crds(watch)
         wanted = make()
     except (ValueError, ClusterError) as error:
         raise ServeError(f"not registered: {error}") from None
@@ -125,7 +125,7 @@ def registered(
         except ClusterError as error:
             raise ServeError(f"not registered: {error}") from None
         say(f"  registered    {CONFIGURATION} asks {url} (failurePolicy: {failure_policy})")
-        with _followed(cluster, watch, make, wanted, defined, url):
+        with _followed(cluster, watch, make, wanted, before, url):
             yield
     finally:
         # Also where registering failed: an answer that was lost may have been a yes.
@@ -138,16 +138,16 @@ def _followed(
     watch: ClusterWatch,
     make: Callable[[], dict[str, Any]],
     wanted: dict[str, Any],
-    defined: object,
+    before: object,
     url: str,
 ) -> Iterator[None]:
     """The registration is made anew while this holds, when CRDs come, go or change and it would be another."""
     ended = threading.Event()
 
     def follow() -> None:
-        known, there = defined, wanted
+        known, there = before, wanted
         while not ended.wait(FOLLOW):
-            now = _defined(watch)
+            now = known_crds(watch)
             if now == known:
                 continue
             try:
@@ -169,7 +169,7 @@ def _followed(
         thread.join(10)
 
 
-def _defined(watch: ClusterWatch) -> object:
+def known_crds(watch: ClusterWatch) -> object:
     """Which CRDs there are, and in which state their specifications are."""
     found = watch.view.select(CRD)
     if found is UNKNOWN:
@@ -183,7 +183,7 @@ def _asked(cluster: Cluster) -> list[str]:
     return [text_of(mapping_of(webhook, "clientConfig"), "url") for webhook in items_of(found, "webhooks")]
 
 
-def _served(cluster: Cluster) -> Served:
+def served_by(cluster: Cluster) -> Served:
     """Which resource a kind is that only the policy names."""
     discovery = Discovery(cluster)
 

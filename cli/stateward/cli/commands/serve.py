@@ -7,12 +7,12 @@ import shlex
 import socket
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 import click
 
-from stateward.cli import inputs
+from stateward.cli import extra, inputs
 from stateward.cli.places import default_folder
 from stateward.policies.policy import Policy
 from stateward.policies.view import EMPTY_VIEW
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _DRAIN_REGISTERED: Final = 2.0
 """Seconds that an API server may go on asking once its configuration is gone: it watches, a second is plenty."""
-_EXTRA: Final = ("cryptography", "fastapi", "httptools", "kubernetes", "prometheus_client", "starlette", "uvicorn")
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - whoever listens everywhere
 
 
@@ -84,7 +83,7 @@ def command(
 
             from stateward.webhook import cluster as clusters
     except ImportError as error:
-        _missing(error)
+        extra.missing(error)
     # What is entered last ends first: the registration, then the server with its drain, then what that looks at.
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())
@@ -121,13 +120,6 @@ def command(
         ending.wait(door)
         if not ending.asked.is_set():
             inputs.stop("the server has ended by itself; its log above says why")
-
-
-def _missing(error: ImportError) -> NoReturn:
-    """Ends for want of a package; anything else is a fault and stays one."""
-    if (error.name or "").partition(".")[0] not in _EXTRA:
-        raise error
-    inputs.stop(f"{error.name} is missing; install it with: pip install 'stateward[serve]'")
 
 
 def _app(

@@ -1,0 +1,105 @@
+"""Takes an installation away: what the API server asks first, then the rest. Works with every pod of it dead, and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from stateward.kube import record
+from stateward.kube.client import Cluster, path_of
+from stateward.kube.errors import ClusterError
+from stateward.kube.installed import NAME, PATHS
+from stateward.kube.registration import MANAGED_BY, MANAGER
+from stateward.kube.rights import SECRET
+from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
+
+Say = Callable[[str], None]
+
+_RBAC: Final = ("apis", "rbac.authorization.k8s.io", "v1")
+_OWN: Final = ("app.kubernetes.io/name", "stateward")
+
+
+def asking(cluster: Cluster) -> Iterator[tuple[str, str, Object]]:
+    """Path, title and object of every configuration of ours. Raises ClusterError."""
+    for kind, path in PATHS.items():
+        listed = cluster.get(path, {"labelSelector": f"{MANAGED_BY}={MANAGER}"})
+        for item in items_of(listed, "items"):
+            name = text_of(metadata_of(item), "name")
+            yield f"{path}/{name}", f"{kind.lower()}/{name}", item
+
+
+def stop_asking(cluster: Cluster, say: Say, dry_run: bool) -> int:
+    """Removes the configurations; how many. Raises ClusterError."""
+    count = 0
+    for path, title, item in list(asking(cluster)):
+        count += _remove(cluster, path, title, say, dry_run, item)
+    return count
+
+
+def remove_rest(cluster: Cluster, namespace: str, say: Say, warn: Say, dry_run: bool) -> bool:
+    """Removes everything else; whether nothing was refused. What is not Stateward's by its label is left."""
+    good = True
+    for path, title in _rest(namespace):
+        try:
+            found = cluster.get(path)
+            if mapping_of(metadata_of(found), "labels").get(_OWN[0]) != _OWN[1] and title not in _UNLABELLED:
+                say(f"left     {title}: it has no label {_OWN[0]}={_OWN[1]}")
+                continue
+            _remove(cluster, path, title, say, dry_run, found)
+        except ClusterError as error:
+            if error.status != 404:
+                warn(f"error: {title}: {error}")
+                good = False
+    return good
+
+
+def remove_kinds(cluster: Cluster, say: Say, dry_run: bool) -> None:
+    """Removes the CRDs and with them every WardPolicy and WardWaiver. Raises ClusterError."""
+    for name in ("wardpolicies.stateward.dev", "wardwaivers.stateward.dev"):
+        path = path_of("apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions", name)
+        try:
+            _remove(cluster, path, f"customresourcedefinition/{name}", say, dry_run, cluster.get(path))
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
+
+# Made while it runs, by nobody who labels them.
+_UNLABELLED: Final = (f"lease/{NAME}", f"secret/{SECRET}")
+
+
+def _rest(namespace: str) -> Iterator[tuple[str, str]]:
+    """Path and title, in this order: who could write first."""
+    within = ("namespaces", namespace)
+    yield path_of("apis", "apps", "v1", *within, "deployments", NAME), f"deployment/{NAME}"
+    yield path_of("apis", "policy", "v1", *within, "poddisruptionbudgets", NAME), f"poddisruptionbudget/{NAME}"
+    yield path_of("apis", "networking.k8s.io", "v1", *within, "networkpolicies", NAME), f"networkpolicy/{NAME}"
+    yield path_of("apis", "monitoring.coreos.com", "v1", *within, "servicemonitors", NAME), f"servicemonitor/{NAME}"
+    yield path_of("api", "v1", *within, "services", NAME), f"service/{NAME}"
+    yield path_of("apis", "coordination.k8s.io", "v1", *within, "leases", NAME), f"lease/{NAME}"
+    yield path_of("api", "v1", *within, "secrets", SECRET), f"secret/{SECRET}"
+    yield path_of("api", "v1", *within, "serviceaccounts", NAME), f"serviceaccount/{NAME}"
+    yield path_of(*_RBAC, *within, "rolebindings", NAME), f"rolebinding/{NAME}"
+    yield path_of(*_RBAC, *within, "roles", NAME), f"role/{NAME}"
+    for name in (NAME, f"{NAME}-more"):
+        yield path_of(*_RBAC, "clusterrolebindings", name), f"clusterrolebinding/{name}"
+        yield path_of(*_RBAC, "clusterroles", name), f"clusterrole/{name}"
+    # Last: as long as it says "disabled", nobody makes the configurations again.
+    yield record.path_to(namespace), f"configmap/{record.NAME}"
+
+
+def _remove(cluster: Cluster, path: str, title: str, say: Say, dry_run: bool, item: Object) -> int:
+    """1 where it was there. What was looked at is what is deleted, not what somebody puts there meanwhile."""
+    if not dry_run:
+        options: dict[str, Any] = {
+            "preconditions": {"uid": text_of(metadata_of(item), "uid")},
+            "propagationPolicy": "Background",
+        }
+        try:
+            cluster.delete(path, options)
+        except ClusterError as error:
+            if error.status == 404:
+                return 0
+            raise
+    say(f"{'would remove' if dry_run else 'removed '} {title}")
+    return 1

@@ -1,0 +1,98 @@
+"""Writes what of the manifests comes from the rules: CRDs and rights. `docs/generate.py` calls it and checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from stateward.kube import own_kinds, rights
+from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.rules import RULES
+
+HERE: Final = Path(__file__).resolve().parent
+MARK: Final = "# Written by docs/generate.py (make docs) from the rules and their declarations; edit those.\n"
+LABELS: Final = {"app.kubernetes.io/name": "stateward", "app.kubernetes.io/part-of": "stateward"}
+
+
+def documents() -> Iterator[tuple[Path, str]]:
+    """Every generated manifest: where it belongs, what it holds."""
+    for name, crd in own_kinds.documents().items():
+        text = MARK + dumped(crd)
+        yield HERE / "crds" / name, text
+        # A chart's own folder for CRDs is never upgraded; a kept template is, and outlives `helm uninstall`.
+        kept = {**crd, "metadata": {**crd["metadata"], "annotations": {"helm.sh/resource-policy": "keep"}}}
+        yield (
+            HERE / "chart" / "templates" / f"crd-{name}",
+            f"{MARK}{{{{- if .Values.crds.install }}}}\n{dumped(kept)}{{{{- end }}}}\n",
+        )
+    cluster, own = rights.of_cluster(RULES, ADAPTERS), rights.of_namespace()
+    yield HERE / "base" / "rights.yaml", MARK + "---\n".join(dumped(one) for one in base_rights(cluster, own))
+    yield HERE / "chart" / "files" / "rights.yaml", MARK + dumped({"cluster": cluster, "namespace": own})
+    yield (
+        HERE / "crds" / "kustomization.yaml",
+        MARK
+        + dumped(
+            {
+                "apiVersion": "kustomize.config.k8s.io/v1beta1",
+                "kind": "Kustomization",
+                "resources": sorted(own_kinds.documents()),
+            }
+        ),
+    )
+
+
+def base_rights(cluster: rights.Rights, own: rights.Rights) -> Iterator[dict[str, Any]]:
+    """The roles of the kustomize base and who has them."""
+    group = "rbac.authorization.k8s.io"
+    account = {"kind": "ServiceAccount", "name": "stateward", "namespace": "stateward"}
+    more = "stateward-more"
+    yield _role("ClusterRole", "stateward", cluster)
+    yield {
+        **_role("ClusterRole", more, []),
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {rights.AGGREGATE: "true"}}]},
+    }
+    yield _role("Role", "stateward", own)
+    for kind, role, name in (
+        ("ClusterRoleBinding", "ClusterRole", "stateward"),
+        ("ClusterRoleBinding", "ClusterRole", more),
+        ("RoleBinding", "Role", "stateward"),
+    ):
+        yield {
+            "apiVersion": f"{group}/v1",
+            "kind": kind,
+            "metadata": _metadata(name, kind == "RoleBinding"),
+            "roleRef": {"apiGroup": group, "kind": role, "name": name},
+            "subjects": [account],
+        }
+
+
+def _role(kind: str, name: str, rules: rights.Rights) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": _metadata(name, kind == "Role"),
+        "rules": rules,
+    }
+
+
+def _metadata(name: str, namespaced: bool) -> dict[str, Any]:
+    return {"name": name, **({"namespace": "stateward"} if namespaced else {}), "labels": dict(LABELS)}
+
+
+def dumped(content: Any) -> str:
+    """YAML as people write it."""
+    return str(yaml.dump(content, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True))
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def version() -> str:
+    """Of the image that the manifests name."""
+    return metadata.version("stateward")
