@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from stateward.kube import record as records
 from stateward.kube.client import Cluster
-from stateward.kube.drift import bundles, by, differences, merged, ours, owned, version
+from stateward.kube.drift import by, differences, merged, ours, owned, trusts, version
 from stateward.kube.errors import ClusterError
 from stateward.kube.installed import NAME, PATHS
 from stateward.kube.record import DELETED, Record
@@ -30,6 +30,8 @@ TICK: Final = 1.0
 """Seconds between two looks at what is in memory."""
 PASS: Final = 30.0
 """Seconds between two looks at the API server where nothing seems to have changed."""
+RETRY: Final = 3.0
+"""Seconds until a pass that failed is tried again."""
 CALM: Final = 60.0
 """Seconds. Who undoes a repair sooner is repaired against more and more slowly, up to once in so many."""
 
@@ -78,7 +80,10 @@ class Keeper:
         self._owner = owner
         self._happened = happened
         self._clock = clock
-        self._bundle = b""
+        self.offered: Callable[[], bytes | None] = lambda: None
+        """What callers must trust, None where that is not known (yet); asked at each look, from memory."""
+        self._offer: bytes | None = None
+        self._bundle: bytes | None = None
         self._record: Record | None = None
         self._written: dict[str, tuple[str, object]] = {}
         self._repaired: dict[str, tuple[float, float]] = {}
@@ -101,20 +106,18 @@ class Keeper:
         if self._thread.is_alive():
             self._thread.join(10)
 
-    def offer(self, bundle: bytes) -> None:
-        """What callers must trust from now on, without waiting for it."""
-        self._bundle = bundle
-        self._wake.set()
-
     def publish(self, bundle: bytes) -> bool:
-        """Writes what callers must trust into every configuration that there is, and reads it back; whether all hold it."""
-        if not self._is_leader():
-            return False
+        """Writes what callers must trust into every configuration that there is, and reads it back; whether all hold it.
+
+        Who does not lead writes nothing, and says whether all trust it.
+        """
         try:
             with self._lock:
-                self._bundle = bundle
-                self._pass(self._is_leader())
-                return all(bundles(found) == {bundle} for kind in self._kept() if (found := self._get(kind)) is not None)
+                if self._is_leader():
+                    self._bundle = bundle
+                    self._pass(True)
+                there = [found for kind in PATHS if (found := self._get(kind)) is not None and ours(found)]
+            return all(trusts(found, bundle) for found in there)
         except (ClusterError, ValueError) as error:
             self._failed(error)
             return False
@@ -134,12 +137,19 @@ class Keeper:
     def look(self) -> None:
         """One pass, whatever is in memory. Raises ClusterError and ValueError."""
         with self._lock:
+            self._take_offer()
             seen = self._signature()
             self._pass(self._is_leader())
             self._seen, self._passed, self.last_error = seen, self._clock(), ""
 
+    def _take_offer(self) -> None:
+        # What was published just now may be newer than what is offered still.
+        offer = self.offered()
+        if offer != self._offer:
+            self._offer = self._bundle = offer
+
     def _due(self) -> bool:
-        return self._clock() - self._passed >= (PASS if not self.last_error else TICK * 5) or (
+        return self._clock() - self._passed >= (RETRY if self.last_error else PASS) or (
             not self.last_error and self._signature() != self._seen
         )
 
@@ -147,7 +157,7 @@ class Keeper:
         """What a pass depends on, as far as it is in memory."""
         there = tuple(version(self._view.get(f"{kind}.{_GROUP}", "", NAME)) for kind in PATHS)
         record = version(self._view.get("ConfigMap", self._namespace, records.NAME))
-        return there, record, self._bundle, self._is_leader(), self._ready(), self.leaving, self._changed()
+        return there, record, self.offered(), self._is_leader(), self._ready(), self.leaving, self._changed()
 
     @property
     def leaving(self) -> bool:
@@ -156,9 +166,10 @@ class Keeper:
         return type(found) is dict and bool(metadata_of(found).get("deletionTimestamp"))
 
     def _failed(self, error: Exception) -> None:
-        self.last_error = str(error) or type(error).__name__
+        before, self.last_error = self.last_error, str(error) or type(error).__name__
         self._passed = self._clock()
-        _log.warning("configurations not kept: %s", self.last_error)
+        if before != self.last_error:
+            _log.warning("configurations not kept: %s", self.last_error)
 
     # --- one pass ------------------------------------------------------------------------------------------------
 
@@ -171,7 +182,7 @@ class Keeper:
             # Taken away while we know better: what somebody deleted must not come back by it.
             record = replace(self._record, version="") if self._record is not None else Record()
         owner = self._owner() if leader else None
-        wanted = self._make(self._bundle) if self._bundle and record.enabled else {}
+        wanted = self._make(self._bundle) if self._bundle is not None and record.enabled else {}
         made = dict(record.made)
         self._tell({kind: self._keep(kind, wanted.get(kind), record, owner, made, leader) for kind in PATHS})
         after = replace(record, made=made, owner=text_of(owner or {}, "uid") or record.owner)
@@ -192,7 +203,7 @@ class Keeper:
         found = self._get(kind)
         if found is not None and not ours(found, record.made.get(kind, "")):
             return "foreign"
-        if not record.enabled or (wanted is None and self._bundle):
+        if not record.enabled or (wanted is None and self._bundle is not None):
             if found is not None and leader:
                 self._delete(kind, text_of(metadata_of(found), "uid"))
             made.pop(kind, None)
@@ -257,9 +268,6 @@ class Keeper:
                     True,
                 )
         self.states = states
-
-    def _kept(self) -> list[str]:
-        return [kind for kind, state in self.states.items() if state == "kept"]
 
     # --- calls ---------------------------------------------------------------------------------------------------
 

@@ -56,10 +56,16 @@ def by(found: Object) -> str:
     return f" by {text_of(last, 'manager')}" if text_of(last, "manager") else ""
 
 
-def bundles(found: Object) -> set[bytes]:
-    """What the webhooks of a configuration make the API server trust, as PEM."""
-    texts = (text_of(mapping_of(one, "clientConfig"), "caBundle") for one in items_of(found, "webhooks"))
-    return {base64.b64decode(text) for text in texts}
+def trusts(found: Object, bundle: bytes) -> bool:
+    """Whether each webhook of a configuration makes the API server trust everything in a bundle (PEM), and perhaps more."""
+    wanted = _certificates(bundle)
+    clients = [mapping_of(one, "clientConfig") for one in items_of(found, "webhooks")]
+    return all(wanted <= _certificates(base64.b64decode(text_of(client, "caBundle"))) for client in clients)
+
+
+def _certificates(bundle: bytes) -> set[bytes]:
+    blocks = bundle.replace(b"\r", b"").split(b"-----END CERTIFICATE-----")
+    return {block.partition(b"-----BEGIN CERTIFICATE-----")[2].strip() for block in blocks if b"BEGIN CERTIFICATE" in block}
 
 
 def version(found: object) -> str:

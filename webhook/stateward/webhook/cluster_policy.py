@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from stateward.policies.policy import API_VERSION, DEFAULT, KIND, Policy, Policy
 from stateward.policies.rules import RULES
 from stateward.policies.view import UNKNOWN, Kind, Object, View, items_of, mapping_of, metadata_of, text_of
 from stateward.webhook.logs import line
+from stateward.webhook.readiness import PATIENCE
 
 POLICY: Final[Kind] = f"{KIND}.{API_VERSION.partition('/')[0]}"
 TICK: Final = 0.5
@@ -54,8 +56,7 @@ class ClusterPolicy:
         self.policy = replace(DEFAULT, mode=mode)
         self.problem = ""
         """Why the WardPolicy that is there is not the one in force; "" where it is."""
-        self.known = False
-        """Whether it was looked for and the answer is known."""
+        self._known = False
         self.generation = 0
         """Of the WardPolicy in force; 0 for the built-in one."""
         self._cluster = cluster
@@ -66,8 +67,14 @@ class ClusterPolicy:
         self._happened = happened
         self._seen: object = None
         self._told: object = None
+        self._until = time.monotonic() + PATIENCE
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow policy", daemon=True)
+
+    @property
+    def settled(self) -> bool:
+        """Whether it was looked for, or cannot be in time (a right that is missing): then the built-in one has to do."""
+        return self._known or time.monotonic() >= self._until
 
     def start(self) -> ClusterPolicy:
         """Follows it from now on."""
@@ -96,7 +103,7 @@ class ClusterPolicy:
         seen = (text_of(metadata_of(item), "uid"), metadata_of(item).get("generation")) if item is not None else None
         if seen != self._seen:
             self._take(item, seen)
-        self.known = True
+        self._known = True
         if item is not None:
             self._report(item)
 

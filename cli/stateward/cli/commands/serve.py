@@ -29,11 +29,14 @@ _DRAIN_REGISTERED: Final = 2.0
 _REACHED_AT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - whoever listens everywhere
 
 
+_MODE: Final = "With --in-cluster, of a policy that names none."
+
 EPILOG = """\
 \b
 Examples:
   stateward serve                                            on this machine, with a certificate of its own
   stateward serve --kubeconfig ~/.kube/config --register     and at the door of that cluster, until it is stopped
+  stateward serve --in-cluster --host 0.0.0.0                what the pods of an installation run
 """
 
 
@@ -47,7 +50,16 @@ Examples:
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
 @click.option("--register", is_flag=True, help="Have that cluster ask here, until the end.")
 @click.option("--url", metavar="URL", help="Where it asks, if not at https://127.0.0.1:PORT/validate.")
-@click.option("--fail-policy", type=click.Choice(["Ignore", "Fail"]), default="Ignore", show_default=True)
+@click.option(
+    "--fail-policy",
+    type=click.Choice(["Ignore", "Fail"]),
+    help="What becomes of writes that nobody answers for. Default: Ignore; with --in-cluster Fail where the mode is deny.",
+)
+@click.option("--in-cluster", is_flag=True, help="As installed: registers itself, with the service account of its pod.")
+@click.option("--mode", type=click.Choice(["audit", "warn", "deny"]), default="audit", show_default=True, help=_MODE)
+@click.option("--namespace", envvar="POD_NAMESPACE", metavar="NAME", help="Of the installation; $POD_NAMESPACE.")
+@click.option("--service", default="stateward", metavar="NAME[:PORT]", show_default=True, help="Where the API server asks.")
+@click.option("--policy-name", default="stateward", metavar="NAME", show_default=True, help="The WardPolicy to follow.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log.")
 @click.option("--drain", type=click.FloatRange(0, 600), metavar="SECONDS", help="Answer on for so long at the end.")
 def command(
@@ -60,7 +72,12 @@ def command(
     context: str | None,
     register: bool,
     url: str | None,
-    fail_policy: Literal["Ignore", "Fail"],
+    fail_policy: Literal["Ignore", "Fail"] | None,
+    in_cluster: bool,
+    mode: Literal["audit", "warn", "deny"],
+    namespace: str | None,
+    service: str,
+    policy_name: str,
     log_format: Literal["text", "json"],
     drain: float | None,
 ) -> None:
@@ -68,7 +85,29 @@ def command(
 
     Needs nothing: certificates are made, and nothing but the request is looked at. With --kubeconfig it sees what else
     exists in a cluster; with --register that cluster asks it, and Ctrl+C ends both. Exit code 2 if it cannot start.
+
+    With --in-cluster it is one replica of an installation: it follows a WardPolicy of its cluster, keeps its certificates
+    in a Secret (with --certs DIR: takes them from there) and its configurations as they are wanted.
     """
+    if in_cluster:
+        from stateward.cli import installation
+
+        refused = {"--register": register, "--url": url, "--policy": policy_file, "--name": names}
+        installation.serve(
+            host,
+            port,
+            kubeconfig,
+            context,
+            certs,
+            drain,
+            namespace,
+            service,
+            policy_name,
+            mode,
+            fail_policy,
+            [option for option, given in refused.items() if given],
+        )
+        return
     if kubeconfig is None and (register or context is not None):
         inputs.stop(f"{'--register' if register else '--context'} is about a cluster; name it with --kubeconfig")
     policy = inputs.read_policy(policy_file)
@@ -106,7 +145,7 @@ def command(
                     base=base,
                     url=url or f"{base}/validate",
                     bundle=certificates.bundle,
-                    failure_policy=fail_policy,
+                    failure_policy=fail_policy or "Ignore",
                     given_up=ending.asked.is_set,
                     say=click.echo,
                     warn=lambda text: click.echo(text, err=True),

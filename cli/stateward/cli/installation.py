@@ -1,0 +1,85 @@
+"""One replica of an installed door, from its start to its end: `stateward serve --in-cluster`."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Literal
+
+from stateward.cli import extra, inputs
+
+_SERVICE: Final = re.compile(r"([a-z]([-a-z0-9]{0,61}[a-z0-9])?)(?::(\d{1,5}))?")
+
+
+def serve(
+    host: str,
+    port: int,
+    kubeconfig: str | None,
+    context: str | None,
+    folder: Path | None,
+    drain: float | None,
+    namespace: str | None,
+    service: str,
+    policy: str,
+    mode: Literal["audit", "warn", "deny"],
+    fail_policy: Literal["Ignore", "Fail"] | None,
+    refused: Sequence[str],
+) -> None:
+    """Serves until SIGTERM. `refused`: options that were given and mean nothing here."""
+    if refused:
+        inputs.stop(f"{refused[0]} is for a door outside its cluster; leave it out with --in-cluster")
+    name, number = service_of(service)
+    try:
+        from stateward.certs.errors import CertificateError
+        from stateward.webhook import in_cluster, logs, server
+        from stateward.webhook.app import build
+    except ImportError as error:
+        extra.missing(error)
+    with ExitStack() as stack:
+        ending = stack.enter_context(server.ending())
+        stack.enter_context(logs.written())
+        try:
+            installation = in_cluster.Installation(
+                namespace=namespace or in_cluster.own_namespace(),
+                service=name,
+                port=number,
+                identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}-{secrets.token_hex(4)}",
+                policy=policy,
+                mode=mode,
+                failure_policy=fail_policy,
+            )
+            cluster = stack.enter_context(in_cluster.account(kubeconfig, context))
+            listening = stack.enter_context(server.listen(host, port))
+            watch = stack.enter_context(in_cluster.watching(cluster))
+            running = stack.enter_context(in_cluster.opened(cluster, watch, installation, folder=folder))
+            app = build(
+                watch.view, running.policy.policy, ready=running.ready, ages=watch.view.ages, evicted=watch.view.leave
+            )
+            door = server.Server(
+                app,
+                listening,
+                context=running.certificates.hot.context,
+                drain=server.DRAIN_IN_CLUSTER if drain is None else drain,
+            )
+            running.serve(app, door.port)
+            stack.enter_context(door)
+        except (CertificateError, server.ServeError) as error:
+            inputs.stop(str(error))
+        server.settle()
+        in_cluster.say_started(installation, cluster, door.port)
+        ending.wait(door)
+        if not ending.asked.is_set():
+            inputs.stop("the server has ended by itself; its log above says why")
+
+
+def service_of(text: str) -> tuple[str, int]:
+    """Name and port of `--service`."""
+    found = _SERVICE.fullmatch(text)
+    if found is None or not 0 < int(found[3] or 443) < 65536:
+        inputs.stop(f'--service "{text}": write a name, or name:port')
+    return found[1], int(found[3] or 443)
