@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CASES  ?= ../shared/incidents
 
-.PHONY: help demo test check unit cluster e2e door bench docs clean
+.PHONY: help demo test check unit cluster e2e door bench image-root docs clean
 
 help:  ## what there is to make
-	@grep -E '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: $(VENV)/.serve  ## an old and a new version of real manifests, then the service and a review sent to it
 	@$(BIN)/python demo/run.py
@@ -39,7 +39,11 @@ bench: $(VENV)/.dev  ## how fast the engine, the linter and the door are
 	$(BIN)/python benchmarks/lint.py
 	$(BIN)/python benchmarks/door.py
 
-docs: $(VENV)/.dev  ## write the generated documents
+image-root: $(VENV)/bin/python  ## lay what the image holds into a folder, without a container: make image-root FOLDER=…
+	@test -n "$(FOLDER)" || { echo "FOLDER is missing: make image-root FOLDER=build/image"; exit 1; }
+	@sh manifests/image.sh "$(FOLDER)" $(BIN)/python
+
+docs: $(VENV)/.dev  ## write the generated documents and manifests
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove the environment
