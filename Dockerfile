@@ -10,5 +10,5 @@ COPY --from=build /image/ /
 ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 8443
-ENTRYPOINT ["/app/stateward"]
+ENTRYPOINT ["/opt/stateward/bin/stateward"]
 CMD ["serve", "--in-cluster", "--host=0.0.0.0"]
