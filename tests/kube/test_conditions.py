@@ -28,6 +28,7 @@ RESOURCES = {
     "Deployment.apps": ("apps", "deployments"),
     "Eviction.policy": ("", "pods"),
     "PersistentVolumeClaim": ("", "persistentvolumeclaims"),
+    "PersistentVolume": ("", "persistentvolumes"),
     "Pod": ("", "pods"),
     "ReplicaSet.apps": ("apps", "replicasets"),
     "Secret": ("", "secrets"),
@@ -47,8 +48,12 @@ def values(request: Request) -> dict[str, Any]:
             key: value for key, value in (("username", request.user.name), ("groups", list(request.user.groups))) if value
         },
     }
-    asked |= {key: value for key, value in (("name", request.name), ("subResource", request.subresource)) if value}
+    asked |= {key: value for key, value in _named(request) if value}
     return {"object": whole(request.object), "oldObject": whole(request.old), "request": asked}
+
+
+def _named(request: Request) -> tuple[tuple[str, str], ...]:
+    return ("name", request.name), ("namespace", request.namespace), ("subResource", request.subresource)
 
 
 def whole(item: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -104,6 +109,7 @@ def test_every_expression_is_true_or_false_of_every_example() -> None:
 # --- each of them ----------------------------------------------------------------------------------------------------
 
 OWNER = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "1", "controller": True}
+NAMESPACES = "system:serviceaccount:kube-system:namespace-controller"
 GC = "system:serviceaccount:kube-system:generic-garbage-collector"
 SET = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "2", "controller": True}
 
@@ -153,6 +159,11 @@ def claim(**metadata: Any) -> dict[str, Any]:
     return item("v1", "PersistentVolumeClaim", {"spec": {"volumeName": "pv-1"}}, **metadata)
 
 
+def volume(phase: str, policy: str) -> dict[str, Any]:
+    spec = {"persistentVolumeReclaimPolicy": policy, "claimRef": {"namespace": "shop", "name": "data-db-0"}}
+    return item("v1", "PersistentVolume", {"spec": spec, **({"status": {"phase": phase}} if phase else {})})
+
+
 ENDING = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
 HELM = "helm.sh/release.v1"
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "name": "night", "uid": "3", "controller": True}
@@ -166,6 +177,10 @@ OTHER_SET = {**SET, "apiVersion": "apps.kruise.io/v1"}
         ("not-already-deleted", request("DELETE", pod(SET, **ENDING), None)),
         ("not-already-deleted", request("UPDATE", claim(**ENDING), claim(**ENDING))),
         ("not-garbage-collection", request("DELETE", pod(SET), None, GC)),
+        ("not-garbage-collection", request("DELETE", claim(ownerReferences=[SET]), None, "system:kube-controller-manager")),
+        ("not-of-a-deleted-namespace", request("DELETE", claim(), None, NAMESPACES)),
+        ("not-of-a-deleted-namespace", request("DELETE", secret(), None, NAMESPACES)),
+        ("not-released-volume", request("DELETE", volume("Released", "Delete"), None)),
         ("not-of-a-deployment", request("CREATE", None, replicas(OWNER))),
         ("not-of-a-deployment", request("UPDATE", replicas(OWNER), replicas(OWNER))),
         ("not-of-a-deployment", request("DELETE", replicas(OWNER), None)),
@@ -198,6 +213,10 @@ def test_what_is_left_out(name: str, asked: Request) -> None:
         request("DELETE", pod(JOB, SET), None),
         request("DELETE", claim(), None),
         request("DELETE", claim(), None, GC),
+        request("UPDATE", claim(), claim(ownerReferences=[SET]), NAMESPACES),
+        request("DELETE", volume("Bound", "Delete"), None),
+        request("DELETE", volume("Released", "Retain"), None),
+        request("DELETE", volume("", "Delete"), None),
         request("CREATE", None, claim(ownerReferences=[SET])),
         request("CREATE", None, secret(ownerReferences=[SET])),
         request("CREATE", None, secret(HELM, ownerReferences=[SET])),
