@@ -30,8 +30,11 @@ def documents() -> Iterator[tuple[Path, str]]:
             f"{MARK}{{{{- if .Values.crds.install }}}}\n{dumped(kept)}{{{{- end }}}}\n",
         )
     cluster, own = rights.of_cluster(RULES, ADAPTERS), rights.of_namespace()
-    yield HERE / "base" / "rights.yaml", MARK + "---\n".join(dumped(one) for one in base_rights(cluster, own))
-    yield HERE / "chart" / "files" / "rights.yaml", MARK + dumped({"cluster": cluster, "namespace": own})
+    yield HERE / "base" / "rights.yaml", MARK + "---\n".join(dumped(one) for one in (*base_rights(cluster, own), *reader()))
+    yield (
+        HERE / "chart" / "files" / "rights.yaml",
+        MARK + dumped({"cluster": cluster, "namespace": own, "reader": rights.of_reader()}),
+    )
     yield (
         HERE / "crds" / "kustomization.yaml",
         MARK
@@ -68,6 +71,25 @@ def base_rights(cluster: rights.Rights, own: rights.Rights) -> Iterator[dict[str
             "roleRef": {"apiGroup": group, "kind": role, "name": name},
             "subjects": [account],
         }
+
+
+def reader() -> Iterator[dict[str, Any]]:
+    """Who may ask the policy API and the metrics, and nothing else: `stateward why` and `status` take its token."""
+    group, name = "rbac.authorization.k8s.io", rights.READER
+    yield {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": _metadata(name, True),
+        "automountServiceAccountToken": False,
+    }
+    yield _role("ClusterRole", name, rights.of_reader())
+    yield {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": _metadata(name, False),
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "stateward"}],
+    }
 
 
 def _role(kind: str, name: str, rules: rights.Rights) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def test_no_right_is_a_wildcard_and_secrets_are_read_by_name_alone() -> None:
         assert "secrets" not in one["resources"]
     for one in rights["namespace"]:
         if "secrets" in one["resources"] and one["verbs"] != ["create"]:
-            assert one["resourceNames"] == ["stateward-certificates"]
+            assert one["resourceNames"] == ["stateward-certs"]
 
 
 def test_versions_are_those_of_the_package() -> None:

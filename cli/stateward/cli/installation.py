@@ -28,6 +28,7 @@ def serve(
     policy: str,
     mode: Literal["audit", "warn", "deny"],
     fail_policy: Literal["Ignore", "Fail"] | None,
+    log_format: Literal["text", "json"],
     refused: Sequence[str],
 ) -> None:
     """Serves until SIGTERM. `refused`: options that were given and mean nothing here."""
@@ -36,13 +37,16 @@ def serve(
     name, number = service_of(service)
     try:
         from stateward.certs.errors import CertificateError
+        from stateward.kube.events import Events
+        from stateward.kube.reviews import Reviews
         from stateward.webhook import in_cluster, logs, server
         from stateward.webhook.app import build
+        from stateward.webhook.auth import Guard
     except ImportError as error:
         extra.missing(error)
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())
-        stack.enter_context(logs.written())
+        stack.enter_context(logs.written(style=log_format))
         try:
             installation = in_cluster.Installation(
                 namespace=namespace or in_cluster.own_namespace(),
@@ -58,7 +62,13 @@ def serve(
             watch = stack.enter_context(in_cluster.watching(cluster))
             running = stack.enter_context(in_cluster.opened(cluster, watch, installation, folder=folder))
             app = build(
-                watch.view, running.policy.policy, ready=running.ready, ages=watch.view.ages, evicted=watch.view.leave
+                watch.view,
+                running.policy.policy,
+                ready=running.ready,
+                evicted=watch.view.leave,
+                guard=Guard(Reviews(cluster)),
+                events=stack.enter_context(Events(cluster, installation.identity)),
+                probes=running.probes(),
             )
             door = server.Server(
                 app,

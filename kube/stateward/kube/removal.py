@@ -10,7 +10,7 @@ from stateward.kube.client import Cluster, path_of
 from stateward.kube.errors import ClusterError
 from stateward.kube.installed import NAME, PATHS
 from stateward.kube.registration import MANAGED_BY, MANAGER
-from stateward.kube.rights import SECRET
+from stateward.kube.rights import READER, SECRET
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
 
 Say = Callable[[str], None]
@@ -78,10 +78,11 @@ def _rest(namespace: str) -> Iterator[tuple[str, str]]:
     yield path_of("api", "v1", *within, "services", NAME), f"service/{NAME}"
     yield path_of("apis", "coordination.k8s.io", "v1", *within, "leases", NAME), f"lease/{NAME}"
     yield path_of("api", "v1", *within, "secrets", SECRET), f"secret/{SECRET}"
-    yield path_of("api", "v1", *within, "serviceaccounts", NAME), f"serviceaccount/{NAME}"
+    for name in (NAME, READER):
+        yield path_of("api", "v1", *within, "serviceaccounts", name), f"serviceaccount/{name}"
     yield path_of(*_RBAC, *within, "rolebindings", NAME), f"rolebinding/{NAME}"
     yield path_of(*_RBAC, *within, "roles", NAME), f"role/{NAME}"
-    for name in (NAME, f"{NAME}-more"):
+    for name in (NAME, f"{NAME}-more", READER):
         yield path_of(*_RBAC, "clusterrolebindings", name), f"clusterrolebinding/{name}"
         yield path_of(*_RBAC, "clusterroles", name), f"clusterrole/{name}"
     # Last: as long as it says "disabled", nobody makes the configurations again.

@@ -14,7 +14,9 @@ from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.rule import Rule
 from stateward.policies.view import Kind
 
-SECRET: Final = "stateward-certificates"  # noqa: S105 - its name
+SECRET: Final = "stateward-certs"  # noqa: S105 - its name
+READER: Final = "stateward-reader"
+"""The account whose token `stateward why` and `status` show."""
 GROUP: Final = policy.API_VERSION.partition("/")[0]
 AGGREGATE: Final = "stateward.dev/aggregate-to-view"
 """Label of a ClusterRole whose rules Stateward gets too: for kinds of one's own."""
@@ -54,6 +56,14 @@ def of_namespace() -> Rights:
         _right("", ["secrets"], "get", "update", names=[SECRET]),
         _right("coordination.k8s.io", ["leases"], "create"),
         _right("coordination.k8s.io", ["leases"], "get", "update", names=[NAME]),
+    ]
+
+
+def of_reader() -> Rights:
+    """Of the account that asks the policy API and the metrics."""
+    return [
+        {"nonResourceURLs": ["/v1/*"], "verbs": ["get", "post"]},
+        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]},
     ]
 
 

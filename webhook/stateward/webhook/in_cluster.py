@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from stateward.kube.client import Cluster, path_of
-from stateward.kube.configurations import Keeper
+from stateward.kube.configurations import Keeper, State
 from stateward.kube.declared import needed
 from stateward.kube.errors import ClusterError
-from stateward.kube.installed import Door, Mutating, configurations, missing
+from stateward.kube.installed import VALIDATING, Door, Mutating, configurations, missing
 from stateward.kube.lease import Leader
 from stateward.kube.own_events import OwnEvents
 from stateward.kube.registration import FailurePolicy
@@ -31,6 +32,7 @@ from stateward.webhook.certificates_in_cluster import ClusterCertificates
 from stateward.webhook.cluster import known_crds, served_by
 from stateward.webhook.cluster_policy import POLICY, ClusterPolicy
 from stateward.webhook.logs import line
+from stateward.webhook.probes import Probes
 from stateward.webhook.readiness import Readiness
 from stateward.webhook.server import ServeError
 
@@ -156,15 +158,32 @@ class Running:
     policy: ClusterPolicy
     keeper: Keeper
     leader: Leader
+    watch: ClusterWatch
     readiness: Readiness
     apps: list[App]
 
     def serve(self, app: App, port: int) -> None:
         """An application is served on a port of this machine: its policy is the cluster's from now on."""
         self.apps.append(app)
-        app.admission.policy = self.policy.policy
+        app.use(self.policy.policy)
         if isinstance(self.certificates, ClusterCertificates):
             self.certificates.at = ("127.0.0.1", port)
+
+    def probes(self) -> Probes:
+        """What it says of itself, from memory."""
+        return Probes(
+            ages=self.watch.view.ages,
+            unknown=self.watch.unknown,
+            certificates=self._expiries,
+            registered=lambda: _registered(self.keeper.states),
+            leader=self.leader.is_leader,
+            policy_errors=lambda: [self.policy.problem] if self.policy.problem else [],
+            policy_name=lambda: self.policy.name if self.policy.generation else "",
+        )
+
+    def _expiries(self) -> dict[str, float]:
+        now = time.time()
+        return {name: now + seconds for name, seconds in self.certificates.expiries().items()}
 
     def ready(self) -> tuple[bool, str]:
         """Whether reviews should be sent here, and if not, why not. No I/O."""
@@ -195,7 +214,7 @@ def opened(
 
     def swap(policy: Policy) -> None:
         for app in apps:
-            app.admission.policy = policy
+            app.use(policy)
 
     events = OwnEvents(cluster, installation.namespace, NAME, installation.identity)
     leader = Leader(cluster, installation.namespace, NAME, installation.identity)
@@ -227,7 +246,7 @@ def opened(
             one.start()
             stack.callback(one.stop)
         certificates = stack.enter_context(_certificates(cluster, installation, folder, leader, keeper))
-        running = Running(certificates, policy, keeper, leader, Readiness(watch), apps)
+        running = Running(certificates, policy, keeper, leader, watch, Readiness(watch), apps)
         keeper.start()
         stack.callback(keeper.stop)
         yield running
@@ -254,6 +273,11 @@ def _certificates(
     ) as kept:
         keeper.offered = lambda: kept.bundle or None
         yield kept
+
+
+def _registered(states: Mapping[str, State]) -> bool | None:
+    """Whether the API server asks; None where nobody has looked yet."""
+    return states[VALIDATING] == "kept" if VALIDATING in states else None
 
 
 def _owner(cluster: Cluster) -> Mapping[str, Any] | None:

@@ -105,6 +105,7 @@ def command(
             policy_name,
             mode,
             fail_policy,
+            log_format,
             [option for option, given in refused.items() if given],
         )
         return
