@@ -9,17 +9,20 @@ out is an error here, and belongs into the next one.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from stateward.policies import cases, data, profiles
+from stateward.policies import cases, data, mutation_examples, profiles
 from stateward.policies.adapters import schema
 from stateward.policies.adapters.transforms import TRANSFORMS
 from stateward.policies.described import AREAS
 from stateward.policies.finding import Judged
+from stateward.policies.mutation import Mutation
+from stateward.policies.mutations import MUTATIONS
 from stateward.policies.operators.catalogue import said
 from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES
@@ -34,6 +37,8 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield HERE / "rules.md", overview()
     for rule in RULES:
         yield HERE / "rules" / f"{rule.id}.md", page(rule)
+    for mutation in MUTATIONS:
+        yield HERE / "rules" / f"{mutation.id}.md", mutation_page(mutation)
     yield HERE / "adapter-fields.md", fields()
     for title in profiles.titles():
         path = HERE / "profiles" / f"{title.replace('@', '-')}.yaml"
@@ -114,7 +119,41 @@ def overview() -> str:
             area = rule.id[2]
             lines += [f"\n## {AREAS[area].capitalize()}\n", "| rule | | what it stops |", "|---|---|---|"]
         lines.append(f"| [{rule.id}](rules/{rule.id}.md) `{rule.name}` | {rule.action} | {rule.summary} |")
+    lines += [
+        "\n## Defaults\n",
+        "Filled in on creation where somebody [asks](mutation.md).\n",
+        "| default | what it fills in |",
+        "|---|---|",
+    ]
+    lines += [f"| [{one.id}](rules/{one.id}.md) `{one.name}` | {one.summary} |" for one in MUTATIONS]
     return "\n".join(lines) + "\n"
+
+
+def mutation_page(one: Mutation) -> str:
+    """One default: what, why, why it is safe, examples, how to ask."""
+    lines = [
+        MARK,
+        f"# {one.id} {one.name}\n",
+        f"{one.summary}. Since {one.since}.\n",
+        "## Why\n",
+        f"{one.why}\n",
+        "## Why it is safe\n",
+        f"{one.safe}\n",
+        "## When\n",
+        f"{', '.join(f'`{kind}`' for kind in one.judges.kinds)}: CREATE, where the namespace or a policy asks: "
+        "[how](../mutation.md).\n",
+        "| it looks at |",
+        "|---|",
+        *(f"| `{what}` |" for what, _ in said(one.looks_at)),
+        "\n## Examples\n",
+    ]
+    for example in mutation_examples.read(one):
+        name = example.case.name.removeprefix(str(example.case.meta.get("title") or "")).strip().replace("-", " ")
+        lines.append(f"**{name}** ({'filled in' if example.fills else 'left as it is'}): {example.case.because}\n")
+        for path, value in example.fills.items():
+            lines.append(f"> `{path}`: `{json.dumps(value)}`\n")
+    lines += ["## Source\n", f"{one.source}\n"]
+    return "\n".join(lines)
 
 
 def page(rule: Rule) -> str:
@@ -148,6 +187,12 @@ def page(rule: Rule) -> str:
     lines.append("## Examples\n")
     for case in cases.read(rule.id, data.examples(rule.module)):
         lines += example(rule, case)
+    if rule.forestalls:
+        lines += [
+            "## At the door\n",
+            "The API server refuses it by itself, without the recipe. `/mutate`, which runs before that, says it first "
+            "([who answers what](../webhook.md#who-answers)). A waiver helps before the door alone, in `lint`.\n",
+        ]
     lines += [
         "## How to allow it\n",
         "On one object, for a time, with a reason, in an edit of its own before the one that needs it:\n",

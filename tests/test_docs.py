@@ -19,6 +19,7 @@ from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.engine import evaluate
 from stateward.policies.engines.recognise import PROFILES
 from stateward.policies.model import Service
+from stateward.policies.mutations import MUTATIONS
 from stateward.policies.request import Request
 from stateward.policies.rota import dispatch
 from stateward.policies.rule import OWN
@@ -103,7 +104,7 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_rules_that_documents_name_exist(path):
-    known = {rule.id for rule in RULES} | {"SW219"}
+    known = {rule.id for rule in (*RULES, *MUTATIONS)} | {"SW219"}
     named = set(re.findall(r"\bSW\d{3}\b", path.read_text()))
     assert {name for name in named if not name.startswith(OWN)} <= known  # the reader's own rules are the reader's
 

@@ -51,11 +51,13 @@ def complete_profiles(ctx: click.Context, parameter: click.Parameter, incomplete
 
 def complete_rules(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> Items:
     """The rules, by id or name; also the last one of several with commas between them."""
+    from stateward.policies.mutations import MUTATIONS
     from stateward.policies.rules import RULES
 
+    known = {one.id: one.name for one in RULES} | {one.id: one.name for one in MUTATIONS}
     before, comma, last = incomplete.rpartition(",")
-    found = [(rule.id, rule.name) for rule in RULES if rule.id.startswith(last.upper())]
-    found += [(rule.name, rule.id) for rule in RULES if last and rule.name.startswith(last.lower())]
+    found = [(rule, name) for rule, name in known.items() if rule.startswith(last.upper())]
+    found += [(name, rule) for rule, name in known.items() if last and name.startswith(last.lower())]
     return [CompletionItem(f"{before}{comma}{name}", help=what) for name, what in found]
 
 

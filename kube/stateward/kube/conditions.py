@@ -172,7 +172,7 @@ def match_conditions(
     `asked`: what the webhook is asked about, where it is not asked about everything that the rules judge.
     `namespaces`: those of which nothing is asked, not even their deletion.
     """
-    rotas = dispatch(rules)
+    rotas = dispatch(rule for rule in rules if not rule.forestalls)  # those are asked in /mutate
     found = [one for one in CONDITIONS if one.holds(rotas) and (asked is None or one.bears_on(asked))]
     names = sorted(set(namespaces))
     if names:

@@ -34,8 +34,8 @@ def waive_command(verdict: Verdict, *rules: str, now: float) -> str:
     return f"kubectl annotate {kubectl_name(verdict.subject)} {replaced}{waiver.WAIVE}='{'; '.join([*kept, *asked])}'"
 
 
-def denial(verdict: Verdict, now: float) -> str:
-    """The whole message of a refusal."""
+def denial(verdict: Verdict, now: float, final: str = "") -> str:
+    """The whole message of a refusal. `final`: why no waiver helps, instead of the command that waives."""
     request = verdict.request
     denied = verdict.denied
     rules = list(dict.fromkeys(one.rule for one in denied))
@@ -47,9 +47,11 @@ def denial(verdict: Verdict, now: float) -> str:
         if one.unknown:
             lines += _indented("note", f"{', '.join(one.unknown)} could not be seen; nothing there could excuse it")
         lines += _indented("do", one.finding.remedy)
-        if len(rules) == 1 and one is denied[-1]:
+        if len(rules) == 1 and one is denied[-1] and not final:
             lines += _indented("or", f"{waive_command(verdict, *rules, now=now)}   (waives this rule here, for an hour)")
-    if len(rules) > 1:
+    if final:
+        lines += ["", f"note: {final}"]
+    elif len(rules) > 1:
         lines += ["", f"or {waive_command(verdict, *rules, now=now)}   (waives these rules here, for an hour)"]
     lines += [f"note: {note}" for note in verdict.notes]
     return "\n".join(lines)

@@ -10,6 +10,7 @@ spec:
   rules:
     SW302: {action: warn, params: {…}, match: {namespaces: [dev-*], labels: {tier: dev}}}
     SW208: {action: "off"}
+  mutate: {all: {match: {…}}}  # what is filled in on creation, and where; see defaults.py
   userRules: [...]             # rules in CEL, see user_rules.py
   adapters: [...]              # kinds of your own, see adapters/schema.py
 """
@@ -17,13 +18,14 @@ spec:
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
 
-from stateward.policies import match, profiles
+from stateward.policies import defaults, match, profiles
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import BUILT_IN
+from stateward.policies.defaults import Rows
 from stateward.policies.fields import PolicyError as PolicyError
 from stateward.policies.fields import choice, known, off, texts
 from stateward.policies.finding import Action
@@ -38,7 +40,7 @@ ACTIONS: Final = ("deny", "warn", "audit", "off")
 API_VERSION: Final = "stateward.dev/v1alpha1"
 KIND: Final = "WardPolicy"
 
-_FIELDS: Final = ("profile", "mode", "unknown", "exempt", "rules", "userRules", "adapters")
+_FIELDS: Final = ("profile", "mode", "unknown", "exempt", "rules", "mutate", "userRules", "adapters")
 _EVERYBODY: Final = frozenset({"system:serviceaccounts", "system:authenticated", "system:unauthenticated"})
 
 
@@ -72,6 +74,8 @@ class Policy:
     """The user's own adapters, by kind: in effect once they are given to `ADAPTERS.use`."""
     waivers: tuple[Object, ...] = ()
     """WardWaivers that were given with the policy."""
+    defaults: Rows = field(default_factory=dict)
+    """What it says of defaults that are filled in."""
 
     @property
     def title(self) -> str:
@@ -82,6 +86,10 @@ class Policy:
     def excuses_need_an_earlier_edit(self) -> bool:
         """Whether waivers count only on the object as it was: no single edit brings its own excuse."""
         return self.profile != "baseline"
+
+    def exempts(self, user: str, groups: Iterable[str]) -> bool:
+        """Whether what an account does is never judged."""
+        return user in self.exempt_users or not set(self.exempt_groups).isdisjoint(groups)
 
     def action(self, rule: Rule, namespace: str, item: Object) -> Action:
         """What a rule does to an object."""
@@ -143,7 +151,17 @@ def parse(content: Any, rules: Sequence[Rule]) -> Policy:
         user_rules=own,
         asked=dispatch(own, kinds),
         adapters=adapters,
+        defaults=_defaults(spec),
     )
+
+
+def _defaults(spec: Mapping[str, Any]) -> Rows:
+    if spec.get("mutate") is None:
+        return {}
+    # Imported here: most policies say nothing of them, and rules are given, not imported.
+    from stateward.policies.mutations import MUTATIONS
+
+    return defaults.read(spec["mutate"], MUTATIONS)
 
 
 def _adapters(spec: Mapping[str, Any]) -> Mapping[Kind, Adapter]:
@@ -172,6 +190,8 @@ def _overrides(named: Any, rules: Sequence[Rule]) -> dict[str, tuple[Override, .
     for name, rows in named.items():
         rule = by_name.get(name)
         if rule is None:
+            if str(name).startswith("SW0"):
+                raise PolicyError(f'spec.rules: "{name}" fills in and judges nothing; write it under spec.mutate')
             raise PolicyError(f'spec.rules: "{name}" is no rule; `stateward rules` lists them')
         for row in rows if isinstance(rows, list) else [rows]:
             found.setdefault(rule.id, []).append(_override(row, f"spec.rules.{name}", rule))

@@ -9,6 +9,7 @@ import orjson
 
 from stateward.policies import message
 from stateward.policies.engine import Verdict, evaluate
+from stateward.policies.mutation import Filled
 from stateward.policies.paths import render
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import decode
@@ -21,6 +22,8 @@ class Answer:
 
     verdict: Verdict
     body: bytes
+    filled: tuple[Filled, ...] = ()
+    """What `/mutate` filled in."""
 
 
 def review(body: bytes, view: View, policy: Policy = DEFAULT, *, now: float, unknown: Unknowns = "silent") -> Answer:
@@ -30,8 +33,11 @@ def review(body: bytes, view: View, policy: Policy = DEFAULT, *, now: float, unk
     return Answer(verdict, encode(verdict, now, (policy.unknown or unknown) != "silent"))
 
 
-def encode(verdict: Verdict, now: float, say_unknown: bool = False) -> bytes:
-    """The AdmissionReview that says a verdict. Only `response` is sent back: a request that is echoed can fail."""
+def encode(verdict: Verdict, now: float, say_unknown: bool = False, final: str = "") -> bytes:
+    """The AdmissionReview that says a verdict. Only `response` is sent back: a request that is echoed can fail.
+
+    `final`: why no waiver helps.
+    """
     response: dict[str, Any] = {"uid": verdict.request.uid, "allowed": verdict.allowed}
     if verdict.judged or verdict.notes or verdict.faults or verdict.unjudged or verdict.passed:
         denied = verdict.denied
@@ -41,7 +47,7 @@ def encode(verdict: Verdict, now: float, say_unknown: bool = False) -> bytes:
             response["status"] = {
                 "code": 429 if waits else 403,
                 "reason": "TooManyRequests" if waits else "Forbidden",
-                "message": message.denial(verdict, now),
+                "message": message.denial(verdict, now, final),
                 "details": {
                     "causes": [
                         {

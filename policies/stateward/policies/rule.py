@@ -95,6 +95,9 @@ class Rule:
     params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters with their defaults."""
     waivable: bool = True
+    forestalls: bool = False
+    """Whether the API server's own validation refuses what it refuses, a moment later and without the recipe: at the
+    door it is asked in `/mutate`, which runs before that, and never in `/validate`, which runs after."""
 
     @property
     def own(self) -> bool:
@@ -122,6 +125,7 @@ def rule(
     looks_at: tuple[Look, ...] = (),
     loses_data: bool = False,
     params: Mapping[str, Any] | None = None,
+    forestalls: bool = False,
 ) -> Callable[[Check], Rule]:
     """Turns a check into a Rule. Raises ValueError where the metadata is not complete."""
     if not _ID.fullmatch(id):
@@ -150,6 +154,7 @@ def rule(
             looks_at={look.kind: look for look in looks_at},
             loses_data=loses_data,
             params=dict(params or {}),
+            forestalls=forestalls,
         )
 
     return register

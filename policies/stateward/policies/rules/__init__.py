@@ -88,6 +88,7 @@ from stateward.policies.rules.quorum import (
     static_voters_scaled,
 )
 from stateward.policies.rules.storage import (
+    claim_field_changed,
     claim_for_all,
     claim_template_change,
     claims_left_behind,
@@ -141,6 +142,7 @@ RULES: Final[tuple[Rule, ...]] = (
     second_default_class.second_default_class,
     claim_for_all.claim_for_all,
     volume_dropped.volume_dropped,
+    claim_field_changed.claim_field_changed,
     quorum_lost.quorum_lost,
     standby_lost.standby_lost,
     static_voters_scaled.static_voters_scaled,

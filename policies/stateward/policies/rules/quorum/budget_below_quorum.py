@@ -38,18 +38,18 @@ def budget_below_quorum(change: Change, see: Sight) -> Iterator[Finding]:
         return
     spec = mapping_of(budget, "spec")
     for service in guarded(spec, change.request.namespace, see):
-        members, needed = service.members, _needed(service)
-        if members is None or members < 2 or needed is None or needed >= members + 1:
+        members, wanted = service.members, needed(service)
+        if members is None or members < 2 or wanted is None or wanted >= members + 1:
             continue
         goes = may_go(spec, members)
-        if goes is None or members - goes >= needed or goes <= 1:
+        if goes is None or members - goes >= wanted or goes <= 1:
             continue
         field = "maxUnavailable" if "maxUnavailable" in spec else "minAvailable"
         yield Finding(
             field=("spec", field),
-            text=f"{spec.get(field)} lets {goes} of {members} members of {service.title} go at once; {needed} are needed",
+            text=f"{spec.get(field)} lets {goes} of {members} members of {service.title} go at once; {wanted} are needed",
             why="a drain of two nodes then stops every write, and nothing in the cluster objects",
-            remedy=f"set maxUnavailable: 1, or minAvailable: {max(needed, members - 1)}",
+            remedy=f"set maxUnavailable: 1, or minAvailable: {max(wanted, members - 1)}",
             subject=service.title,
         )
 
@@ -79,7 +79,7 @@ def _takes_all(wanted: Mapping[str, Any], service: Service, namespace: str, see:
     return bool(mine) and all(all(labels_of(pod).get(key) == value for key, value in wanted.items()) for pod in mine)
 
 
-def _needed(service: Service) -> int | None:
+def needed(service: Service) -> int | None:
     """How many members must stay up: the majority of voters, or the primary with its synchronous standbys."""
     if service.engine is None or not service.engine_certain or service.kind not in ADAPTERS:
         return None

@@ -34,7 +34,19 @@ def budget_blocks_drains(change: Change, see: Sight) -> Iterator[Finding]:
     spec = mapping_of(budget or {}, "spec")
     for service in guarded(spec, change.request.namespace, see):
         members = service.members
-        if members is None or members < 2 or may_go(spec, members) != 0:
+        if members is None or members < 2:
+            continue
+        if spec.get("maxUnavailable") is None and spec.get("minAvailable") is None:
+            # No pod is expected then, and so none may go (kubernetes pkg/controller/disruption).
+            yield Finding(
+                field=("spec", "maxUnavailable"),
+                text=f"without it and minAvailable none of the {members} members of {service.title} may go",
+                why="every drain of a node with one of them waits for ever, and so does the upgrade of the nodes",
+                remedy="set maxUnavailable: 1",
+                subject=service.title,
+            )
+            continue
+        if may_go(spec, members) != 0:
             continue
         field = "maxUnavailable" if "maxUnavailable" in spec else "minAvailable"
         yield Finding(

@@ -35,6 +35,7 @@ _SHOWN: Final = frozenset({"podManagementPolicy", "serviceName", "selector"})
     source="kubernetes pkg/apis/apps/validation ValidateStatefulSetUpdate",
     nature="transition",
     judges=objects("StatefulSet.apps", on=("UPDATE",)),
+    forestalls=True,
 )
 def claim_template_change(change: Change, see: Sight) -> Iterator[Finding]:
     """Every immutable field that differs, with the recipe that fits it."""
