@@ -8,6 +8,7 @@ from typing import Final
 from stateward.kube.trim import normalised
 from stateward.policies import waiver
 from stateward.policies.adapters.adapter import Adapter
+from stateward.policies.mutation import Mutation
 from stateward.policies.rule import Rule
 from stateward.policies.view import Kind, Look
 from stateward.policies.webhooks import CONFIGURATIONS
@@ -37,7 +38,7 @@ _OWN: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 
 
-def needed(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Needed:
+def needed(rules: Iterable[Rule | Mutation], adapters: Mapping[Kind, Adapter]) -> Needed:
     """The kinds that reflectors must read. Kinds with an adapter are kept whole: they are resolved into services."""
     # Rules on configurations of webhooks are never asked by an API server: what they look at is not kept for them.
     asked = [rule for rule in rules if rule.judges.services or not set(rule.judges.kinds) <= set(CONFIGURATIONS)]

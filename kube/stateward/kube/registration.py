@@ -13,6 +13,7 @@ from stateward.kube.conditions import match_conditions
 from stateward.kube.errors import ClusterError
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import backup_kinds
+from stateward.policies.mutation import Mutation
 from stateward.policies.operations import OPERATIONS
 from stateward.policies.rule import SCALE, Judges, Rule
 from stateward.policies.rules.backup.schedule_stopped import SCHEDULES
@@ -161,7 +162,7 @@ def client_config(url: str | None, service: Mapping[str, Any] | None, ca_bundle:
 
 
 def webhook_rules(
-    rules: Iterable[Rule],
+    rules: Iterable[Rule | Mutation],
     adapters: Mapping[Kind, Adapter],
     served: Served = lambda _: None,
     shaped: Iterable[tuple[str, str]] = (),
@@ -202,7 +203,7 @@ def webhook_rules(
 
 
 def _resources(
-    rule: Rule, judges: Judges, subresource: str, adapters: Mapping[Kind, Adapter], served: Served
+    rule: Rule | Mutation, judges: Judges, subresource: str, adapters: Mapping[Kind, Adapter], served: Served
 ) -> Iterable[tuple[str, str, Scope]]:
     for kind in judges.kinds:
         # A Scale arrives on `<plural>/scale` of the kinds beside it, as its workloads have one.

@@ -23,6 +23,7 @@ from stateward.kube.registration import FailurePolicy, Scope, Served, configurat
 from stateward.kube.shaped import shaped
 from stateward.kube.watcher import ClusterWatch
 from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.mutations import MUTATIONS
 from stateward.policies.rule import Rule
 from stateward.policies.rules import RULES
 from stateward.policies.view import UNKNOWN, Kind, items_of, mapping_of, metadata_of, text_of
@@ -62,7 +63,7 @@ def connected(kubeconfig: str, context: str | None) -> Iterator[Cluster]:
 @contextmanager
 def watching(cluster: Cluster) -> Iterator[ClusterWatch]:
     """Reads what rules and adapters look at, and goes on reading."""
-    watch = ClusterWatch(cluster, needed(RULES, ADAPTERS)).start()
+    watch = ClusterWatch(cluster, needed((*RULES, *MUTATIONS), ADAPTERS)).start()
     try:
         yield watch
     finally:

@@ -165,12 +165,13 @@ def command(
 def _app(
     policy: Policy, watch: ClusterWatch | None, policy_file: str | None, cluster: Cluster | None, events: Events | None
 ) -> App:
+    from stateward.policies.mutate import mutate
     from stateward.webhook.app import build
     from stateward.webhook.probes import Probes
 
     named = str(policy_file or "")
     if watch is None or cluster is None:
-        return build(EMPTY_VIEW, policy, probes=Probes(policy_name=lambda: named))
+        return build(EMPTY_VIEW, policy, mutate=mutate, probes=Probes(policy_name=lambda: named))
     from stateward.kube.reviews import Reviews
     from stateward.webhook.auth import Guard
     from stateward.webhook.readiness import Readiness
@@ -180,6 +181,7 @@ def _app(
         policy,
         ready=Readiness(watch),
         evicted=watch.view.leave,
+        mutate=mutate,
         guard=Guard(Reviews(cluster)),  # whoever is not on this machine shows a token of that cluster
         events=events,
         probes=Probes(ages=watch.view.ages, unknown=watch.unknown, policy_name=lambda: named),
