@@ -80,6 +80,12 @@ def _policy_spec() -> Schema:
                 # An action, a mapping or a list of mappings: no structural schema says that. The parser does.
                 "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True},
             },
+            "mutate": {
+                "type": "object",
+                "description": 'Default (id or name, or all) to "on", "off", or a mapping (or several) with fill, match.',
+                "maxProperties": 64,
+                "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True},
+            },
             "userRules": {
                 **_list(_user_rule(), MOST, "Rules of one's own, in CEL."),
                 "x-kubernetes-list-type": "map",
