@@ -124,6 +124,33 @@ def test_what_is_refused_is_refused_by_the_guard(installed: Installation, kubect
     assert kubectl("create", "-f", "-", stdin=GOOD).passed
 
 
+def test_a_claim_template_is_refused_with_its_recipe_before_the_api_server_does(
+    installed: Installation, kubectl: Kubectl
+) -> None:
+    kubectl.must("apply", "-f", "-", stdin=GOOD)
+    grown = json.loads(json.dumps(GOOD))
+    grown["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = "32Mi"
+
+    done = kubectl.refused("apply", DRY, "-f", "-", stdin=grown)
+
+    assert "refusals.stateward.dev" in done.err, str(done)
+    assert done.rules == ["SW103"]
+
+
+def test_defaults_are_filled_in_where_a_namespace_asks_and_nowhere_else(installed: Installation, kubectl: Kubectl) -> None:
+    voters = stateful_set("members", "etcd:3.5.17", replicas=3)
+
+    def constraints() -> list[object]:
+        done = kubectl.must("create", DRY, "-o", "json", "-f", "-", stdin=voters)
+        spec = json.loads(done.out)["spec"]["template"]["spec"]
+        return list(spec.get("topologySpreadConstraints", ()))
+
+    assert constraints() == []
+    kubectl.must("label", "namespace", kubectl.namespace, "stateward.dev/defaults=on")
+
+    assert eventually(constraints, "the namespace's label is heeded")
+
+
 def test_drift_is_repaired_in_seconds_and_told(installed: Installation) -> None:
     patch = [
         {"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"},

@@ -39,6 +39,7 @@ def serve(
         from stateward.certs.errors import CertificateError
         from stateward.kube.events import Events
         from stateward.kube.reviews import Reviews
+        from stateward.policies.mutate import mutate
         from stateward.webhook import in_cluster, logs, server
         from stateward.webhook.app import build
         from stateward.webhook.auth import Guard
@@ -66,6 +67,7 @@ def serve(
                 running.policy.policy,
                 ready=running.ready,
                 evicted=watch.view.leave,
+                mutate=mutate,
                 guard=Guard(Reviews(cluster)),
                 events=stack.enter_context(Events(cluster, installation.identity)),
                 probes=running.probes(),

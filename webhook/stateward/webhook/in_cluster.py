@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from stateward.kube import mutating
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.configurations import Keeper, State
 from stateward.kube.declared import needed
 from stateward.kube.errors import ClusterError
-from stateward.kube.installed import VALIDATING, Door, Mutating, configurations, missing
+from stateward.kube.installed import VALIDATING, Door, configurations, missing
 from stateward.kube.lease import Leader
 from stateward.kube.own_events import OwnEvents
 from stateward.kube.registration import FailurePolicy
@@ -82,13 +83,11 @@ class Wanted:
         watch: ClusterWatch,
         installation: Installation,
         policy: ClusterPolicy,
-        mutating: Mutating | None,
     ) -> None:
         self._cluster = cluster
         self._watch = watch
         self._installation = installation
         self._policy = policy
-        self._mutating = mutating
         self._defined: object = None
         self._shaped: tuple[Plural, ...] = ()
         self._lacking: object = None
@@ -117,7 +116,9 @@ class Wanted:
             failure_policy=self._installation.failure_policy_in(policy),
             served=served,
             shaped=self._shaped,
-            mutating=self._mutating,
+            mutating=lambda client_for: mutating.webhooks(
+                client_for, policy=policy, own_namespace=self._installation.namespace
+            ),
         )
 
     def _warn(self, lacking: Mapping[str, tuple[str, ...]]) -> None:
@@ -204,7 +205,6 @@ def opened(
     installation: Installation,
     *,
     folder: Path | None = None,
-    mutating: Mutating | None = None,
 ) -> Iterator[Running]:
     """Leader, policy, certificates and configurations of an installed door. Raises ServeError and CertificateError.
 
@@ -228,7 +228,7 @@ def opened(
         happened=events,
     )
 
-    wanted = Wanted(cluster, watch, installation, policy, mutating)
+    wanted = Wanted(cluster, watch, installation, policy)
     keeper = Keeper(
         cluster,
         installation.namespace,
