@@ -225,11 +225,15 @@ def test_where_the_policy_only_warns_nothing_is_held_up(installed: Installation)
 def test_every_right_is_used_and_none_is_missing(installed: Installation, crds: None) -> None:
     """What it did so far, and what is left of its days: a repair, a deletion, a policy, a lease, its certificates."""
     test_drift_is_repaired_in_seconds_and_told(installed)
+    narrowed = [{"op": "replace", "path": "/webhooks/0/objectSelector", "value": {"matchLabels": {"nobody": "has-it"}}}]
+    installed.kubectl.must("patch", "mutatingwebhookconfiguration", "stateward", "--type=json", "-p", json.dumps(narrowed))
+    eventually(lambda: _unselected(installed), "the mutating one is repaired too", 10)
     test_where_the_policy_only_warns_nothing_is_held_up(installed)
     installed.stateward("disable")
     eventually(lambda: not installed.configuration(), "disabled")
-    installed.kubectl.must("create", "-f", "-", stdin=_stray())  # disabled, and somebody brings one back: it goes
-    eventually(lambda: not installed.configuration(), "what came back is taken away again")
+    for kind in ("ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"):
+        installed.kubectl.must("create", "-f", "-", stdin=_stray(kind))  # disabled, and somebody brings one back: it goes
+        eventually(lambda kind=kind: not installed.kubectl.get(kind, "stateward"), "what came back is taken away again")
     installed.stateward("enable")
     assert installed.proxy is not None
     served = {
@@ -260,15 +264,18 @@ LATER = {
     ("create", "authentication.k8s.io", "tokenreviews", ""),
     ("create", "authorization.k8s.io", "subjectaccessreviews", ""),
     ("patch", "", "events", ""),
-    *((verb, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "stateward") for verb in ("update", "delete")),
-    ("create", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", ""),
 }
 
 
-def _stray() -> dict[str, object]:
+def _unselected(one: Installation) -> bool:
+    found = one.kubectl.get("mutatingwebhookconfiguration", "stateward")
+    return found["webhooks"][0]["objectSelector"] == {}
+
+
+def _stray(kind: str) -> dict[str, object]:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
+        "kind": kind,
         "metadata": {"name": "stateward", "labels": {"app.kubernetes.io/managed-by": "stateward"}},
         "webhooks": [],
     }
