@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from stateward.policies import images, quantity, version
+from stateward.policies.adapters import shape
 from stateward.policies.images import Image, parse
+from stateward.policies.operators import catalogue
 
 SHA = "sha256:" + "0f" * 32
 
@@ -31,3 +34,16 @@ REFERENCES = [
 @pytest.mark.parametrize(("reference", "image"), REFERENCES)
 def test_a_reference_is_taken_apart(reference: str, image: Image) -> None:
     assert parse(reference) == image
+
+
+def test_what_is_too_long_to_be_real_is_never_kept() -> None:
+    """Whoever may write objects must not fill the memory with texts, nor the time with patterns over them."""
+    caches = (images._parse, version._parse, quantity._parse, catalogue._identify, shape._adapter_of)
+    before = [cache.cache_info().currsize for cache in caches]
+    long = "1" * 5000
+    assert images.parse(f"postgres:{long}").tag == long
+    assert version.parse(long) is None
+    assert quantity.parse(long) is None
+    assert catalogue.identify("/" * 5000) is None
+    assert shape.adapter_of(f"Db.{'a' * 5000}.example") is None
+    assert [cache.cache_info().currsize for cache in caches] == before

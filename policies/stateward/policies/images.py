@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,16 @@ class Image:
     digest: str
 
 
-@lru_cache(maxsize=4096)
+LONGEST: Final = 1024
+"""Characters of a reference that any registry could serve; what is longer is read, and never kept."""
+
+
 def parse(reference: str) -> Image:
     """Any string; nothing is refused, what is missing is "" ."""
+    return _parse(reference) if len(reference) <= LONGEST else _read(reference)
+
+
+def _read(reference: str) -> Image:
     rest, _, digest = reference.partition("@")
     head, slash, tail = rest.rpartition("/")
     name, _, tag = tail.partition(":")
@@ -34,3 +42,6 @@ def parse(reference: str) -> Image:
     else:
         registry = "docker.io"
     return Image(registry, repository.removeprefix("library/"), name, tag, digest)
+
+
+_parse: Final = lru_cache(maxsize=4096)(_read)

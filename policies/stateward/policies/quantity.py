@@ -28,6 +28,10 @@ _SUFFIX: Final = {
 }
 
 
+_LONGEST: Final = 256
+"""Characters of a quantity; the API server writes none that comes near."""
+
+
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Fraction | None:
     match = _QUANTITY.fullmatch(text)
@@ -50,7 +54,7 @@ def parse(value: object) -> Fraction | None:
     if isinstance(value, float):
         return Fraction(str(value)) if value == value and abs(value) != float("inf") else None
     if isinstance(value, str):
-        return _parse(value)
+        return _parse(value) if len(value) <= _LONGEST else None
     return None
 
 

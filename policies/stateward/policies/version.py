@@ -50,9 +50,17 @@ class Version:
         return self.parts[:shared] == other.parts[:shared] and self.pre == other.pre
 
 
-@lru_cache(maxsize=4096)
 def parse(text: str) -> Version | None:
     """`17.6-system-trixie`, `v3.5.17`, `8.0.36-28.1`, `RELEASE.2022-07-30T05-21-40Z`, `4.1-IV2`; None if unreadable."""
+    return _parse(text) if len(text) <= _LONGEST else None
+
+
+_LONGEST: Final = 256
+"""Characters of a version: twice those of the longest tag. What is longer is none, and never kept."""
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Version | None:
     stamp = _STAMP.match(text)
     if stamp is not None:
         return Version(stamp.group(), tuple(int(part) for part in stamp.groups()))

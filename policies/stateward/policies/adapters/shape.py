@@ -113,9 +113,17 @@ class ShapeAdapter(Adapter):
         return last in text_of(metadata_of(claim), "name").lower()
 
 
-@lru_cache(maxsize=256)
 def adapter_of(kind: Kind) -> ShapeAdapter | None:
     """The adapter of a custom kind without one of its own; None for kinds of Kubernetes and of tools that store nothing."""
+    return _adapter_of(kind) if len(kind) <= _LONGEST else None
+
+
+_LONGEST: Final = 320
+"""Characters: a kind has 63 at most, its group 253. What is longer is none, and never kept."""
+
+
+@lru_cache(maxsize=256)
+def _adapter_of(kind: Kind) -> ShapeAdapter | None:
     name, _, group = kind.partition(".")
     if "." not in group or group.endswith(_BUILT_IN) or group in _NO_SERVICES or _DONE_OR_STAMPED.search(name):
         return None

@@ -291,9 +291,13 @@ def _known() -> list[tuple[re.Pattern[str], str]]:
     return [(_repositories(part), file) for file, part in _PARTS]
 
 
-@lru_cache(maxsize=4096)
 def identify(reference: str) -> Operator | None:
     """The operator whose image this is, None where it is none that is known."""
+    return _identify(reference) if len(reference) <= images.LONGEST else None
+
+
+@lru_cache(maxsize=4096)
+def _identify(reference: str) -> Operator | None:
     repository = images.parse(reference).repository
     for repositories, file in _known():
         if repositories.fullmatch(repository):
