@@ -201,11 +201,16 @@ def test_without_a_cluster_whoever_is_on_this_machine_may_ask(client, good):
 
 
 def test_on_a_laptop_with_a_cluster_others_need_a_token(server):
-    guard = Guard(server)
+    guard = Guard(server, local=True)
     assert asyncio.run(guard.refusal(scope(client=("127.0.0.1", 1), token=None))) is None
     assert asyncio.run(guard.refusal(scope(token=None))).status == 401
     assert asyncio.run(guard.refusal(scope())) is None
     guard.close()
+
+
+def test_in_a_pod_the_loopback_is_nobody_special(server):
+    """`kubectl port-forward` and the containers beside come from there."""
+    assert asyncio.run(Guard(server).refusal(scope(client=("127.0.0.1", 1), token=None))).status == 401
 
 
 def test_the_event_loop_goes_on_while_the_api_server_thinks(guard, server):

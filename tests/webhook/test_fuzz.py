@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from pathlib import Path
 from random import Random
+from urllib.parse import quote, urlencode
 
 import orjson
 import pytest
@@ -148,7 +149,7 @@ def _body(random):
     return bytes(raw)
 
 
-async def _send(app, path, body):
+async def _send(app, path, body, method="POST", query=b""):
     """(status, answer)."""
     sent = []
     messages = [{"type": "http.request", "body": body}]
@@ -165,10 +166,10 @@ async def _send(app, path, body):
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
-        "method": "POST",
+        "method": method,
         "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
+        "raw_path": quote(path).encode(),
+        "query_string": query,
         "headers": [(b"content-type", b"application/json")],
         "client": ("127.0.0.1", 1),
     }
@@ -263,3 +264,24 @@ def test_the_bodies_are_not_all_nonsense(app):
         return Counter([(await _send(app, VALIDATE, _body(random)))[0] for _ in range(400)])
 
     assert asyncio.run(some())[200] > 150
+
+
+@settings(max_examples=max(100, COUNT // 50), deadline=None, derandomize=COUNT <= 5000, database=None)
+@given(
+    st.sampled_from(["/v1/decisions", "/v1/path", "/v1/rules", "/v1/rules/", "/v1/engines", "/v1/status", "/", "/v1/"]),
+    st.text(max_size=40),
+    st.dictionaries(
+        st.sampled_from(["engine", "from", "to", "mode", "operator", "namespace", "name", "kind", "outcome", "limit", "x"]),
+        st.one_of(
+            st.text(max_size=300), st.sampled_from(["kafka", "3.6.2", "4.1.0", "postgresql", "9" * 60, "denied", "1", "-1"])
+        ),
+    ),
+)
+def test_no_question_makes_the_api_fail(app, path, more, query):
+    if path.endswith("/") and path != "/":
+        path += more.encode("utf-8", "replace").decode()
+    encoded = urlencode({key: value.encode("utf-8", "replace") for key, value in query.items()}).encode()
+    status, answer = asyncio.run(_send(app, path, b"", method="GET", query=encoded))
+    assert status in {200, 307, 400, 404, 405}, (status, answer)
+    if status >= 400:
+        assert orjson.loads(answer).keys() == {"error"}

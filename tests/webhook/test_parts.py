@@ -1,6 +1,7 @@
 """The small parts: deadlines, log lines, readiness, the renewal of certificates."""
 
 import io
+import json
 import logging
 import threading
 import time
@@ -42,6 +43,26 @@ def test_what_is_no_duration_is_none(text):
 )
 def test_the_budget_is_what_the_caller_gives_but_never_more_than_the_longest(query, seconds):
     assert budget(query) == seconds
+
+
+def test_json_lines_hold_the_same_fields_each_on_one_line():
+    stream = io.StringIO()
+    with logs.written(stream, style="json"):
+        log = logging.getLogger("stateward.webhook")
+        log.info(logs.line("denied", user='a "b"\nc', rules="SW103", dry_run=""))
+        log.error("%s\n%s", logs.line("fault", uid="u"), "ValueError at\n  here")
+        logging.getLogger("elsewhere").warning("said %s", "so")
+    denied, fault, other = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert denied["time"].endswith("Z")
+    assert {key: value for key, value in denied.items() if key != "time"} == {
+        "level": "INFO",
+        "logger": "stateward.webhook",
+        "event": "denied",
+        "user": 'a "b"\nc',
+        "rules": "SW103",
+    }
+    assert (fault["event"], fault["uid"], fault["trace"]) == ("fault", "u", "ValueError at\n  here")
+    assert (other["logger"], other["message"]) == ("elsewhere", "said so")
 
 
 def test_a_log_line_quotes_what_is_not_plain_cuts_what_is_long_and_leaves_out_what_is_empty():

@@ -75,20 +75,20 @@ class Refusal:
 class Guard:
     """Turns away who may not ask. Without `reviews` nobody is known: then whoever calls from this machine may.
 
-    `local`: whether callers on this machine need no token though there is a cluster: on a laptop, never in a pod, where
-    `kubectl port-forward` and every container beside come from the loopback address.
+    `local`: whether callers on this machine need no token though there is a cluster: said on a laptop, never in a pod,
+    where `kubectl port-forward` and every container beside come from the loopback address.
     """
 
     def __init__(
         self,
         reviews: Reviews | None = None,
         *,
-        local: bool = True,
+        local: bool = False,
         open_paths: Iterable[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reviews = reviews
-        self._local = local
+        self._local = local or reviews is None
         self._open = OPEN | set(open_paths)
         self._accounts: _Kept[Account | None] = _Kept(clock)
         self._rights: _Kept[bool] = _Kept(clock)

@@ -182,7 +182,7 @@ def _app(
         ready=Readiness(watch),
         evicted=watch.view.leave,
         mutate=mutate,
-        guard=Guard(Reviews(cluster)),  # whoever is not on this machine shows a token of that cluster
+        guard=Guard(Reviews(cluster), local=True),  # whoever is not on this machine shows a token of that cluster
         events=events,
         probes=Probes(ages=watch.view.ages, unknown=watch.unknown, policy_name=lambda: named),
     )
