@@ -388,3 +388,53 @@ def test_processes_at_once_agree_on_one_authority_and_leave_a_matching_pair(fold
     assert outcomes == [(f"{authority.certificate.serial_number}\n", "", 0)] * 4
     leaf.certificate.verify_directly_issued_by(authority.certificate)
     assert {entry.name for entry in path.iterdir()} == FILES | {".lock"}
+
+
+# --- rotation --------------------------------------------------------------------------------------------------------
+
+
+def test_an_authority_that_is_due_stays_in_the_bundle_until_its_last_leaf_has_expired(folder, path, now):
+    first = folder.ensure(NAMES, now)
+    later = now + timedelta(days=3300)
+    second = folder.ensure(NAMES, later)
+    assert second.bundle == first.bundle + second.authority.bundle
+    assert (path / "old-ca.crt").read_text().startswith("# trusted until ")
+    assert mode(path / "old-ca.crt") == 0o644
+    assert folder.ensure(NAMES, later + timedelta(days=50)).bundle == second.bundle
+    third = folder.ensure(NAMES, later + timedelta(days=91))
+    assert third.bundle == second.authority.bundle
+    assert not (path / "old-ca.crt").exists()
+
+
+@pytest.mark.parametrize(("what", "authorities"), [("leaf", 1), ("authority", 2)])
+def test_a_rotation_that_is_asked_for_is_done_at_once(folder, path, now, what, authorities):
+    first = folder.ensure(NAMES, now)
+    stamp = folder.stamp()
+    second = folder.rotate(NAMES, now, what)
+    assert folder.stamp() != stamp
+    assert second.leaf.certificate != first.leaf.certificate
+    assert second.bundle.count(b"BEGIN CERTIFICATE") == authorities
+    assert (second.authority.certificate == first.authority.certificate) == (what == "leaf")
+    assert any("a new one is asked for" in note for note in second.notes)
+    assert_sound(path, second, now)
+    assert folder.ensure(NAMES, now).notes == ()
+
+
+def test_a_lost_key_keeps_its_authority_in_the_bundle_and_an_expired_one_goes(folder, path, now):
+    first = folder.ensure(NAMES, now)
+    (path / "ca.key").unlink()
+    assert folder.ensure(NAMES, now).bundle.startswith(first.bundle)
+    other = folder.ensure(NAMES, now + timedelta(days=4000))
+    assert other.bundle == other.authority.bundle
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
+def test_a_rotation_cut_short_at_any_write_leaves_what_is_trusted_and_served_sound(folder, path, now, monkeypatch, k):
+    before = folder.ensure(NAMES, now)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", CutShort(os.replace, k, after=False))
+        with pytest.raises(PowerCut):
+            folder.rotate(NAMES, now, "authority")
+    again = folder.ensure(NAMES, now)
+    assert_sound(path, again, now)
+    assert before.authority.bundle in again.bundle, "somebody may serve a leaf of it yet"

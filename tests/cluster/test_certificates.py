@@ -15,6 +15,7 @@ from typing import Any
 import cluster_kit
 import pytest
 from cluster_kit import Kubectl, eventually
+from click.testing import CliRunner, Result
 from cryptography import x509
 
 from stateward.certs import stored
@@ -22,6 +23,7 @@ from stateward.certs.authority import Authority
 from stateward.certs.keeper import readable
 from stateward.certs.names import service_names
 from stateward.certs.rotation import fingerprint, trusts
+from stateward.cli.main import cli
 from stateward.kube import bundles
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
@@ -527,10 +529,13 @@ def test_leaf_and_authority_rotate_under_the_api_servers_own_calls_without_a_fai
                 eventually(lambda before=before: one.certificates.served != before and is_good(place), "it is rotated", 60)
                 seen.add(one.certificates.served.issuer)
                 time.sleep(0.5)
+            assert len(place.kept().old) == 2
+            place.kubectl.must("annotate", "secret", SECRET, f"{ROTATE}=forget")
+            eventually(lambda: not place.kept().old and is_good(place), "former authorities are forgotten")
+            assert [len(readable(pem)) for pem in place.published().values()] == [1]
         assert creates.failures == []
         assert creates.count > 100
         assert len(seen) == 3
-        assert len(place.kept().old) == 2
         assert one.reviews() >= creates.count, "the API server did ask"
 
 
@@ -568,3 +573,42 @@ def test_a_rotation_survives_an_authority_of_another_key_type(place: Place) -> N
         assert always.failures == []
         assert isinstance(place.kept().authority.key, ec.EllipticCurvePrivateKey)
         assert [former.certificate for former in place.kept().old] == [root]
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_makes_shows_and_rotates(place: Place, cluster: cluster_kit.Cluster) -> None:
+    def certs(what: str, *more: str) -> Result:
+        options = ["--kubeconfig", str(cluster.kubeconfig), "--namespace", place.namespace, *more]
+        return CliRunner().invoke(cli, ["certs", what, *options])
+
+    missing = certs("status")
+    assert missing.exit_code == 2
+    assert f"Secret {place.namespace}/{SECRET}: there is none" in missing.stderr
+    name = place.register("Validating", 443)
+    untrusted = place.published()
+    assert list(untrusted) == [name]
+    made = certs("init")
+    assert made.exit_code == 0, made.output
+    assert is_good(place)
+    refused = certs("rotate", "--wait", "0.5")
+    assert refused.exit_code == 1
+    assert "no replica obeyed; see whether one runs and leads" in refused.stdout
+    with replica(place) as one:
+        eventually(lambda: is_good(place) and serves(one, place), "what was asked for is done")
+        for more in (["--leaf"], [], ["--forget"]):
+            before = place.secret()["metadata"]["resourceVersion"]
+            done = certs("rotate", *more)
+            assert done.exit_code == 0, done.output
+            assert place.secret()["metadata"]["resourceVersion"] != before
+        eventually(lambda: serves(one, place), "it is served")
+        seen = certs("status", "--connect", f"127.0.0.1:{one.server.port}")
+        assert seen.exit_code == 0, seen.output
+        assert f"{name}  1            yes" in seen.stdout
+        assert "verified" in seen.stdout
+    bundles.publish(place.api, place.namespace, SERVICE, b"")
+    bad = certs("status")
+    assert bad.exit_code == 1
+    assert f"problem    {name}: an empty caBundle, so that every call by it fails" in bad.stdout
+    assert "PRIVATE" not in "".join(one.output for one in (made, refused, seen, bad))

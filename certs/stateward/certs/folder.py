@@ -57,6 +57,16 @@ class CertificateFolder:
         """As `ensure`, with a new leaf in any case, and a new authority too if that is what is asked for."""
         return self._ensured(names, now, what)
 
+    def forget(self) -> None:
+        """Keeps no former authority any longer: a key got out. Raises CertificateError."""
+        try:
+            with locked(self.path):
+                (self.path / OLD).unlink(missing_ok=True)
+        except OSError as error:
+            raise CertificateError(
+                str(self.path / OLD), f"cannot be removed ({error.strerror})", "remove it by hand"
+            ) from error
+
     def stamp(self) -> tuple[object, ...]:
         """Something that changes when a file here does. No error: a file that is not there has a stamp too."""
         return tuple(map(_stamp, (self.path / name for name in _FILES)))

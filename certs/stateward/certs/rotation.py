@@ -29,7 +29,8 @@ IMPATIENCE: Final = timedelta(minutes=1)
 MOST: Final = 8
 """Former authorities taken in from what is published; a bundle that somebody fills without end must not fill the Secret."""
 
-Asked = Literal["", "authority", "leaf"]
+Asked = Literal["", "authority", "leaf", "forget"]
+"""`forget`: trust former authorities no more, though leaves of theirs may be served yet: a key got out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +112,10 @@ def step(
     usable = kept.authority if kept.authority is not None and untimely(kept.authority.certificate, now) is None else None
     if usable is None and (kept.next is None or untimely(kept.next.certificate, now) is not None):
         return Write(replace(kept, next=create(now)), f"made an authority: {_why_none(kept, now)}")
+    if kept.asked == "forget":
+        # They stay known until the bundle without them is published, else they would be taken in again.
+        ended = tuple(replace(one, until=min(one.until, now)) for one in kept.old)
+        return Write(replace(kept, old=ended, asked=""), f"trusts no former authority: {len(ended)} forgotten, as asked for")
     if not published.tried:
         return Publish(bundle(kept, now))
     if usable is not None and kept.next is None:

@@ -19,7 +19,8 @@ from stateward.policies.view import mapping_of, metadata_of, text_of
 from stateward.webhook.logs import line
 
 ROTATE: Final = "stateward.dev/rotate"
-"""The annotation that asks for a rotation: `authority` or `leaf`. Taken away with the write that begins it."""
+"""The annotation that asks for a rotation: `authority`, `leaf`, or `forget` (former authorities). Taken away with the write
+that begins it."""
 _LABELS: Final = {"app.kubernetes.io/managed-by": "stateward", "app.kubernetes.io/name": "stateward"}
 _SKEW: Final = timedelta(minutes=5)
 _READ_SECONDS: Final = 5.0
@@ -132,9 +133,11 @@ class SecretStore:
 
 
 def asked(found: Mapping[str, Any]) -> Asked:
-    """What the annotation asks for. Anything but `leaf` means the authority: who writes `yes` wants a rotation."""
+    """What the annotation asks for. Anything else than the three means the authority: who writes `yes` wants a rotation."""
     wish = text_of(mapping_of(metadata_of(found), "annotations"), ROTATE)
-    return "leaf" if wish == "leaf" else "authority" if wish else ""
+    if wish in ("leaf", "forget"):
+        return "leaf" if wish == "leaf" else "forget"
+    return "authority" if wish else ""
 
 
 def _decoded(data: Mapping[str, Any]) -> dict[str, bytes]:

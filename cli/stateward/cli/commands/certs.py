@@ -14,6 +14,7 @@ from stateward.cli import inputs
 from stateward.cli.places import default_folder
 
 if TYPE_CHECKING:
+    from stateward.certs.rotation import Kept
     from stateward.cli.certs_report import Report
     from stateward.kube.client import Cluster
     from stateward.webhook.secret_store import SecretStore
@@ -100,16 +101,19 @@ def status(connect: str | None, style: str, **place: Any) -> None:
 @command.command("rotate")
 @_place_options
 @click.option("--leaf", is_flag=True, help="The certificate alone; the authority stays.")
+@click.option("--forget", is_flag=True, help="Trust former authorities no more, for a key got out. Rotate first.")
 @click.option("--wait", default=90.0, show_default=True, metavar="SECONDS", help="In a cluster: how long it may take.")
 @_format_option
-def rotate(leaf: bool, wait: float, style: str, **place: Any) -> None:
+def rotate(leaf: bool, forget: bool, wait: float, style: str, **place: Any) -> None:
     """Ask for a new authority and certificate now. The former authority stays trusted: no call fails.
 
     In a cluster the replica that leads does it, within seconds. In a folder it is done at once, and a server that runs
     takes it up.
     """
+    if leaf and forget:
+        inputs.stop("--leaf issues a certificate, --forget ends the trust in former authorities; give one of both")
     where = _place(**place)
-    _show(where.rotate("leaf" if leaf else "authority", wait), style)
+    _show(where.rotate("forget" if forget else "leaf" if leaf else "authority", wait), style)
 
 
 def _place(
@@ -178,6 +182,8 @@ class _Folder:
         names = self._names()
         if not names:
             inputs.stop(f"{self.path}: there is no certificate to rotate; make one: stateward certs init --dir {self.path}")
+        if what == "forget":
+            return self._changed(_forgotten(names))
         return self._changed(lambda folder, now: folder.rotate(names, now, what))
 
     def status(self, at: tuple[str, int] | None) -> Report:
@@ -247,6 +253,14 @@ class _Folder:
             return ()
 
 
+def _forgotten(names: tuple[str, ...]) -> Callable[..., Any]:
+    def change(folder: Any, now: datetime) -> Any:
+        folder.forget()
+        return folder.ensure(names, now)
+
+    return change
+
+
 class _Namespace:
     """A Secret in a cluster, and the webhooks that ask the Service beside it."""
 
@@ -293,8 +307,7 @@ class _Namespace:
         until = time.monotonic() + wait
         while True:
             kept = self._asked(store.read)
-            changed = kept.leaf is not None and (before.leaf is None or kept.leaf.certificate != before.leaf.certificate)
-            if changed and not kept.asked and kept.next is None:
+            if _done(what, before, kept):
                 return self._report(store).judge()
             if time.monotonic() > until:
                 break
@@ -372,3 +385,12 @@ class _Namespace:
             return call()
         except (ClusterError, CertificateError) as error:
             inputs.stop(str(error))
+
+
+def _done(what: str, before: Kept, kept: Kept) -> bool:
+    """Whether what was asked for is done."""
+    if kept.asked or kept.next is not None or kept.leaf is None:
+        return False
+    if what == "forget":
+        return not kept.old
+    return before.leaf is None or kept.leaf.certificate != before.leaf.certificate
