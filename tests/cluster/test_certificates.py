@@ -14,8 +14,8 @@ from typing import Any
 
 import cluster_kit
 import pytest
-from cluster_kit import Kubectl, eventually
 from click.testing import CliRunner, Result
+from cluster_kit import Kubectl, eventually
 from cryptography import x509
 
 from stateward.certs import stored
