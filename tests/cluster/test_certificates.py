@@ -431,8 +431,8 @@ def test_a_bundle_that_somebody_overwrote_fails_our_handshake_and_is_mended(plac
         bundles.publish(
             place.api, place.namespace, SERVICE, Authority.create(SecretStore.now(one.certificates._store)).bundle
         )
-        eventually(lambda: one.certificates.handshake_failures > 0, "our handshake fails")
-        assert "is not trusted as" in one.certificates.trouble
+        eventually(lambda: "is not trusted as" in one.certificates.trouble, "our handshake fails")
+        assert one.certificates.handshake_failures > 0
         assert one.answer("/readyz")[0] == 200, "an alert, never readiness"
         mends.clear()
         eventually(lambda: is_good(place), "the leader mends it")
@@ -447,7 +447,8 @@ def test_a_leaf_that_no_longer_verifies_is_issued_again(place: Place) -> None:
         now = SecretStore(place.api, place.namespace, SECRET).now()
         bad = Authority.create(now).issue(place.names, now)
         one.certificates.hot.swap(*bad.to_pem(), names=place.names, now=now)
-        eventually(lambda: one.certificates.handshake_failures > 0, "our handshake fails")
+        eventually(lambda: one.certificates.trouble, "our handshake fails")
+        assert one.certificates.handshake_failures > 0
         eventually(lambda: one.certificates.trouble == "", "our handshake succeeds")
         [pem] = place.published().values()
         handshake("127.0.0.1", one.server.port, place.names[0], pem)
