@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.change import Change
 from stateward.policies.model import Service
+from stateward.policies.request import Request
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of
 
 RELEASE: Final = "helm.sh/release.v1"
@@ -94,15 +96,23 @@ def by_its_operator(change: Change) -> bool:
 
     It changes the Secret and the database together; what a person changes in the Secret alone, it does not.
     """
-    user, service = change.request.user, change.service
-    if service is None or not user.name.startswith("system:serviceaccount:"):
-        return False
-    account = user.name.rpartition(":")[2]
-    if service.adapter.accounts:
-        return account in service.adapter.accounts
-    owners = items_of(dict(metadata_of(change.request.subject)), "ownerReferences")
+    return change.service is not None and is_operator_of(change.service, change.request)
+
+
+def is_operator_of(service: Service, request: Request) -> bool:
+    """Whether who asks is the operator of a service: by its account, and where that is a guess by whose the object is."""
+    owners = items_of(dict(metadata_of(request.subject)), "ownerReferences")
     owned = any(one.get("kind") == service.adapter.match_kind and one.get("name") == service.name for one in owners)
-    return owned and "operator" in account
+    return (owned or bool(service.adapter.accounts)) and is_account_of(service.adapter, request)
+
+
+def is_account_of(adapter: Adapter, request: Request) -> bool:
+    """Whether a service account asks that the adapter names, or, where it names none, one that is called an operator's."""
+    name = request.user.name
+    if not name.startswith("system:serviceaccount:"):
+        return False
+    account = name.rpartition(":")[2]
+    return account in adapter.accounts if adapter.accounts else "operator" in account
 
 
 def annotation(item: Mapping[str, Any] | None, name: str) -> Any:

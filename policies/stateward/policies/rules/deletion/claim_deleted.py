@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
+from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.facts import (
@@ -25,6 +26,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.naming import kubectl_name
 from stateward.policies.rule import objects, rule
+from stateward.policies.secrets import is_account_of
 from stateward.policies.view import (
     EMPTY_VIEW,
     UNKNOWN,
@@ -63,7 +65,11 @@ _ORDINAL: Final = re.compile(r"-(\d{1,5})$")
     loses_data=True,
 )
 def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Unbound claims may go. So may, with a warning, the claim of a member above the wanted count that no pod mounts."""
+    """Unbound claims may go. So may, with a warning, the claim of a member above the wanted count that no pod mounts.
+
+    An operator takes away the claims of its own members (fewer of them, copies that are made anew after a major upgrade)
+    as long as another one keeps the data.
+    """
     claim = change.request.old
     if claim is None or not is_bound(claim):
         return
@@ -71,12 +77,15 @@ def claim_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     if annotations_of(claim).get(CONFIRM_DELETE) == name:
         return
     namespace = change.request.namespace
+    kept = _of_resource(claim, namespace, see)
+    if kept is not None and kept.claims > 1 and is_account_of(kept.adapter, change.request):
+        return
     pods = see.select("Pod", namespace)
     users = [name_of(pod) for pod in pods if is_live(pod) and name in claims_mounted(pod)] if pods is not UNKNOWN else None
     owner, beyond = _set_of(claim, namespace, see)
     retained = is_retained(claim, see)
     stored = text_of(mapping_of(mapping_of(claim, "status"), "capacity"), "storage")
-    left_over = not users and users is not None and (beyond or _surplus(claim, namespace, see))
+    left_over = not users and users is not None and (beyond or (kept is not None and kept.claims > kept.wanted))
     if users:
         use = f"pod {users[0]} uses it"
     elif owner:
@@ -117,8 +126,17 @@ def _set_of(claim: Object, namespace: str, see: Sight) -> tuple[str, bool]:
     return "", False
 
 
-def _surplus(claim: Object, namespace: str, see: Sight) -> bool:
-    """Whether the custom resource that owns a claim has more bound claims of this sort than it wants members."""
+class _Kept(NamedTuple):
+    """What the custom resource that owns a claim has of this sort."""
+
+    adapter: Adapter
+    claims: int
+    """Bound claims that are not being deleted, this one among them."""
+    wanted: int
+    """Members."""
+
+
+def _of_resource(claim: Object, namespace: str, see: Sight) -> _Kept | None:
     for reference in items_of(dict(metadata_of(claim)), "ownerReferences"):
         kind = kind_of(reference.get("apiVersion"), reference.get("kind"))
         adapter = ADAPTERS.get(kind)
@@ -126,7 +144,7 @@ def _surplus(claim: Object, namespace: str, see: Sight) -> bool:
             continue
         owners, claims = see.select_declared(excuses(kind, "spec")), see.select(CLAIM, namespace)
         if owners is UNKNOWN or claims is UNKNOWN:
-            return False
+            return None
         for owner in owners:
             if not owned_by(claim, owner) or text_of(metadata_of(owner), "namespace") != namespace:
                 continue
@@ -136,8 +154,8 @@ def _surplus(claim: Object, namespace: str, see: Sight) -> bool:
                 for volume in group.volumes:
                     if type(wanted) is int and adapter.claim_is_of(service, group, volume, claim):
                         same = [one for one in bound_claims(claims, service, group, volume) if not being_deleted(one)]
-                        return len(same) > wanted
-    return False
+                        return _Kept(adapter, len(same), wanted)
+    return None
 
 
 def _same_labels(claim: Object, item: Object) -> bool:

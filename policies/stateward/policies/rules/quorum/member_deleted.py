@@ -9,8 +9,10 @@ from stateward.policies.change import Change
 from stateward.policies.facts import is_live, is_ready, labels_of, name_of, owned_by
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
+from stateward.policies.request import Request
 from stateward.policies.rule import objects, rule
 from stateward.policies.rules.quorum.quorum_lost import votes
+from stateward.policies.secrets import is_account_of, is_operator_of
 from stateward.policies.view import (
     EMPTY_VIEW,
     UNKNOWN,
@@ -50,14 +52,17 @@ from stateward.policies.view import (
     ),
 )
 def member_deleted(change: Change, see: Sight) -> Iterator[Finding]:
-    """Pods of a StatefulSet or of a custom resource. A member that is not ready may always be restarted."""
+    """Pods of a StatefulSet or of a custom resource. A member that is not ready may always be restarted.
+
+    An operator stops all members where its resource was told so (a major upgrade, hibernation): that edit was judged.
+    """
     pod = change.request.old
     if pod is None:
         return
     service = _service_of(pod, change, see)
     if service is None and is_ready(pod):
         yield from _last_of_its_kind(pod, change, see)
-    if service is None or service.engine is None or not service.engine_certain:
+    if service is None or service.engine is None or not service.engine_certain or _its_operator(service, change.request):
         return
     forced = _forced(change, pod, service, see)
     if forced is not None:
@@ -84,6 +89,17 @@ def member_deleted(change: Change, see: Sight) -> Iterator[Finding]:
         subject=name_of(pod),
         weak=left > 0,
     )
+
+
+def _its_operator(service: Service, request: Request) -> bool:
+    """Whether the operator of the resource asks that made the pod, or the set that made it."""
+    if service.adapter.name != "statefulset":
+        return is_operator_of(service, request)
+    for reference in items_of(dict(metadata_of(service.object)), "ownerReferences"):
+        adapter = ADAPTERS.get(kind_of(reference.get("apiVersion"), reference.get("kind")))
+        if adapter is not None and reference.get("controller") is True:
+            return is_account_of(adapter, request)
+    return False
 
 
 def _service_of(pod: Object, change: Change, see: Sight) -> Service | None:
