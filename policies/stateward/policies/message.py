@@ -95,8 +95,10 @@ def warnings(verdict: Verdict, unknown: bool = False) -> list[str]:
 
 
 def _warning(one: Judged) -> str:
-    """In mode `warn` a denial says that it would be one."""
-    return f"{one.rule} {one.name}{' would refuse this' if one.would == 'deny' else ''}: {one.finding.headline}"
+    """In mode `warn` a denial says that it would be one. A field that leaves no room for the rest is left out."""
+    start = f"{one.rule} {one.name}{' would refuse this' if one.would == 'deny' else ''}: "
+    fits = len(start) + len(one.finding.headline) <= WARNING_LENGTH
+    return start + (one.finding.headline if fits else one.finding.text)
 
 
 def fault_text(rule: str, fault: str) -> str:

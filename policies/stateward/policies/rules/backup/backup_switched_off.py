@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
+from stateward.policies.paths import dig
 from stateward.policies.rule import rule, services
 from stateward.policies.view import Sight
 
@@ -31,6 +32,8 @@ def backup_switched_off(change: Change, see: Sight) -> Iterator[Finding]:
     was, now = _asks(old), _asks(new)
     if was is True and now is False:
         field = new.field("backup")
+        if dig(new.object, field.path) is None:
+            field = old.field("backup")  # what asked for them is gone: it is the one to put back
         yield Finding(
             field=field.path or (old.archives[0].path if old.archives else ("spec",)),
             text="backups are switched off, and the service goes on",

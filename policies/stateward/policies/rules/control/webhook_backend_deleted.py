@@ -41,8 +41,8 @@ def webhook_backend_deleted(change: Change, see: Sight) -> Iterator[Finding]:
             continue
         yield Finding(
             field=(),
-            text=f"it {'holds the server of' if kind == 'Namespace' else 'serves'} webhook {hook.name} "
-            f"({where}), which fails closed",
+            text=f"webhook {hook.name} fails closed, and its server is {'in here' if kind == 'Namespace' else 'this'} "
+            f"({where})",
             why="without its server every request that it is asked about is refused"
             + ("; the namespace may hang in Terminating" if kind == "Namespace" else ", deletions among them"),
             remedy=f"first: kubectl delete {where.replace('/', ' ', 1)}",

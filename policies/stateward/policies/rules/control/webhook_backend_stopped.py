@@ -37,7 +37,7 @@ def webhook_backend_stopped(change: Change, see: Sight) -> Iterator[Finding]:
             continue
         yield Finding(
             field=("spec", "replicas"),
-            text=f"0 replicas leave nobody to answer for webhook {hook.name} ({where}), which fails closed",
+            text=f"0 replicas leave nobody to answer for webhook {hook.name}, which fails closed ({where})",
             why="every request that it is asked about is refused until one is back",
             remedy=f"first set failurePolicy: Ignore in {where}, or delete it",
             subject=where,

@@ -44,7 +44,7 @@ def authority_replaced(change: Change, see: Sight) -> Iterator[Finding]:
         field=("data", gone[0]),
         text=f"it is replaced while {service.title} runs" + ("" if paused else " and its operator reconciles"),
         why="members still show certificates of the old authority; who trusts the new one alone is cut off",
-        remedy="pause reconciliation first, keep the old certificate under another key beside the new one, raise the "
-        "generation that the operator counts, then resume",
+        remedy="pause reconciliation first, keep the old certificate beside the new one until every member has rolled, then "
+        "resume, as the operator's documentation says (Strimzi: under another key, and raise the generation)",
         subject=service.title,
     )

@@ -61,12 +61,22 @@ def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
 
 
 def _ready(service: Service, see: Sight) -> int | None:
+    said, seen = _said(service), _seen(service, see)
+    # CloudNativePG counts a pod whose containers are ready, also where its node has died (pkg/utils/pod_conditions.go).
+    return min(said, seen) if said is not None and seen is not None else seen if said is None else said
+
+
+def _said(service: Service) -> int | None:
+    """By the resource's own status."""
     counts = [group.ready.value for group in service.groups]
     if counts and all(type(count) is int for count in counts):
         return int(sum(counts))
     said = service.field("ready").value
-    if type(said) is int:
-        return said
+    return said if type(said) is int else None
+
+
+def _seen(service: Service, see: Sight) -> int | None:
+    """By the pods."""
     label = service.adapter.pod_label
     if service.adapter.name != "statefulset" and label is None:
         return None
