@@ -524,6 +524,16 @@ def test_a_warning_is_at_most_120_characters(length: int) -> None:
     assert line.endswith("…") is (length > 99)
 
 
+def test_a_field_that_leaves_no_room_for_the_rest_is_left_out() -> None:
+    def said(text: str) -> list[str]:
+        field = ("spec", "template", "spec", "containers", 0, "image")
+        return message.warnings(verdict(Judged("SW703", "operator-downgraded", "warn", Finding(field, text))))
+
+    assert said("goes back") == ["SW703 operator-downgraded: spec.template.spec.containers[0].image: goes back"]
+    text = "CloudNativePG goes back from 1.27.0 to 1.26.1 over 1 Cluster"
+    assert said(text) == [f"SW703 operator-downgraded: {text}"]
+
+
 def test_there_are_at_most_16_warnings() -> None:
     assert len(message.warnings(findings(*(str(number) for number in range(16))))) == 16
     lines = message.warnings(findings(*(str(number) for number in range(40))))
