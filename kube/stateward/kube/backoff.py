@@ -11,7 +11,7 @@ class Timing:
     """The times of a reflector, in seconds. The defaults are for clusters, smaller ones for tests."""
 
     page: int = 500
-    """Objects a page of a list."""
+    """The most objects of a page of a list; large objects come in smaller pages."""
     watch: tuple[float, float] = (240.0, 420.0)
     """How long a watch lasts (timeoutSeconds), drawn at random so that they do not all end at once."""
     read: tuple[float, float] = (75.0, 90.0)

@@ -115,7 +115,9 @@ class Reflector:
         with self._turn() as mine:
             if not mine:
                 return False
-            listing, version = read_list(self._page, self.store.listing, self._stamped, self._timing.page)
+            # Only a list that is read again: until the first one is there, nothing can be judged by it.
+            again = self.last_sync is not None
+            listing, version = read_list(self._page, self.store.listing, self._stamped, self._timing.page, gently=again)
         if self._stopping.is_set():
             return False
         self._version = version
@@ -125,10 +127,10 @@ class Reflector:
         self._changed()
         return True
 
-    def _page(self, limit: int, token: str) -> dict[str, Any]:
+    def _page(self, limit: int, token: str) -> tuple[dict[str, Any], int]:
         with self._open(list_query(limit, token), self._accept[0]) as answer:
             page = answer.json(self._timing.total)
-        return page if type(page) is dict else {"items": page}
+        return page if type(page) is dict else {"items": page}, answer.size
 
     def _follow(self) -> None:
         """Watches from the list on, again and again, until only a new list helps."""

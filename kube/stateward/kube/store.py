@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from stateward.kube.sharing import Pool
 from stateward.kube.trim import trimmer
 from stateward.policies.view import UNKNOWN, Kind, Object, Unknown, metadata_of, text_of
 
@@ -62,7 +63,8 @@ class Store:
         self.limit = limit
         self.trouble = ""
         """Why nothing newer is known; "" while all is well."""
-        self._trim = trim if trim is not None else trimmer(kind, prefixes)
+        self._cut = trim if trim is not None else trimmer(kind, prefixes)
+        self._pool = Pool()
         self._clock = clock
         self._lock = threading.Lock()  # held for single dictionary operations and for copying a namespace's list
         self._spaces: dict[str, dict[str, Object]] = {}
@@ -121,6 +123,9 @@ class Store:
         if self._contact is not None:  # before the first list nothing is here that could be right
             self._contact = self._clock()
         self.trouble = ""
+
+    def _trim(self, item: Object) -> Object:
+        return self._pool.share(self._cut(item))
 
     # --- reading -------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,8 @@ SECRET: Final = "Secret"  # noqa: S105 - the kind
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _SECRET_DATA: Final = frozenset({"data", "stringData"})
 _ALWAYS: Final = frozenset({"apiVersion", "kind", "metadata"})
+_BOOKKEEPING: Final = frozenset({"managedFields", "resourceVersion", "selfLink"})
+"""Of metadata: what changes with each write, or is a third of the object, and tells nothing of it."""
 
 Tree = dict[str, Union["Tree", None]]
 """Keys to keep; None: everything below."""
@@ -23,7 +25,7 @@ def trimmer(kind: Kind, prefixes: Iterable[str] | None) -> Callable[[Object], Ob
     """Object → its trimmed copy (leaves are shared, the object given stays as it is).
 
     `prefixes` are dotted fields (a key with dots in brackets: `data[my.cnf]`), applied to every item of a list on the
-    way; None keeps all. metadata is always kept, without managedFields and the last-applied annotation. The data of a
+    way; None keeps all. metadata is always kept, without its bookkeeping and the last-applied annotation. The data of a
     Secret never is.
     """
     if prefixes is None:
@@ -104,7 +106,7 @@ def _cut(value: Any, tree: Tree) -> Any:
 def _metadata(metadata: Any) -> Any:
     if type(metadata) is not dict:
         return metadata
-    kept = {key: value for key, value in metadata.items() if key != "managedFields"}
+    kept = {key: value for key, value in metadata.items() if key not in _BOOKKEEPING}
     annotations = kept.get("annotations")
     if isinstance(annotations, Mapping) and LAST_APPLIED in annotations:
         kept["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
