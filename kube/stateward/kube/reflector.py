@@ -19,7 +19,7 @@ from stateward.kube.backoff import Backoff, Timing, between
 from stateward.kube.client import JSON, Cluster, list_query, watch_query
 from stateward.kube.discovery import Resource
 from stateward.kube.errors import ClusterError, from_status
-from stateward.kube.paging import read_list
+from stateward.kube.paging import let_go, read_list
 from stateward.kube.store import Store
 from stateward.policies.view import Object, metadata_of, text_of
 
@@ -125,6 +125,7 @@ class Reflector:
         self.store.replace(listing)
         self.last_sync = self._clock()
         self._changed()
+        let_go(listing)
         return True
 
     def _page(self, limit: int, token: str) -> tuple[dict[str, Any], int]:

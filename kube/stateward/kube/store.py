@@ -79,9 +79,9 @@ class Store:
         return Listing(self.kind, self._trim, self.limit)
 
     def replace(self, listing: Listing) -> None:
-        """Puts a complete list in place of what was there, at once."""
+        """Puts a complete list in place of what was there, at once. The listing then has what was there before."""
         with self._lock:
-            self._spaces = listing.spaces
+            self._spaces, listing.spaces = listing.spaces, self._spaces
             self._count = listing.count
             self._overflowed = listing.more
             self._contact = self._clock()
