@@ -34,8 +34,6 @@ class Answer:
     def __init__(self, what: str, response: _Response) -> None:
         self.what = what
         """`GET /api/v1/pods`, for messages."""
-        self.size = 0
-        """Bytes of the body, once `json` has read it."""
         self._response = response
         self._closed = threading.Event()
 
@@ -79,7 +77,6 @@ class Answer:
         if self.closed:
             raise ClusterError(0, "Closed", f"{self.what}: closed before the answer was complete")
         body = b"".join(parts)
-        self.size = len(body)
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError as error:

@@ -11,7 +11,9 @@ class Timing:
     """The times of a reflector, in seconds. The defaults are for clusters, smaller ones for tests."""
 
     page: int = 500
-    """The most objects of a page of a list; large objects come in smaller pages."""
+    """The most objects of a page of a list."""
+    page_bytes: int = 256 * 1024
+    """What a page should weigh: while it is parsed, for a millisecond, nothing else runs."""
     watch: tuple[float, float] = (240.0, 420.0)
     """How long a watch lasts (timeoutSeconds), drawn at random so that they do not all end at once."""
     read: tuple[float, float] = (75.0, 90.0)

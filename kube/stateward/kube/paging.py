@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import orjson
+
 from stateward.kube.errors import ClusterError
 from stateward.kube.store import Listing
 from stateward.policies.view import Object, mapping_of, text_of
@@ -19,9 +21,8 @@ from stateward.policies.view import Object, mapping_of, text_of
 _PAGED_TRIES: Final = 2
 _FIRST: Final = 25
 """Objects of the first page, before it is known how large they are."""
-_BYTES: Final = 256 * 1024
-"""What a page should weigh: parsing is one step, of a millisecond."""
 _SMALLEST: Final = 5
+_SAMPLE: Final = 4
 _STEP: Final = 16
 """Objects that are put away in a step: about half a millisecond."""
 _FREED: Final = 100
@@ -29,40 +30,47 @@ _FREED: Final = 100
 _PAUSE: Final = 0.002
 """Seconds between two steps of a list that is read again while requests are answered."""
 
-Fetch = Callable[[int, str], tuple[dict[str, Any], int]]
-"""(limit, continue token) → a page {items, metadata} and how many bytes it had."""
+Fetch = Callable[[int, str], dict[str, Any]]
+"""(limit, continue token) → a page {items, metadata}."""
 Stamp = Callable[[Object], Object]
 
 _turn = threading.Lock()
 
 
 def read_list(
-    fetch: Fetch, begin: Callable[[], Listing], stamp: Stamp, page: int, *, gently: bool = False
+    fetch: Fetch,
+    begin: Callable[[], Listing],
+    stamp: Stamp,
+    page: int,
+    *,
+    page_bytes: int = 0,
+    gently: bool = False,
 ) -> tuple[Listing, str]:
     """The listing, filled, and the resourceVersion to watch from. A page has at most `page` objects.
 
+    `page_bytes`: of large objects a page has fewer, so that it weighs about this (0: any weight).
     `gently`: most of the time is left to other threads. A continue token that expired (410) spoils all pages before it:
     the list starts again, and after two such failures is asked for in one answer. Raises ClusterError for any other
     failure and for a list that cannot be watched from.
     """
     for _ in range(_PAGED_TRIES):
         try:
-            return _read(fetch, begin(), stamp, page, gently)
+            return _read(fetch, begin(), stamp, page, page_bytes, gently)
         except _TokenExpiredError:
             continue
-    return _read(fetch, begin(), stamp, 0, gently)
+    return _read(fetch, begin(), stamp, 0, 0, gently)
 
 
 class _TokenExpiredError(Exception):
     pass
 
 
-def _read(fetch: Fetch, listing: Listing, stamp: Stamp, most: int, gently: bool) -> tuple[Listing, str]:
+def _read(fetch: Fetch, listing: Listing, stamp: Stamp, most: int, page_bytes: int, gently: bool) -> tuple[Listing, str]:
     token = ""
-    limit = min(most, _FIRST)
+    limit = min(most, _FIRST) if page_bytes else most
     while True:
         try:
-            answer, size = fetch(limit, token)
+            answer = fetch(limit, token)
         except ClusterError as error:
             if token and error.expired and most:
                 raise _TokenExpiredError from None
@@ -71,12 +79,14 @@ def _read(fetch: Fetch, listing: Listing, stamp: Stamp, most: int, gently: bool)
         if type(items) is not list and items is not None:
             raise ClusterError(0, "Broken", f"the list of {listing.kind} has no items: {str(answer)[:100]}")
         found = [item for item in items or () if type(item) is dict]
+        following = _fitting(page_bytes, most, found) if page_bytes else most
         _put_away(found, listing, stamp, gently)
         metadata = mapping_of(answer, "metadata")
         token = text_of(metadata, "continue")
         if token and not listing.full:
-            limit = _fitting(most, len(found), size)
-            _set_aside()
+            limit = following
+            if page_bytes:
+                _set_aside()
             continue
         listing.more = listing.more or bool(token)
         version = text_of(metadata, "resourceVersion")
@@ -85,9 +95,11 @@ def _read(fetch: Fetch, listing: Listing, stamp: Stamp, most: int, gently: bool)
         return listing, version
 
 
-def _fitting(most: int, count: int, size: int) -> int:
-    """How many objects the next page may have, after one of `count` objects and `size` bytes."""
-    return min(most, max(_SMALLEST, _BYTES * count // size)) if count and size else most
+def _fitting(page_bytes: int, most: int, items: Sequence[Object]) -> int:
+    """How many objects the next page may have, as a few of this page tell."""
+    some = items[:: len(items) // _SAMPLE + 1]
+    size = sum(len(orjson.dumps(item)) for item in some)
+    return min(most, max(_SMALLEST, page_bytes * len(some) // size)) if some else most
 
 
 def _put_away(items: Sequence[Object], listing: Listing, stamp: Stamp, gently: bool) -> None:

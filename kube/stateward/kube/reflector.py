@@ -117,7 +117,14 @@ class Reflector:
                 return False
             # Only a list that is read again: until the first one is there, nothing can be judged by it.
             again = self.last_sync is not None
-            listing, version = read_list(self._page, self.store.listing, self._stamped, self._timing.page, gently=again)
+            listing, version = read_list(
+                self._page,
+                self.store.listing,
+                self._stamped,
+                self._timing.page,
+                page_bytes=self._timing.page_bytes,
+                gently=again,
+            )
         if self._stopping.is_set():
             return False
         self._version = version
@@ -128,10 +135,10 @@ class Reflector:
         let_go(listing)
         return True
 
-    def _page(self, limit: int, token: str) -> tuple[dict[str, Any], int]:
+    def _page(self, limit: int, token: str) -> dict[str, Any]:
         with self._open(list_query(limit, token), self._accept[0]) as answer:
             page = answer.json(self._timing.total)
-        return page if type(page) is dict else {"items": page}, answer.size
+        return page if type(page) is dict else {"items": page}
 
     def _follow(self) -> None:
         """Watches from the list on, again and again, until only a new list helps."""
