@@ -185,7 +185,8 @@ def _own(policy: Policy, request: Request, shaped: bool) -> tuple[Rule, ...]:
 
 
 def _exempt(request: Request, policy: Policy) -> str | None:
-    if request.user.name in policy.exempt_users or not set(policy.exempt_groups).isdisjoint(request.user.groups):
+    user = request.user
+    if user.name in policy.exempt_users or (policy.exempt_groups and not set(policy.exempt_groups).isdisjoint(user.groups)):
         return f"account {request.user.name} is exempt by policy"
     return None
 
@@ -213,9 +214,11 @@ def _judge(
         action = rule.action if plain else policy.action(rule, namespace, subject)
         if action == "off":
             continue
+        see.looks = rule.looks_at
+        see.unknown = None
         try:
-            see.turn(rule.looks_at, rule.params if plain else policy.params(rule, namespace, subject))
-            found = list(rule.check(change, see))
+            see.params = rule.params if plain else policy.params(rule, namespace, subject)
+            found = [*rule.check(change, see)]
             if found and rule.nature == "state" and _has_past(change):
                 found = _ratchet(rule, change, see, found)
         except Exception as fault:  # noqa: BLE001,RUF100 - whatever a rule does, the others still speak

@@ -298,7 +298,8 @@ class Service:
         self._joined = joined or {}
         self._slots: dict[str, Field] = {}
         metadata = metadata_of(item)
-        self.name = text_of(metadata, "name") or text_of(metadata, "generateName")
+        name = metadata.get("name")
+        self.name: str = name if name and type(name) is str else text_of(metadata, "generateName")
         self.namespace = text_of(metadata, "namespace")
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ class BadReview(Exception):  # noqa: N818 - the review is bad, not the program
         self.uid = uid
 
 
-@dataclass(frozen=True, slots=True)
-class User:
+class User(NamedTuple):
     """Who asks."""
 
     name: str = ""
@@ -106,9 +105,9 @@ def from_review(review: Any) -> Request:
     groups = who.get("groups")
     kind = mapping_of(asked, "kind")
     resource = mapping_of(asked, "resource")
-    named = kind_of(f"{text_of(kind, 'group')}/v1" if text_of(kind, "group") else "v1", kind.get("kind"))
+    name, group = text_of(kind, "kind"), text_of(kind, "group")
     return Request(
-        kind=named or kind_of(subject.get("apiVersion"), subject.get("kind")),
+        kind=(f"{name}.{group}" if group else name) if name else kind_of(subject.get("apiVersion"), subject.get("kind")),
         operation=operation,
         # The name is missing on every item of a deleted collection and where the server makes it up.
         name=text_of(asked, "name") or text_of(metadata, "name") or text_of(metadata, "generateName"),
@@ -120,7 +119,7 @@ def from_review(review: Any) -> Request:
         uid=uid,
         user=User(
             text_of(who, "username"),
-            tuple(group for group in groups if isinstance(group, str)) if type(groups) is list else (),
+            tuple([one for one in groups if isinstance(one, str)]) if type(groups) is list else (),
         ),
         options=mapping_of(asked, "options"),
         dry_run=asked.get("dryRun") is True,

@@ -45,15 +45,16 @@ def resolve(request: Request, view: View) -> list[Change]:
     if request.kind in OPERATIONS:
         return [_operation(request, view)]
     adapter = ADAPTERS.get(request.kind) or shape.adapter_of(request.kind)
-    if adapter is None or not any(item is not None and adapter.applies(item) for item in (request.old, request.object)):
-        return [Change(request, old_object=request.old, new_object=request.object)]
+    old, new = request.old, request.object
+    if adapter is None or not ((old is not None and adapter.applies(old)) or (new is not None and adapter.applies(new))):
+        return [Change(request, old_object=old, new_object=new)]
     if adapter.hub is not None:
         return [_joined(request, adapter, view)]
     return [
         Change(
             request,
-            Service(adapter, request.old, view) if request.old is not None else None,
-            Service(adapter, request.object, view) if request.object is not None else None,
+            Service(adapter, old, view) if old is not None else None,
+            Service(adapter, new, view) if new is not None else None,
         )
     ]
 

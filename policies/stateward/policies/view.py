@@ -231,30 +231,25 @@ def excuses(kind: Kind, *fields: str) -> Look:
 class Sight:
     """One rule's eyes: its View, its declared look-ups, its parameters, and what stayed unknown to it."""
 
-    __slots__ = ("_looks", "_view", "now", "params", "unknown")
+    __slots__ = ("_view", "looks", "now", "params", "unknown")
 
     def __init__(self, view: View, looks: Mapping[Kind, Look], params: Mapping[str, Any], now: float) -> None:
         self._view = view
-        self._looks = looks
+        self.looks = looks
+        """The look-ups that the rule declares. The engine lends these eyes to one rule after the other."""
         self.params = params
         self.now = now
         """Seconds since the epoch at which the request is judged."""
         self.unknown: set[Kind] | None = None
         """The kinds that stayed unknown; None where none did."""
 
-    def turn(self, looks: Mapping[Kind, Look], params: Mapping[str, Any]) -> None:
-        """Lends these eyes to the next rule."""
-        self._looks = looks
-        self.params = params
-        self.unknown = None
-
     def on(self, view: View) -> Sight:
         """The same eyes on how things are in another View (before the request)."""
-        return Sight(view, self._looks, self.params, self.now)
+        return Sight(view, self.looks, self.params, self.now)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | Unknown | None:
         """One object, through a declared look-up (KeyError if the rule did not declare it: a fault of the rule)."""
-        self._looks[kind]
+        self.looks[kind]
         found = self._view.get(kind, namespace, name)
         if found is UNKNOWN:
             self._blind(kind)
@@ -275,8 +270,8 @@ class Sight:
 
     def select_own(self, look: Look, namespace: str) -> Sequence[Object] | Unknown:
         """As `select`, of a kind that perhaps only an adapter of the user's names, with the look-up's role on the spot."""
-        if look.kind not in self._looks:
-            self._looks = {**self._looks, look.kind: look}
+        if look.kind not in self.looks:
+            self.looks = {**self.looks, look.kind: look}
         return self.select(look.kind, namespace)
 
     def having(self, kind: Kind, key: Key, value: Hashable, namespace: str | None = None) -> Sequence[Object] | Unknown:
@@ -284,7 +279,7 @@ class Sight:
         return self._seen(kind, having(self._view, kind, key, value, namespace), whole=False)
 
     def _seen(self, kind: Kind, found: Sequence[Object] | Unknown, whole: bool) -> Sequence[Object] | Unknown:
-        look = self._looks[kind]
+        look = self.looks[kind]
         if found is UNKNOWN or not self._view.complete(kind):
             self._blind(kind)
             if found is UNKNOWN or whole or not look.accuses:
@@ -294,21 +289,21 @@ class Sight:
     def view_of(self, *looks: Look) -> View:
         """The View itself, for reading whole services; what it is asked must be declared all the same."""
         for look in looks:
-            self._looks[look.kind]
+            self.looks[look.kind]
         return self._view
 
     def select_declared(self, look: Look) -> Sequence[Object] | Unknown:
         """All objects of a kind that only the request names (the kind of a CRD), with the look-up's role on the spot."""
         found = self._view.select(look.kind)
         if found is UNKNOWN or not self._view.complete(look.kind):
-            self._looks = {**self._looks, look.kind: look}
+            self.looks = {**self.looks, look.kind: look}
             self._blind(look.kind)
         return found
 
     def accused_blind(self) -> tuple[Kind, ...]:
         """The kinds that were unknown where they could have accused."""
-        return tuple(sorted(kind for kind in self.unknown or () if self._looks[kind].accuses))
+        return tuple(sorted(kind for kind in self.unknown or () if self.looks[kind].accuses))
 
     def excused_blind(self) -> tuple[Kind, ...]:
         """The kinds that were unknown where they could have excused."""
-        return tuple(sorted(kind for kind in self.unknown or () if not self._looks[kind].accuses))
+        return tuple(sorted(kind for kind in self.unknown or () if not self.looks[kind].accuses))

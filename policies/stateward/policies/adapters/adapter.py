@@ -109,6 +109,8 @@ class Adapter:
         self._engine: str | Reader | None = (
             compile_expression(engine, f"{source}: engine") if isinstance(engine, Mapping) else engine
         )
+        self.recognises = self._engine is None
+        """Whether the engine is told by the pod: its image, its command."""
         self._claims = _claims(content.get("claims"), f"{source}: claims")
         self._version = versions(content.get("version"), f"{source}: version")
         rows = content.get("version") or []
@@ -429,7 +431,13 @@ def _recognised(service: Service) -> tuple[int, recognise.Recognised] | None:
         found = recognise.container_of(service.pod, said.engine, said.supposed)
     else:
         found = recognise.recognise_pod(service.pod)
-    service.__dict__["_recognised"] = found
+    kept = service.__dict__
+    kept["_recognised"] = found
+    if service.adapter.recognises and not said.names_engine:
+        # What rules ask next, and what it would be found to be: three looks at the same thing are saved.
+        kept["container_index"], kept["engine"], kept["engine_certain"] = (
+            (found[0], found[1].profile, found[1].strong) if found is not None else (None, None, False)
+        )
     return found
 
 

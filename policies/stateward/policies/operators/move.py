@@ -129,13 +129,17 @@ def managers(item: Object | None) -> dict[str, Manager]:
 
 def runs_operator(change: Change) -> bool:
     """Whether a workload runs the operator of a stateful service, before or after."""
-    for item in (change.new_object, change.old_object):
-        template = mapping_of(mapping_of(mapping_of(item or {}, "spec"), "template"), "spec")
-        for container in items_of(template, "containers"):
-            image = text_of(container, "image")
-            if image and identify(image) is not None:
-                return True
-    return False
+    return any(map(identify, _images(change.new_object) | _images(change.old_object)))
+
+
+def _images(item: Object | None) -> set[str]:
+    try:
+        # The shape that the API server guarantees; anything else is read with care below.
+        found = {container["image"] for container in item["spec"]["template"]["spec"]["containers"]} if item else set()
+    except (KeyError, TypeError):
+        template = mapping_of(mapping_of(item or {}, "spec"), "template")
+        return {text_of(container, "image") for container in items_of(mapping_of(template, "spec"), "containers")}
+    return {image for image in found if type(image) is str}
 
 
 def move(change: Change) -> Move | None:

@@ -102,8 +102,9 @@ def _same_place(change: Change, profile: Profile) -> bool:
     touched, old, new = change.touched, change.old, change.new
     if touched is None or old is None or new is None or not touched.isdisjoint(("settings", "mounts", "volumes")):
         return False
-    if any(row.versions is not None for row in profile.data):
-        return False
+    for row in profile.data:
+        if row.versions is not None:
+            return False
     before, after = text_of(old.container, "image"), text_of(new.container, "image")
     return parse_image(before).repository == parse_image(after).repository
 
