@@ -219,6 +219,25 @@ def test_a_kind_that_may_not_be_listed_is_unknown_and_the_others_are_not(server:
     assert watch.wait_synced(5.0)
 
 
+def test_a_kind_that_only_some_clusters_have_is_not_waited_for_once_it_cannot_be_listed(
+    server: Any, start: Start, kit: Any
+) -> None:
+    server.serve(KAFKAS)
+    server.documents["/apis/kafka.strimzi.io/v1"] = {
+        "resources": [{"name": "kafkas", "kind": "Kafka", "namespaced": True, "verbs": list(VERBS)}]
+    }
+    server.documents["/apis"]["groups"].append({"name": "kafka.strimzi.io", "versions": [{"version": "v1"}]})
+    conversion = kit.refuse(500, "InternalError", "conversion webhook for kafka.strimzi.io/v1beta2 failed")
+    server.always(f"LIST {KAFKAS.path}", conversion)
+    server.always(f"LIST {kit.pods.path}", kit.refuse(403, "Forbidden", "pods is forbidden"))
+    watch = start()
+    assert kit.wait_for(lambda: watch.awaited() == ["Pod"])
+    assert "conversion webhook" in watch.unknown()[KAFKAS.kind]
+    server.always(f"LIST {kit.pods.path}", None)
+    assert kit.wait_for(lambda: watch.awaited() == [])
+    assert list(watch.unknown()) == [KAFKAS.kind]
+
+
 def test_where_crds_may_not_be_listed_discovery_still_finds_needed_kinds(server: Any, start: Start, kit: Any) -> None:
     server.always(f"LIST {CRDS.path}", kit.refuse(403, "Forbidden"))
     watch = start(recheck=0.1)

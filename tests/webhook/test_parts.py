@@ -144,8 +144,8 @@ class Watched:
     def __init__(self, **unknown):
         self.kinds = unknown
 
-    def unknown(self):
-        return self.kinds
+    def awaited(self):
+        return list(self.kinds)
 
 
 def test_a_door_is_ready_once_everything_is_known_and_stays_so():

@@ -15,6 +15,20 @@ from stateward.policies.webhooks import CONFIGURATIONS
 
 CRD: Final = "CustomResourceDefinition.apiextensions.k8s.io"
 
+CORE: Final = frozenset(
+    {
+        CRD,
+        "Namespace",
+        "Node",
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "Pod",
+        "StatefulSet.apps",
+        "StorageClass.storage.k8s.io",
+    }
+)
+"""The kinds of every cluster that most rules look at: a door without one of them judges little."""
+
 Needed = dict[Kind, frozenset[str] | None]
 """Kind → the fields that are kept beside metadata (none: metadata alone); None: the whole object."""
 

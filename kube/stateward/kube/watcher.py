@@ -12,7 +12,7 @@ from stateward.kube import crds
 from stateward.kube.backoff import Timing
 from stateward.kube.cache import STALE_AFTER, ClusterView
 from stateward.kube.client import Cluster
-from stateward.kube.declared import CRD, Needed
+from stateward.kube.declared import CORE, CRD, Needed
 from stateward.kube.discovery import Discovery, Resource
 from stateward.kube.errors import ClusterError
 from stateward.kube.reflector import Reflector
@@ -97,6 +97,14 @@ class ClusterWatch:
     def unknown(self) -> dict[Kind, str]:
         """The needed kinds that are unknown now → why, and what can be done."""
         return {kind: why for kind in self.needed if (why := self.view.why_unknown(kind))}
+
+    def awaited(self) -> list[Kind]:
+        """The needed kinds to wait for: those of every cluster, and others until it is known that they cannot be listed."""
+        return [kind for kind in self.unknown() if kind in CORE or not self._troubled(kind)]
+
+    def _troubled(self, kind: Kind) -> bool:
+        store = self.view.store(kind)
+        return store is not None and bool(store.trouble)
 
     def reflectors(self) -> dict[Kind, Reflector]:
         """The reflectors that run now: for metrics."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from stateward.policies.view import Kind
@@ -16,14 +16,15 @@ missing, a kind whose conversion webhook is down), and a door that never opens p
 class Watch(Protocol):
     """What is needed of `stateward.kube.watcher.ClusterWatch`."""
 
-    def unknown(self) -> dict[Kind, str]:
-        """The needed kinds that are unknown now → why."""
+    def awaited(self) -> list[Kind]:
+        """The needed kinds that are unknown now and worth waiting for."""
         ...
 
 
 class Readiness:
     """Ready once everything needed is known, or when `patience` seconds have passed; from then on always.
 
+    A kind that only some clusters have is not waited for once the API server has said that it cannot be listed.
     What becomes unknown later is said in each answer that it concerns. To leave the door for it would trade a warning
     for no judgement at all.
     """
@@ -38,8 +39,8 @@ class Readiness:
         """(ready, why not)."""
         if self._open:
             return True, ""
-        unknown: Mapping[Kind, str] = self._watch.unknown()
-        if not unknown or self._clock() >= self._until:
+        awaited = self._watch.awaited()
+        if not awaited or self._clock() >= self._until:
             self._open = True
             return True, ""
-        return False, f"not known yet: {', '.join(sorted(unknown))}"
+        return False, f"not known yet: {', '.join(sorted(awaited))}"
