@@ -18,6 +18,7 @@ from stateward.policies.view import (
     items_of,
     mapping_of,
     metadata_of,
+    tested,
     text_of,
 )
 
@@ -84,9 +85,23 @@ def claims_named(service: Service, see: Sight) -> Sequence[Object] | Unknown:
     return found
 
 
+_WORDS: Final = 16
+"""As many words of a claim's name are looked at."""
+
+
+def _names(claim: Object, value: Hashable) -> bool:
+    if type(value) is not str:
+        return False
+    name = name_of(claim)
+    if name.count("-") >= _WORDS:
+        name = "-".join(name.split("-")[:_WORDS])
+    return f"-{value}-" in f"-{name}-" or value in labels_of(claim).values()
+
+
+@tested(_names)
 def _names_in(claim: Object) -> Iterable[Hashable]:
     """What a claim may name: the values of its labels, and every run of words of its own name."""
-    words = name_of(claim).split("-")[:16]
+    words = name_of(claim).split("-")[:_WORDS]
     runs = {"-".join(words[start:end]) for start in range(len(words)) for end in range(start + 1, len(words) + 1)}
     return runs.union(value for value in labels_of(claim).values() if type(value) is str)
 

@@ -112,6 +112,12 @@ class Adapter:
         self.recognises = self._engine is None
         """Whether the engine is told by the pod: its image, its command."""
         self._claims = _claims(content.get("claims"), f"{source}: claims")
+        names = self._claims.get("names") or ()
+        patterns = list(names.values() if isinstance(names, Mapping) else names)
+        self._named_after = bool(patterns) and all("{service}" in pattern for pattern in patterns)
+        """Whether the names of claims that tell their member have the service's name in them."""
+        self._by_name = self._named_after and self._claims.keys() == {"names"}
+        """Whether nothing but such a name tells whose a claim is."""
         self._version = versions(content.get("version"), f"{source}: version")
         rows = content.get("version") or []
         self.names_version: bool = bool(rows) and all("text" in row for row in (rows if isinstance(rows, list) else [rows]))
@@ -341,6 +347,8 @@ class Adapter:
 
     def owns_claim(self, service: Service, claim: Object) -> bool:
         """Whether a claim of the same namespace holds this service's data."""
+        if self._by_name and service.name not in text_of(metadata_of(claim), "name"):
+            return False  # nearly all claims of a large namespace: asked of thousands for one deletion
         label = self._claims.get("label")
         if label is not None and label_of(claim, label) is not None:
             return label_of(claim, label) == service.name
@@ -387,6 +395,8 @@ class Adapter:
     def ordinal(self, service: Service, group: str, volume: str, claim: Object) -> int | None:
         """The member's number at the end of a claim's name, None where the name is not made by this service."""
         name = text_of(metadata_of(claim), "name")
+        if self._named_after and service.name not in name:
+            return None
         for prefix in self.claim_beginnings(service, group, volume):
             if "*" in prefix:  # a number that is no name of anything (a shard's)
                 made = re.match(re.escape(prefix).replace(r"\*", r"\d+"), name)
