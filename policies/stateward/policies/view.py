@@ -256,12 +256,18 @@ class Sight:
     def __init__(self, view: View, looks: Mapping[Kind, Look], params: Mapping[str, Any], now: float) -> None:
         self._view = view
         self.looks = looks
-        """The look-ups that the rule declares. The engine lends these eyes to one rule after the other."""
+        """The look-ups that the rule declares."""
         self.params = params
         self.now = now
         """Seconds since the epoch at which the request is judged."""
         self.unknown: set[Kind] | None = None
         """The kinds that stayed unknown; None where none did."""
+
+    def turn(self, looks: Mapping[Kind, Look], params: Mapping[str, Any]) -> None:
+        """Lends these eyes to the next rule."""
+        self.looks = looks
+        self.params = params
+        self.unknown = None
 
     def on(self, view: View) -> Sight:
         """The same eyes on how things are in another View (before the request)."""
