@@ -5,12 +5,18 @@ import copy
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import httpx
 import orjson
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stateward.certs.authority import Leaf
 from stateward.policies.policy import DEFAULT
 from stateward.policies.view import EMPTY_VIEW
 from stateward.webhook.app import build
@@ -198,3 +204,30 @@ def door(tmp_path_factory):
     """One door for the tests of a file."""
     with _serving(tmp_path_factory.mktemp("certs")) as door:
         yield door
+
+
+@pytest.fixture
+def client_of():
+    """Makes the certificate of a TLS client: (authority, its name, folder) → paths of certificate and key."""
+
+    def made(authority, name, folder):
+        folder.mkdir(exist_ok=True)
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(authority.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=1))
+            .not_valid_after(now + timedelta(hours=1))
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .sign(authority.key, SHA256())
+        )
+        leaf = Leaf(key, certificate)
+        for entry, pem in zip(("c.crt", "c.key"), leaf.to_pem(), strict=True):
+            (folder / entry).write_bytes(pem)
+        return folder / "c.crt", folder / "c.key"
+
+    return made

@@ -13,9 +13,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
-from stateward.certs.authority import Authority, Leaf
+from stateward.certs.authority import Authority
 from stateward.certs.errors import CertificateError
 from stateward.certs.folder import CertificateFolder
 from stateward.certs.pem import certificate_pem, key_pem
@@ -376,27 +376,6 @@ def test_a_handshake_says_what_is_wrong(tmp_path, authority):
 # --- client certificates ---------------------------------------------------------------------------------------------
 
 
-def client_of(authority, name, folder):
-    """A TLS client with a certificate for `name`, which trusts nobody yet."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(authority.certificate.subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .sign(authority.key, SHA256())
-    )
-    leaf = Leaf(key, certificate)
-    for entry, pem in zip(("c.crt", "c.key"), leaf.to_pem(), strict=True):
-        (folder / entry).write_bytes(pem)
-    return folder / "c.crt", folder / "c.key"
-
-
 def ask(port, bundle, path, body=b"", pair=None):
     context = ssl.create_default_context(cadata=bundle.decode())
     if pair:
@@ -410,7 +389,7 @@ def ask(port, bundle, path, body=b"", pair=None):
         connection.close()
 
 
-def test_admission_asks_for_a_client_certificate_and_health_does_not(tmp_path, authority, reviews):
+def test_admission_asks_for_a_client_certificate_and_health_does_not(tmp_path, authority, reviews, client_of):
     kube = client_of(authority, "kube-apiserver", tmp_path)
     with (
         Certificates(tmp_path / "certs", NAMES, client_ca=authority.bundle) as certificates,
@@ -435,7 +414,7 @@ def test_admission_asks_for_a_client_certificate_and_health_does_not(tmp_path, a
             ask(port, trust, "/validate", body, foreign)
 
 
-def test_the_authorities_of_clients_are_exchanged_while_it_serves_and_the_former_go(tmp_path, authority, reviews):
+def test_the_authorities_of_clients_are_exchanged_while_it_serves_and_the_former_go(tmp_path, authority, reviews, client_of):
     first = client_of(authority, "kube-apiserver", tmp_path)
     other = Authority.create(datetime.now(UTC))
     (tmp_path / "second").mkdir()

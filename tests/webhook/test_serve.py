@@ -11,9 +11,12 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import httpx
 import pytest
+
+from stateward.certs.authority import Authority
 
 JSON = {"content-type": "application/json"}
 PROGRAM = [sys.executable, "-c", "from stateward.cli.main import main; main()", "serve"]
@@ -214,3 +217,35 @@ def test_without_its_packages_it_says_how_to_install_them():
     ended = run(code=code)
     assert ended.returncode == 2
     assert ended.stderr == "error: fastapi is missing; install it with: pip install 'stateward[serve]'\n"
+
+
+def test_admission_can_be_held_to_a_client_certificate_and_health_is_not(tmp_path, reviews, client_of):
+    authority = Authority.create(datetime.now(UTC))
+    pair = client_of(authority, "kube-apiserver", tmp_path / "callers")
+    trusted = tmp_path / "callers.crt"
+    trusted.write_bytes(authority.bundle)
+    options = ("--client-ca", str(trusted), "--client-name", "kube-apiserver")
+    with process(tmp_path, *options) as running:
+        with running.client() as nobody:
+            refused = nobody.post("/validate", content=reviews.harmless(), headers=JSON)
+            alive = nobody.get("/livez")
+        running.trust.load_cert_chain(*pair)
+        with running.client() as known:
+            judged = known.post("/validate", content=reviews.harmless(), headers=JSON)
+        code, _, _ = running.end()
+    assert (refused.status_code, alive.status_code, judged.status_code, code) == (401, 200, 200, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--client-name", "kube-apiserver"), "--client-name is about a certificate of --client-ca"),
+        (("--client-ca", "missing.crt"), "--client-ca missing.crt: No such file or directory"),
+        (("--client-ca", os.devnull), "no PEM certificate in it"),
+    ],
+)
+def test_client_certificates_that_cannot_be_asked_for_are_one_line_and_exit_code_2(options, said):
+    done = run("--port", "0", *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

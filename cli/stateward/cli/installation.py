@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,25 +17,33 @@ from stateward.cli import extra, inputs
 _SERVICE: Final = re.compile(r"([a-z]([-a-z0-9]{0,61}[a-z0-9])?)(?::(\d{1,5}))?")
 
 
-def serve(
-    host: str,
-    port: int,
-    kubeconfig: str | None,
-    context: str | None,
-    folder: Path | None,
-    drain: float | None,
-    namespace: str | None,
-    service: str,
-    policy: str,
-    mode: Literal["audit", "warn", "deny"],
-    fail_policy: Literal["Ignore", "Fail"] | None,
-    log_format: Literal["text", "json"],
-    refused: Sequence[str],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `stateward serve --in-cluster` was told."""
+
+    host: str
+    port: int
+    kubeconfig: str | None
+    context: str | None
+    folder: Path | None
+    drain: float | None
+    namespace: str | None
+    service: str
+    policy: str
+    mode: Literal["audit", "warn", "deny"]
+    fail_policy: Literal["Ignore", "Fail"] | None
+    log_format: Literal["text", "json"]
+    client_ca: bytes
+    """PEM, b"" where anybody may ask for admission."""
+    client_names: tuple[str, ...]
+    open_metrics: bool
+
+
+def serve(asked: Options, refused: Sequence[str]) -> None:
     """Serves until SIGTERM. `refused`: options that were given and mean nothing here."""
     if refused:
         inputs.stop(f"{refused[0]} is for a door outside its cluster; leave it out with --in-cluster")
-    name, number = service_of(service)
+    name, number = service_of(asked.service)
     try:
         from stateward.certs.errors import CertificateError
         from stateward.kube.events import Events
@@ -43,32 +52,35 @@ def serve(
         from stateward.webhook import in_cluster, logs, server
         from stateward.webhook.app import build
         from stateward.webhook.auth import Guard
+        from stateward.webhook.clients import Clients
     except ImportError as error:
         extra.missing(error)
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())
-        stack.enter_context(logs.written(style=log_format))
+        stack.enter_context(logs.written(style=asked.log_format))
         try:
             installation = in_cluster.Installation(
-                namespace=namespace or in_cluster.own_namespace(),
+                namespace=asked.namespace or in_cluster.own_namespace(),
                 service=name,
                 port=number,
                 identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}-{secrets.token_hex(4)}",
-                policy=policy,
-                mode=mode,
-                failure_policy=fail_policy,
+                policy=asked.policy,
+                mode=asked.mode,
+                failure_policy=asked.fail_policy,
             )
-            cluster = stack.enter_context(in_cluster.account(kubeconfig, context))
-            listening = stack.enter_context(server.listen(host, port))
+            cluster = stack.enter_context(in_cluster.account(asked.kubeconfig, asked.context))
+            listening = stack.enter_context(server.listen(asked.host, asked.port))
             watch = stack.enter_context(in_cluster.watching(cluster))
-            running = stack.enter_context(in_cluster.opened(cluster, watch, installation, folder=folder))
+            running = stack.enter_context(
+                in_cluster.opened(cluster, watch, installation, folder=asked.folder, client_ca=asked.client_ca)
+            )
             app = build(
                 watch.view,
                 running.policy.policy,
                 ready=running.ready,
                 evicted=watch.view.leave,
                 mutate=mutate,
-                guard=Guard(Reviews(cluster)),
+                guard=Guard(Reviews(cluster), open_paths=["/metrics"] if asked.open_metrics else []),
                 events=stack.enter_context(Events(cluster, installation.identity)),
                 probes=running.probes(),
             )
@@ -76,7 +88,8 @@ def serve(
                 app,
                 listening,
                 context=running.certificates.hot.context,
-                drain=server.DRAIN_IN_CLUSTER if drain is None else drain,
+                drain=server.DRAIN_IN_CLUSTER if asked.drain is None else asked.drain,
+                clients=Clients(asked.client_names) if asked.client_ca else None,
             )
             running.serve(app, door.port)
             stack.enter_context(door)

@@ -176,6 +176,7 @@ class Running:
             ages=self.watch.view.ages,
             unknown=self.watch.unknown,
             certificates=self._expiries,
+            handshake_failures=self._handshake_failures,
             registered=lambda: _registered(self.keeper.states),
             leader=self.leader.is_leader,
             policy_errors=lambda: [self.policy.problem] if self.policy.problem else [],
@@ -185,6 +186,9 @@ class Running:
     def _expiries(self) -> dict[str, float]:
         now = time.time()
         return {name: now + seconds for name, seconds in self.certificates.expiries().items()}
+
+    def _handshake_failures(self) -> int | None:
+        return self.certificates.handshake_failures if isinstance(self.certificates, ClusterCertificates) else None
 
     def ready(self) -> tuple[bool, str]:
         """Whether reviews should be sent here, and if not, why not. No I/O."""
@@ -205,10 +209,12 @@ def opened(
     installation: Installation,
     *,
     folder: Path | None = None,
+    client_ca: bytes = b"",
 ) -> Iterator[Running]:
     """Leader, policy, certificates and configurations of an installed door. Raises ServeError and CertificateError.
 
-    `folder`: certificates from there instead of the Secret. At the end the configurations stay: other replicas answer.
+    `folder`: certificates from there instead of the Secret. `client_ca`: whose certificates callers may show
+    (PEM). At the end the configurations stay: other replicas answer.
     """
     apps: list[App] = []
 
@@ -245,7 +251,7 @@ def opened(
         for one in (leader, policy):
             one.start()
             stack.callback(one.stop)
-        certificates = stack.enter_context(_certificates(cluster, installation, folder, leader, keeper))
+        certificates = stack.enter_context(_certificates(cluster, installation, folder, client_ca, leader, keeper))
         running = Running(certificates, policy, keeper, leader, watch, Readiness(watch), apps)
         keeper.start()
         stack.callback(keeper.stop)
@@ -254,11 +260,11 @@ def opened(
 
 @contextmanager
 def _certificates(
-    cluster: Cluster, installation: Installation, folder: Path | None, leader: Leader, keeper: Keeper
+    cluster: Cluster, installation: Installation, folder: Path | None, client_ca: bytes, leader: Leader, keeper: Keeper
 ) -> Iterator[Certificates]:
     """From a mounted folder, which somebody else writes, or from the Secret."""
     if folder is not None:
-        with MountedCertificates(folder, installation.names) as mounted:
+        with MountedCertificates(folder, installation.names, client_ca=client_ca) as mounted:
             mounted.bundle_changed = keeper.publish
             keeper.offered = lambda: mounted.bundle  # none there: callers know already whom to trust
             yield mounted
@@ -270,6 +276,7 @@ def _certificates(
         installation.names,
         is_leader=leader.is_leader,
         publish=keeper.publish,
+        client_ca=client_ca,
     ) as kept:
         keeper.offered = lambda: kept.bundle or None
         yield kept

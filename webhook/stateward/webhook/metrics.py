@@ -155,6 +155,10 @@ class Metrics:
         yield _gauge(
             "stateward_policy_errors", "Reasons why the wanted policy is not in force.", len(probes.policy_errors())
         )
+        failures = probes.handshake_failures()
+        if failures is not None:
+            text = "Handshakes of the door with itself, through the published caBundle, that failed: callers fail too."
+            yield counter("stateward_handshake_failures", text, (), {(): failures})
         registered = probes.registered()
         if registered is not None:
             text = "1 where the configurations are gone by which the API server asks: nothing is judged."

@@ -22,6 +22,8 @@ class Probes:
     """The kinds that are needed and unknown → why."""
     certificates: Callable[[], Mapping[str, float]] = dict
     """`authority`, `serving`, … → when it ends, in seconds since the epoch."""
+    handshake_failures: Callable[[], int | None] = _unknown
+    """How often a handshake with ourselves, through what is published, has failed."""
     registered: Callable[[], bool | None] = _unknown
     """Whether the configurations by which the API server asks are there."""
     leader: Callable[[], bool | None] = _unknown

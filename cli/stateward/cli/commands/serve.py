@@ -60,6 +60,11 @@ Examples:
 @click.option("--namespace", envvar="POD_NAMESPACE", metavar="NAME", help="Of the installation; $POD_NAMESPACE.")
 @click.option("--service", default="stateward", metavar="NAME[:PORT]", show_default=True, help="Where the API server asks.")
 @click.option("--policy-name", default="stateward", metavar="NAME", show_default=True, help="The WardPolicy to follow.")
+@click.option(
+    "--client-ca", type=click.Path(path_type=Path), metavar="FILE", help="Admission only with a certificate of it."
+)
+@click.option("--client-name", "client_names", multiple=True, metavar="NAME", help="Of that certificate; more than one may.")
+@click.option("--open-metrics", is_flag=True, help="With --in-cluster: /metrics without a token.")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log.")
 @click.option("--drain", type=click.FloatRange(0, 600), metavar="SECONDS", help="Answer on for so long at the end.")
 def command(
@@ -78,6 +83,9 @@ def command(
     namespace: str | None,
     service: str,
     policy_name: str,
+    client_ca: Path | None,
+    client_names: tuple[str, ...],
+    open_metrics: bool,
     log_format: Literal["text", "json"],
     drain: float | None,
 ) -> None:
@@ -89,25 +97,29 @@ def command(
     With --in-cluster it is one replica of an installation: it follows a WardPolicy of its cluster, keeps its certificates
     in a Secret (with --certs DIR: takes them from there) and its configurations as they are wanted.
     """
+    authorities = _authorities(client_ca, client_names)
     if in_cluster:
         from stateward.cli import installation
 
         refused = {"--register": register, "--url": url, "--policy": policy_file, "--name": names}
-        installation.serve(
-            host,
-            port,
-            kubeconfig,
-            context,
-            certs,
-            drain,
-            namespace,
-            service,
-            policy_name,
-            mode,
-            fail_policy,
-            log_format,
-            [option for option, given in refused.items() if given],
+        asked = installation.Options(
+            host=host,
+            port=port,
+            kubeconfig=kubeconfig,
+            context=context,
+            folder=certs,
+            drain=drain,
+            namespace=namespace,
+            service=service,
+            policy=policy_name,
+            mode=mode,
+            fail_policy=fail_policy,
+            log_format=log_format,
+            client_ca=authorities,
+            client_names=client_names,
+            open_metrics=open_metrics,
         )
+        installation.serve(asked, [option for option, given in refused.items() if given])
         return
     if kubeconfig is None and (register or context is not None):
         inputs.stop(f"{'--register' if register else '--context'} is about a cluster; name it with --kubeconfig")
@@ -117,6 +129,7 @@ def command(
         from stateward.certs.errors import CertificateError
         from stateward.webhook import logs, server
         from stateward.webhook.certificates import Certificates
+        from stateward.webhook.clients import Clients
 
         if kubeconfig is not None:
             import kubernetes  # noqa: F401,RUF100 - its use is deep inside
@@ -130,12 +143,20 @@ def command(
         stack.enter_context(logs.written(style=log_format))
         try:
             cluster = stack.enter_context(clusters.connected(kubeconfig, context)) if kubeconfig is not None else None
-            certificates = stack.enter_context(Certificates(folder, [*_own_names(host), *names, *_host_of(url)]))
+            certificates = stack.enter_context(
+                Certificates(folder, [*_own_names(host), *names, *_host_of(url)], client_ca=authorities)
+            )
             listening = stack.enter_context(server.listen(host, port))
             watch = stack.enter_context(clusters.watching(cluster)) if cluster is not None else None
             events = stack.enter_context(_events(cluster)) if cluster is not None and register else None
             app = _app(policy, watch, policy_file, cluster, events)
-            door = server.Server(app, listening, context=certificates.hot.context, drain=_drain(drain, register))
+            door = server.Server(
+                app,
+                listening,
+                context=certificates.hot.context,
+                drain=_drain(drain, register),
+                clients=Clients(client_names) if authorities else None,
+            )
             stack.enter_context(door)
             base = f"https://{_bracketed(_REACHED_AT.get(host, host))}:{door.port}"
             _say(base, certificates, policy, policy_file, cluster, watch)
@@ -160,6 +181,21 @@ def command(
         ending.wait(door)
         if not ending.asked.is_set():
             inputs.stop("the server has ended by itself; its log above says why")
+
+
+def _authorities(client_ca: Path | None, names: tuple[str, ...]) -> bytes:
+    """Whose certificates callers must show, as PEM; b"" where none is wanted."""
+    if client_ca is None:
+        if names:
+            inputs.stop("--client-name is about a certificate of --client-ca; name that file too")
+        return b""
+    try:
+        found = client_ca.read_bytes()
+    except OSError as error:
+        inputs.stop(f"--client-ca {client_ca}: {error.strerror}")
+    if b"-----BEGIN CERTIFICATE-----" not in found:
+        inputs.stop(f"--client-ca {client_ca}: no PEM certificate in it; give the authority's certificate")
+    return found
 
 
 def _app(
