@@ -6,6 +6,7 @@ Needs `../shared/cluster/cluster` (root, Linux) and takes minutes, so `make e2e`
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,13 +26,16 @@ from stateward.kube.client import Cluster
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Tells what was measured, below the test that measured it."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
+    """Tells what was measured: on the terminal, and in the file of STATEWARD_E2E_REPORT."""
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+    told_where = os.environ.get("STATEWARD_E2E_REPORT")
 
     def told(text: str) -> None:
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(f"  {text}")
+        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+            print(f"\n  {text}", flush=True)
+        if told_where:
+            with Path(told_where).open("a") as report:
+                report.write(f"{text}\n")
 
     return told
 
