@@ -101,6 +101,31 @@ def test_a_kind_that_is_not_served_is_complete_and_empty(server: Any, start: Sta
     assert KAFKAS.kind not in watch.reflectors()
 
 
+def test_what_is_needed_may_change_while_it_reads(server: Any, start: Start, kit: Any) -> None:
+    define(server, KAFKAS)
+    define(server, WIDGETS, uid="u2")
+    server.put(KAFKAS, "events", spec={"kafka": {"replicas": 3}})
+    server.put(WIDGETS, "one", spec={"size": 3})
+    watch = start(recheck=20.0)
+    assert watch.wait_synced(5.0)
+    assert kit.wait_for(lambda: watch.view.select(WIDGETS.kind) not in (UNKNOWN, []))
+    pods = watch.reflectors()["Pod"]
+
+    watch.need({"Pod": NEEDED["Pod"], CRD: NEEDED[CRD], WIDGETS.kind: None})
+
+    def whole() -> bool:
+        found = watch.view.get(WIDGETS.kind, "prod", "one")
+        return isinstance(found, dict) and found.get("spec") == {"size": 3}
+
+    assert kit.wait_for(whole)
+    # Nobody needs it any more: that it is there is kept, for its CRD may be deleted.
+    assert kit.wait_for(lambda: "spec" not in (watch.view.get(KAFKAS.kind, "prod", "events") or {"spec": 1}))
+    assert watch.reflectors()["Pod"] is pods
+    server.put(WIDGETS, "two", spec={"size": 4})
+    assert kit.wait_for(lambda: watch.view.get(WIDGETS.kind, "prod", "two"))
+    assert set(watch.needed) == {"Pod", CRD, WIDGETS.kind}
+
+
 def test_that_a_kind_is_not_served_is_looked_at_again_and_again(server: Any, start: Start, kit: Any) -> None:
     watch = start(stale_after=1.0, recheck=0.2)
     assert watch.wait_synced(5.0)

@@ -64,6 +64,7 @@ class ClusterWatch:
     ) -> None:
         self.view = ClusterView(stale_after=stale_after, clock=clock)
         self.needed = dict(needed)
+        self._asked = self.needed
         self.last_error = ""
         """Why the latest look at what is served failed, "" if it did not."""
         self._cluster = cluster
@@ -85,6 +86,11 @@ class ClusterWatch:
         """Starts reading; returns at once."""
         self._thread.start()
         return self
+
+    def need(self, needed: Needed) -> None:
+        """Other kinds are needed from now on, or other fields of them. What is needed still is read on undisturbed."""
+        self._asked = dict(needed)
+        self._wake.set()
 
     def wait_synced(self, timeout: float) -> bool:
         """Waits at most `timeout` seconds until every needed kind is known; whether it is. See `unknown` for those not."""
@@ -137,6 +143,8 @@ class ClusterWatch:
 
     def _look(self) -> None:
         """Makes what runs equal to what should run."""
+        if self._asked is not self.needed:
+            self._change(self._asked)
         discovery = Discovery(self._cluster)
         failure = ""
         defined = self._defined()
@@ -150,6 +158,19 @@ class ClusterWatch:
         self.last_error = failure
         if defined is not None:
             self._tend_custom(defined)
+
+    def _change(self, asked: Needed) -> None:
+        """Takes over what is needed now. What is kept otherwise than before is read anew."""
+        before = self.needed
+        changed = [kind for kind in {**before, **asked} if before.get(kind, ()) != asked.get(kind, ())]
+        for kind in changed:
+            self._end(kind)
+        self.needed = asked
+        for kind in changed:
+            if kind in asked:
+                self._fresh_store(kind)
+            else:
+                self.view.drop(kind)  # a custom kind comes back as one that nobody needs
 
     def _defined(self) -> dict[Kind, tuple[Resource, str]] | None:
         """The kinds that CRDs define; None while that is unknown."""

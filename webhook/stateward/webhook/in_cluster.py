@@ -13,7 +13,7 @@ from typing import Any, Final
 from stateward.kube import mutating
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.configurations import Keeper, State
-from stateward.kube.declared import needed
+from stateward.kube.declared import Needed, needed
 from stateward.kube.errors import ClusterError
 from stateward.kube.installed import VALIDATING, Door, configurations, missing
 from stateward.kube.lease import Leader
@@ -22,9 +22,10 @@ from stateward.kube.registration import FailurePolicy
 from stateward.kube.rights import SECRET
 from stateward.kube.shaped import Plural, shaped
 from stateward.kube.watcher import ClusterWatch
-from stateward.policies.adapters.catalogue import ADAPTERS
+from stateward.policies.adapters.catalogue import ADAPTERS, BUILT_IN
 from stateward.policies.modes import Mode
-from stateward.policies.policy import Policy
+from stateward.policies.mutations import MUTATIONS
+from stateward.policies.policy import DEFAULT, Policy
 from stateward.policies.rules import RULES
 from stateward.policies.view import metadata_of, text_of
 from stateward.webhook.app import App
@@ -144,11 +145,16 @@ def account(kubeconfig: str | None, context: str | None) -> Iterator[Cluster]:
 @contextmanager
 def watching(cluster: Cluster) -> Iterator[ClusterWatch]:
     """Reads what rules and adapters look at, and the policy."""
-    watch = ClusterWatch(cluster, {**needed(RULES, ADAPTERS), POLICY: None}).start()
+    watch = ClusterWatch(cluster, _needed(DEFAULT)).start()
     try:
         yield watch
     finally:
         watch.stop()
+
+
+def _needed(policy: Policy) -> Needed:
+    """What is read under a policy: of the kinds of its own adapters too."""
+    return {**needed((*RULES, *MUTATIONS), {**BUILT_IN, **policy.adapters}), POLICY: None}
 
 
 @dataclass(slots=True)
@@ -219,6 +225,7 @@ def opened(
     apps: list[App] = []
 
     def swap(policy: Policy) -> None:
+        watch.need(_needed(policy))
         for app in apps:
             app.use(policy)
 
