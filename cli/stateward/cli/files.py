@@ -128,11 +128,7 @@ def _unreadable(source: str, error: OSError | ValueError) -> Problem:
 def content(file: Given, stdin: BinaryIO | None) -> Text | Problem:
     """The text of a file: UTF-8, or UTF-16 with a byte order mark; at most MAX_BYTES."""
     try:
-        if file.source == STDIN:
-            data = _read(stdin) if stdin else b""
-        else:
-            with open(file.source, "rb") as handle:
-                data = _read(handle)
+        data = _read_file(file.source) if file.source != STDIN else _read(stdin) if stdin else b""
     except (OSError, ValueError) as error:
         return _unreadable(file.source, error)
     return decoded(file.source, data)
@@ -144,8 +140,27 @@ def _read(handle: BinaryIO) -> bytes:
     return data if len(data) < _USUAL_BYTES else data + (handle.read(MAX_BYTES + 1 - len(data)) or b"")
 
 
+_READING: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _read_file(path: str) -> bytes:
+    """At most MAX_BYTES and one, without the layers of `open`, which take as long as reading a manifest does."""
+    handle = os.open(path, _READING)
+    try:
+        pieces = []
+        room = MAX_BYTES + 1
+        while room and (piece := os.read(handle, _USUAL_BYTES)):  # a pipe gives what is there, so only b"" is the end
+            pieces.append(piece)
+            room -= min(room, len(piece))
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    finally:
+        os.close(handle)
+
+
 def decoded(source: str, data: bytes) -> Text | Problem:
     """The text of a file's bytes; longer than MAX_BYTES it is a Problem."""
+    if data.isascii() and len(data) <= MAX_BYTES:  # as nearly all are
+        return Text(data.decode("ascii"))
     if len(data) > MAX_BYTES:
         message = f"the input is larger than {MAX_BYTES >> 20} MiB; no manifest is. Split it, or leave it out."
         return Problem(source, None, None, message)

@@ -199,8 +199,20 @@ def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:
         loaded.broken.append(file.source)
     elif not file.named and not _may_hold_object(text.raw):
         loaded.skipped.append(file.source)
+    elif (value := _sole_object(text.raw)) is not None:
+        loaded.documents.append(Document(file.source, 0, value, (), _Part(text, 0, len(text.raw), 0)))
     else:
         _File(file, text).read(loaded)
+
+
+def _sole_object(raw: str) -> dict[str, Any] | None:
+    """The object of a text that is one object in plain YAML and nothing else, as most files are; None where it is not."""
+    if "\n---" in raw or "\n..." in raw:
+        return None
+    value = _plain_value(raw)
+    if type(value) is not dict or not _is_text(value.get("apiVersion")) or not _is_text(value.get("kind")):
+        return None
+    return None if value["kind"].endswith("List") else value
 
 
 @contextmanager

@@ -42,6 +42,9 @@ _LINE: Final = re.compile(  # indentation, dashes of list items, key, the rest
     r"""([ ]*) ((?:-[ ]+)*) (?:([A-Za-z0-9_./][A-Za-z0-9_./-]*|"[^"\\]*"|'[^']*'):(?:[ ]+|\Z))? (.*)""",
     re.VERBOSE,
 )
+_SIMPLE: Final = re.compile(
+    r"[A-Za-z0-9_./][A-Za-z0-9_./@-]*(?::[A-Za-z0-9_./@-]+)*"
+)  # the rest of most lines, at one glance
 _FIRST: Final = r"[A-Za-z0-9_./$()~+<=^;\\]|-[A-Za-z0-9_./$-]"  # what most unquoted text starts with
 _PLAIN: Final = re.compile(rf"(?:{_FIRST})[^\t]*")
 _QUOTED: Final = re.compile(rf"""(?:"([^"\\\t]*)"|'((?:[^'\t]|'')*)'){_COMMENT}""", re.VERBOSE)
@@ -64,20 +67,24 @@ _BELOW: Final = 1  # there is none: it may be on the lines below
 _COPIED: Final = 2  # the value is a list or mapping: each reading has its own
 _FURTHER: Final = 3  # the value goes on below, or is a scalar with an anchor: here is how it begins
 
-_Open = tuple[int, Any]  # a mapping or list that is not closed yet, and its column
+_Open = tuple[int, Any]  # a mapping or list that is not closed yet, and its place
 
-
-_Line = tuple[int, str, str | None, Any, int]  # indentation, dashes, key, value, form of the value
+# A place says where something stands and what it belongs to: a key of a mapping in column 4 has the place 4, an item of
+# a list there the place ~4. So a line belongs to what is open where the two places are the same.
+_Line = tuple[int, str, str | None, Any, int]  # place, dashes, key, value, form of the value
+_NOWHERE: Final = 1 << 62
 _EMPTY: Final[_Line] = (0, "", None, None, _SCALAR)
 
 
 class Reader:
-    """Reads plain YAML with one way to take unquoted text; remembers the lines it has read."""
+    """Reads plain YAML with one way to take unquoted text; remembers what it has read: lines, their keys, their values."""
 
     def __init__(self, scalar: Scalar, anchors: bool = False) -> None:
         """A reader whose unquoted text is what `scalar` says; with `anchors` it knows those of scalars."""
         self._scalar = scalar
         self._known: dict[str, _Line] = {}
+        self._starts: dict[str, tuple[int, str, str]] = {}  # what stands before ": " → place, dashes, key
+        self._values: dict[str, tuple[Any, int]] = {}  # what stands behind it → value, form
         self._keys: dict[str, str] = {}
         self._with_anchors = anchors
         self._anchors: dict[str, Any] = {}
@@ -90,28 +97,44 @@ class Reader:
         lines = text.split("\n")
         above: list[_Open] = []
         current: Any = None
-        column = -1
+        open_place = _NOWHERE
         pending: Any = _NONE  # the key whose value may be below
         number, end = 0, len(lines)
         while number < end:
             raw = lines[number]
             number += 1
-            line = known.get(raw)
-            if line is None:
-                line = self._line(raw)
-            if line is _EMPTY:
-                continue
-            indent, dashes, key, value, form = line
-            if indent != column or dashes or pending is not _NONE or type(current) is list:
-                current, column = _place(above, current, column, pending, line)
+            line = known.get(raw) or self._line(raw)
+            place, dashes, key, value, form = line
+            if place != open_place or pending is not _NONE:
+                if line is _EMPTY:
+                    continue
+                if current is None:
+                    current = {} if place >= 0 else []
+                    open_place = place
+                elif pending is not _NONE and (~place >= open_place if place < 0 else place > open_place):
+                    above.append((open_place, current))
+                    if len(above) > MAX_DEPTH:
+                        raise Unusual
+                    new: Any = {} if place >= 0 else []
+                    current[pending] = new
+                    current, open_place = new, place
+                else:
+                    while open_place != place:
+                        if not above:
+                            raise Unusual
+                        open_place, current = above.pop()
                 pending = _NONE
+            elif line is _EMPTY:  # it has the place of a key in column 0
+                continue
+            if dashes:
+                current, open_place = _item(above, current, open_place, dashes, key)
             if form:
                 if form == _BELOW:
                     pending = key
                 elif form == _COPIED:
                     value = _copy(value)
                 else:
-                    value, number = self._further(value, lines, number, column)
+                    value, number = self._further(value, lines, number, open_place if open_place >= 0 else ~open_place)
             if key is None:
                 current.append(value)
             elif key in current:
@@ -123,28 +146,40 @@ class Reader:
         return above[0][1] if above else current
 
     def _line(self, raw: str) -> _Line:
-        """One line that was not met before."""
-        if raw.lstrip(" ")[:1] in ("", "#"):
-            line = _EMPTY
+        """One line that was not met before; most have a key that was."""
+        before, colon, behind = raw.partition(": ")
+        if colon and (start := self._starts.get(before)):
+            value, form = self._value(behind.lstrip(" "))
+            line: _Line = (*start, value, form)
         else:
-            match = _LINE.fullmatch(raw)
-            if match is None:
-                raise Unusual
-            indent, dashes, key, rest = match.groups()
-            if key is None and not (dashes and rest):
-                raise Unusual
-            value, form = self._value(rest)
-            if key is not None:
-                key = self._keys.get(key) or self._key(key)
-            elif form == _BELOW:
-                raise Unusual
-            line = (len(indent), dashes, key, value, form)
+            line = self._strange_line(raw)
         if len(raw) <= _LONGEST_KEPT:
             if len(self._known) >= _MOST_KEPT:
-                self._known.clear()
-                self._keys.clear()
+                for kept in (self._known, self._starts, self._values, self._keys):
+                    kept.clear()
             self._known[raw] = line
         return line
+
+    def _strange_line(self, raw: str) -> _Line:
+        """One line of which nothing was met before."""
+        if raw.lstrip(" ")[:1] in ("", "#"):
+            return _EMPTY
+        match = _LINE.fullmatch(raw)
+        if match is None:
+            raise Unusual
+        indent, dashes, key, rest = match.groups()
+        if key is None and not (dashes and rest):
+            raise Unusual
+        place = ~len(indent) if dashes else len(indent)
+        value, form = self._value(rest)
+        if key is not None:
+            key = self._keys.get(key) or self._key(key)
+            # Only where the first ": " is the one behind the key, and not one inside its quotes, is it found again.
+            if raw.find(": ") in (-1, match.end(3)) and match.end(3) <= _LONGEST_KEPT and len(self._starts) < _MOST_KEPT:
+                self._starts[raw[: match.end(3)]] = (place, dashes, key)
+        elif form == _BELOW:
+            raise Unusual
+        return (place, dashes, key, value, form)
 
     def _key(self, raw: str) -> str:
         name = raw[1:-1] if raw[0] in "\"'" else self._scalar(raw)
@@ -155,6 +190,15 @@ class Reader:
 
     def _value(self, rest: str) -> tuple[Any, int]:
         """What follows a key or a dash on its line."""
+        found = self._values.get(rest)
+        if found is None:
+            found = (self._scalar(rest), _SCALAR) if _SIMPLE.fullmatch(rest) else self._other_value(rest)
+            if len(rest) <= _LONGEST_KEPT and len(self._values) < _MOST_KEPT:
+                self._values[rest] = found
+        return found
+
+    def _other_value(self, rest: str) -> tuple[Any, int]:
+        """The same of all that is not a word or name."""
         first = rest[:1]
         if not first or first == "#":
             return None, _BELOW
@@ -251,35 +295,23 @@ class Reader:
         raise Unusual if text[position:].strip(" \n") else _Unclosed
 
 
-def _place(above: list[_Open], current: Any, column: int, pending: Any, line: _Line) -> tuple[Any, int]:
-    """The container that a line belongs to, and its column; opens those that begin here and closes those that end."""
-    indent, dashes, key, _, _ = line
-    if current is None:
-        current, column = [] if dashes else {}, indent
-    elif pending is not _NONE and (indent > column or (indent == column and dashes)):
-        new: Any = [] if dashes else {}
-        current[pending] = new
-        above.append((column, current))
-        current, column = new, indent
-    while indent < column or (indent == column and not dashes and type(current) is list):
-        if not above:
-            raise Unusual
-        column, current = above.pop()
-    if indent != column or (type(current) is list) is not bool(dashes):
-        raise Unusual
-    if dashes:  # every further dash opens a list in the item, and a key opens a mapping
-        for place in range(1, len(dashes)):
-            if dashes[place] == "-":
-                above.append((column, current))
+def _item(above: list[_Open], current: Any, place: int, dashes: str, key: str | None) -> tuple[Any, int]:
+    """What the rest of an item's line belongs to, and its place: every further dash opens a list, a key opens a mapping."""
+    indent = ~place
+    if "-" in dashes[1:]:
+        for further in range(1, len(dashes)):
+            if dashes[further] == "-":
+                above.append((place, current))
                 current.append([])
-                current, column = current[-1], indent + place
-        if key is not None:
-            above.append((column, current))
-            current.append({})
-            current, column = current[-1], indent + len(dashes)
+                current, place = current[-1], ~(indent + further)
+    if key is not None:
+        above.append((place, current))
+        new: dict[str, Any] = {}
+        current.append(new)
+        current, place = new, indent + len(dashes)
     if len(above) > MAX_DEPTH:
         raise Unusual
-    return current, column
+    return current, place
 
 
 def _check_characters(text: str) -> None:
