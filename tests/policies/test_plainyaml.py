@@ -1,6 +1,8 @@
 """What the reader of plain YAML reads, and what it leaves to a whole parser."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stateward.policies import data, wholeyaml
 from stateward.policies.plainyaml import MAX_DEPTH, Reader, Unusual
@@ -47,6 +49,11 @@ def test_plain_yaml_is_read(text, value):
     assert wholeyaml.load(text.encode(), None) == value
 
 
+STARTS = ("a: ", "a:", "  a: ", "- a: ", "- ", "- - b: ", "'a: b': ", '"a: ', "# a: ", "a:  ", "a :", "null: ", "a: b: ")
+RESTS = ("b\n", "\n", "b: c\n", "b # c\n", "'b'\n", "[b, {c: d}]\n", "[b,\n", "|\n    b\n", "&b\n", "null\n", "b:\n", '"\n')
+WELL_READ = Reader(scalar)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -67,6 +74,18 @@ def test_plain_yaml_is_read(text, value):
 def test_all_else_is_unusual(text):
     with pytest.raises(Unusual):
         read(text)
+
+
+@given(st.lists(st.tuples(st.sampled_from(STARTS), st.sampled_from(RESTS)), min_size=2, max_size=8))
+def test_a_line_is_what_it_is_whatever_was_met_before(lines):
+    for text in ("".join(map("".join, lines)), *map("".join, lines)):
+        try:
+            expected = repr(read(text))
+        except Unusual:
+            with pytest.raises(Unusual):
+                WELL_READ.read(text)
+        else:
+            assert repr(WELL_READ.read(text)) == expected
 
 
 def test_deep_nesting_is_unusual():

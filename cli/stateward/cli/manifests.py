@@ -6,7 +6,7 @@ import gc
 import marshal
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -33,7 +33,7 @@ class _Part:
     __slots__ = ("_end", "_nth", "_root", "start", "text")
 
     def __init__(self, text: Text, start: int, end: int, nth: int | None) -> None:
-        """The document between two characters: JSON where nth is None, else the nth YAML document there."""
+        """The document between two characters: JSON where nth is None, plain YAML (_ONE), or the nth YAML document there."""
         self.text = text
         self.start = start
         self._end = end
@@ -43,10 +43,10 @@ class _Part:
     @property
     def root(self) -> Node:
         if self._root is None:
-            from stateward.cli import nodes  # with PyYAML, which a run without findings need not import
+            from stateward.cli import nodes  # what a run without findings need not import
 
             body = self.text.raw[self.start : self._end]
-            root = nodes.json_tree(body) if self._nth is None else nodes.yaml_tree(body, self._nth)
+            root = nodes.json_tree(body) if self._nth is None else _yaml_tree(body, self._nth)
             self._root = root or nodes.Node(0, 0)
         return self._root
 
@@ -57,6 +57,22 @@ class _Part:
     def span(self, start: int, end: int) -> Span:
         """The place of two characters of the document."""
         return self.text.span(self.start + start, self.start + end)
+
+
+_ONE: Final = -1
+"""Instead of the number of a document: it is plain YAML and the only one there."""
+
+
+def _yaml_tree(body: str, nth: int) -> Node | None:
+    if nth == _ONE:
+        from stateward.cli import plainnodes
+
+        with suppress(Unusual):
+            return plainnodes.plain_tree(body, _plain_start(body) or 0)
+        nth = 0
+    from stateward.cli import yamlnodes  # with PyYAML
+
+    return yamlnodes.yaml_tree(body, nth)
 
 
 class Document:
@@ -200,7 +216,7 @@ def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:
     elif not file.named and not _may_hold_object(text.raw):
         loaded.skipped.append(file.source)
     elif (value := _sole_object(text.raw)) is not None:
-        loaded.documents.append(Document(file.source, 0, value, (), _Part(text, 0, len(text.raw), 0)))
+        loaded.documents.append(Document(file.source, 0, value, (), _Part(text, 0, len(text.raw), _ONE)))
     else:
         _File(file, text).read(loaded)
 
@@ -355,7 +371,7 @@ def _values(text: Text, start: int, end: int, budget: Budget) -> Iterator[tuple[
     chunk = text.raw[start:end]
     if (value := _plain_value(chunk)) is not None:
         budget.add(value)
-        yield _Part(text, start, end, 0), value, False
+        yield _Part(text, start, end, _ONE), value, False
         return
     mark = _MARK.match(chunk)
     begin = mark.end() if mark else 0
@@ -375,13 +391,21 @@ def _values(text: Text, start: int, end: int, budget: Budget) -> Iterator[tuple[
 _PLAIN: Final = Reader(unquoted)
 
 
+def _plain_start(chunk: str) -> int | None:
+    """Where a document begins behind its `---`; None where there is more on that line than a plain document has."""
+    if not chunk.startswith("---"):
+        return 0
+    mark = _BARE_MARK.match(chunk)
+    return mark.end() if mark else None
+
+
 def _plain_value(chunk: str) -> Json:
     """The document of a text that is plain YAML, as nearly all are; None where another reader has to take it."""
-    if chunk.startswith("---"):
-        mark = _BARE_MARK.match(chunk)
-        if mark is None:
-            return None
-        chunk = chunk[mark.end() :]
+    start = _plain_start(chunk)
+    if start is None:
+        return None
+    if start:
+        chunk = chunk[start:]
     if chunk[:1] in ("{", "["):
         return None
     if "\r" in chunk:

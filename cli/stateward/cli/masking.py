@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stateward.policies.wording import CREDENTIALS, HIDDEN
@@ -103,41 +104,51 @@ def _joined(ranges: Iterator[Range]) -> list[Range]:
     return joined
 
 
-def _secret(raw: str, root: Node, offset: int, whole: bool) -> Iterator[Range]:
+def _secret(raw: str, root: Node, offset: int, whole: bool) -> list[Range]:
     """Where the values are that may not be shown, in characters of the document."""
+    found: list[Range] = []
     waiting: list[tuple[Node, bool, bool, bool]] = [(root, False, False, whole)]
     seen: set[tuple[int, bool, bool, bool]] = set()
     while waiting:
         node, secret, variables, in_secret = waiting.pop()
-        node_key = (id(node), secret, variables, in_secret)
-        if node_key in seen:  # an alias that comes again
-            continue
-        seen.add(node_key)
-        if node.target is not None:
-            waiting.append((node.target, secret, variables, in_secret))
+        if (target := node.target) is not None:
+            aliased = (id(target), secret, variables, in_secret)
+            if aliased not in seen:  # an alias may come again and again
+                seen.add(aliased)
+                waiting.append((target, secret, variables, in_secret))
         if node.items is not None:
-            waiting.extend((item, secret, variables, in_secret) for item in node.items)
+            waiting.extend([(item, secret, variables, in_secret) for item in node.items])
         elif node.pairs is not None:
             in_secret = in_secret or _is_secret(raw, node, offset)
             for name, _, value in node.pairs:
-                plain = value.real.pairs is None and value.real.items is None
+                real = value.target or value
+                plain = real.pairs is None and real.items is None
                 hidden = (
                     secret
                     or (in_secret and name in ("data", "stringData"))
                     or name in _WORDS
                     or name in _CARRIERS
                     or (variables and name == "value")
-                    or (plain and name is not None and _NAMED.search(name) is not None)
+                    or (plain and name is not None and _is_named(name))
                 )
                 # `env` as a mapping of names to values is how many charts and operators write it
-                direct = variables and plain and name not in ("name", "key")
-                waiting.append((value, hidden or direct, name in _VARIABLES, in_secret))
+                hidden = hidden or (variables and plain and name not in ("name", "key"))
+                if not plain or value is not real:
+                    waiting.append((value, hidden, name in _VARIABLES, in_secret))
+                elif hidden:
+                    found.append((value.start, value.end))
         elif secret:
-            yield node.start, node.end
+            found.append((node.start, node.end))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _is_named(key: str) -> bool:
+    return _NAMED.search(key) is not None
 
 
 def _is_secret(raw: str, node: Node, offset: int) -> bool:
-    return any(
-        name == "kind" and "Secret" in raw[offset + value.real.start : offset + value.real.end]
-        for name, _, value in node.pairs or ()
-    )
+    for name, _, value in node.pairs or ():
+        if name == "kind" and "Secret" in raw[offset + value.real.start : offset + value.real.end]:
+            return True
+    return False

@@ -6,19 +6,6 @@ import re
 from typing import Final
 
 import orjson
-from yaml.events import (
-    AliasEvent,
-    DocumentEndEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
-
-from stateward.cli.scalars import Event, at, is_merge, key_of
-from stateward.cli.yamlevents import events
 
 
 class Node:
@@ -40,7 +27,7 @@ class Node:
         return self.target or self
 
 
-class _Builder:
+class Builder:
     """Puts nodes together in the order in which a parser meets them."""
 
     __slots__ = ("_keys", "_stack", "root")
@@ -52,12 +39,15 @@ class _Builder:
 
     @property
     def wants_key(self) -> bool:
+        """Whether what comes next is a key."""
         return bool(self._stack) and self._stack[-1].pairs is not None and self._keys[-1] is None
 
     def key(self, name: str | None, node: Node) -> None:
+        """A key of the mapping that is open; None for the merge key."""
         self._keys[-1] = (name, node)
 
     def add(self, node: Node) -> None:
+        """A value: the root, an item, or what belongs to the last key."""
         if not self._stack:
             self.root = node
             return
@@ -69,6 +59,7 @@ class _Builder:
             self._keys[-1] = None
 
     def open(self, node: Node, *, mapping: bool) -> None:
+        """A mapping or list begins."""
         self.add(node)
         if mapping:
             node.pairs = []
@@ -78,59 +69,9 @@ class _Builder:
         self._keys.append(None)
 
     def close(self, end: int) -> None:
+        """What was opened last ends."""
         self._stack.pop().end = end
         self._keys.pop()
-
-
-def yaml_tree(text: str, nth: int) -> Node | None:
-    """The nodes of the nth document (from 0) of a YAML text that `yamlread` has read without a Fault up to there."""
-    build = _Builder()
-    anchors: dict[str, tuple[Node, Event]] = {}
-    rest = events(text)
-    for _ in range(nth + 1):
-        for event in rest:
-            if type(event) is DocumentStartEvent:
-                break
-    for event in rest:
-        kind = type(event)
-        if kind is ScalarEvent:  # first, for most events are
-            start = event.start_mark.index
-            if text[start : start + 1] in _PROPERTY:
-                start = _past_properties(text, start)
-            node = Node(start, event.end_mark.index)
-            if event.anchor is not None:
-                anchors[event.anchor] = (node, event)
-            if build.wants_key:
-                build.key(None if is_merge(event) else key_of(event), node)
-            else:
-                build.add(node)
-        elif kind is MappingEndEvent or kind is SequenceEndEvent:
-            build.close(event.end_mark.index)
-        elif kind is MappingStartEvent or kind is SequenceStartEvent:
-            node = Node(at(event), event.end_mark.index)
-            if event.anchor is not None:
-                anchors[event.anchor] = (node, event)
-            build.open(node, mapping=kind is MappingStartEvent)
-        elif kind is AliasEvent:
-            node = Node(at(event), event.end_mark.index)
-            node.target, named = anchors[event.anchor]
-            if build.wants_key:
-                build.key(key_of(named), node)
-            else:
-                build.add(node)
-        elif kind is DocumentEndEvent:  # what comes after it need not be YAML
-            break
-    return build.root
-
-
-_PROPERTY: Final = ("&", "!")
-_PROPERTIES: Final = re.compile(r"(?:[&!]\S*[ \t]+)+")
-
-
-def _past_properties(text: str, start: int) -> int:
-    """Where a scalar itself starts, behind its anchor and its tag."""
-    match = _PROPERTIES.match(text, start)
-    return match.end() if match else start
 
 
 _PIECE: Final = re.compile(r'[ \t\r\n,:]*("[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|[^\s,:\[\]{}"]+)')
@@ -138,7 +79,7 @@ _PIECE: Final = re.compile(r'[ \t\r\n,:]*("[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]|[^\s
 
 def json_tree(text: str) -> Node | None:
     """The nodes of a text that is known to be one JSON value."""
-    build = _Builder()
+    build = Builder()
     for match in _PIECE.finditer(text):
         piece, start, end = match[1], match.start(1), match.end(1)
         if piece in "]}":

@@ -38,7 +38,7 @@ _PRINTABLE: Final = bytes(range(0x20, 0x7F)) + b"\n\t"
 # Compiling it takes 4 ms, so that is left until a text is not ASCII.
 _STRANGE: Final = "[^\t\n -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 _COMMENT: Final = r"[ ]*(?:[ ]\#.*)?"
-_LINE: Final = re.compile(  # indentation, dashes of list items, key, the rest
+LINE: Final = re.compile(  # indentation, dashes of list items, key, the rest
     r"""([ ]*) ((?:-[ ]+)*) (?:([A-Za-z0-9_./][A-Za-z0-9_./-]*|"[^"\\]*"|'[^']*'):(?:[ ]+|\Z))? (.*)""",
     re.VERBOSE,
 )
@@ -47,17 +47,17 @@ _SIMPLE: Final = re.compile(
 )  # the rest of most lines, at one glance
 _FIRST: Final = r"[A-Za-z0-9_./$()~+<=^;\\]|-[A-Za-z0-9_./$-]"  # what most unquoted text starts with
 _PLAIN: Final = re.compile(rf"(?:{_FIRST})[^\t]*")
-_QUOTED: Final = re.compile(rf"""(?:"([^"\\\t]*)"|'((?:[^'\t]|'')*)'){_COMMENT}""", re.VERBOSE)
-_ESCAPED: Final = re.compile(rf"""("(?:[^"\\\t]|\\["\\nrt])*"){_COMMENT}""", re.VERBOSE)
+QUOTED: Final = re.compile(rf"""(?:"([^"\\\t]*)"|'((?:[^'\t]|'')*)'){_COMMENT}""", re.VERBOSE)
+ESCAPED: Final = re.compile(rf"""("(?:[^"\\\t]|\\["\\nrt])*"){_COMMENT}""", re.VERBOSE)
 _ESCAPE: Final = re.compile(r"""\\(["\\nrt])""")
 _ESCAPES: Final = {'"': '"', "\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
-_FLOW: Final = re.compile(  # a bracket or comma, or text in quotes or without; and whether a value follows the text
+FLOW: Final = re.compile(  # a bracket or comma, or text in quotes or without; and whether a value follows the text
     rf"""[ \n]*(?: ([\[\]{{}},]) | "([^"\\\n\t]*)" | '([^'\n\t]*)'
     | ((?:{_FIRST})[^\[\]{{}},:#?\n\t]*) ) (:[ ]+)?""",
     re.VERBOSE,
 )
 _AFTER_FLOW: Final = re.compile(_COMMENT, re.VERBOSE)
-_HEADER: Final = re.compile(rf"([|>])(-?){_COMMENT}", re.VERBOSE)
+HEADER: Final = re.compile(rf"([|>])(-?){_COMMENT}", re.VERBOSE)
 _ANCHOR: Final = re.compile(r"&([a-z0-9-]+)[ ]+([^&*!].*)")
 _ALIAS: Final = re.compile(r"\*([a-z0-9-]+)[ ]*")
 
@@ -164,7 +164,7 @@ class Reader:
         """One line of which nothing was met before."""
         if raw.lstrip(" ")[:1] in ("", "#"):
             return _EMPTY
-        match = _LINE.fullmatch(raw)
+        match = LINE.fullmatch(raw)
         if match is None:
             raise Unusual
         indent, dashes, key, rest = match.groups()
@@ -254,7 +254,7 @@ class Reader:
         key: Any = _NONE
         fresh = True  # an item may come: behind a bracket or a comma
         position = 0
-        while match := _FLOW.match(text, position):
+        while match := FLOW.match(text, position):
             mark, double, single, plain, colon = match.groups()
             position = match.end()
             if mark == ",":
@@ -328,17 +328,17 @@ def _copy(value: Any) -> Any:
 
 
 def _quoted(rest: str) -> str:
-    if match := _QUOTED.fullmatch(rest):
+    if match := QUOTED.fullmatch(rest):
         double, single = match.groups()
         return str(double) if double is not None else str(single).replace("''", "'")
-    if match := _ESCAPED.fullmatch(rest):
+    if match := ESCAPED.fullmatch(rest):
         return _ESCAPE.sub(lambda escape: _ESCAPES[escape[1]], match[1][1:-1])
     raise Unusual
 
 
 def _block(rest: str, lines: list[str], number: int, column: int) -> tuple[str, int]:
     """The text of a literal or folded block inside a container at a column, and the number of the line behind it."""
-    header = _HEADER.fullmatch(rest)
+    header = HEADER.fullmatch(rest)
     if header is None or number >= len(lines):
         raise Unusual
     first = lines[number]
