@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner
 
-from stateward.cli import manifests, workers
-from stateward.cli.commands import lint
+from stateward.cli import linting, manifests, workers
 from stateward.cli.main import cli
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there")
@@ -21,7 +21,7 @@ def three(monkeypatch):
     """Three processes for a handful of files and objects."""
     monkeypatch.setattr(workers, "_processors", lambda: 3)
     monkeypatch.setattr(manifests, "_LEAST_FILES", 2)
-    monkeypatch.setattr(lint, "_LEAST_EDITS", 2)
+    monkeypatch.setattr(linting, "_LEAST_EDITS", 2)
 
 
 def test_shares_are_in_order_and_none_is_too_small(monkeypatch):
@@ -63,6 +63,54 @@ def test_a_copy_that_does_not_get_to_the_end_hands_nothing_back(end, capfd):
 def test_copies_end_with_what_began_them():
     before = open_files()
     with pytest.raises(KeyboardInterrupt), workers.helping([[1], [2], [3]], lambda _: signal.pause()):  # type: ignore[arg-type,return-value]
+        raise KeyboardInterrupt
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, 0)
+    assert open_files() == before
+
+
+def unpack(packed):
+    return [bytes([number]) for number in packed]
+
+
+def pack(made):
+    return b"".join(made)
+
+
+@pytest.mark.parametrize("tasks", [0, 1, 2, 7, 100])
+def test_every_task_of_a_crew_is_done_once_and_in_order(monkeypatch, tasks, tmp_path):
+    monkeypatch.setattr(workers, "_processors", lambda: 4)
+
+    def work(number):
+        with open(tmp_path / "done", "ab", buffering=0) as log:
+            log.write(bytes([number]))
+        return bytes([number])
+
+    before = open_files()
+    with workers.Crew(tasks, work, pack) as crew:
+        assert list(crew.results(unpack)) == [bytes([number]) for number in range(tasks)]
+    assert open_files() == before
+    assert tasks == 0 or sorted((tmp_path / "done").read_bytes()) == list(range(tasks))
+
+
+def test_what_a_lost_member_of_a_crew_had_taken_is_done_by_the_caller(monkeypatch):
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    first = os.getpid()
+
+    def work(number):
+        if os.getpid() != first and number % 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return bytes([number])
+
+    with workers.Crew(50, work, pack) as crew:
+        time.sleep(0.1)  # so that there is something to lose
+        assert list(crew.results(unpack)) == [bytes([number]) for number in range(50)]
+
+
+def test_a_crew_ends_with_what_began_it(monkeypatch):
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    before = open_files()
+    with pytest.raises(KeyboardInterrupt), workers.Crew(9, lambda _: signal.pause(), pack):  # type: ignore[arg-type,return-value]
         raise KeyboardInterrupt
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, 0)

@@ -1,20 +1,22 @@
-"""What commands read besides manifests: the policy, the time. Bad input ends with exit code 2 and a clear line."""
+"""What commands read besides manifests: the policy, the time. Bad input ends with exit code 2 and a clear line.
+
+The engine is imported by what needs it, so that a command can begin something else before.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
 from stateward.cli import manifests
-from stateward.policies import policy, times, waiver
-from stateward.policies.adapters.catalogue import ADAPTERS
-from stateward.policies.paths import render
-from stateward.policies.rules import RULES
-from stateward.policies.view import Object, kind_of_object, metadata_of, text_of
+
+if TYPE_CHECKING:
+    from stateward.policies import policy
+    from stateward.policies.view import Object
 
 
 def stop(message: str) -> NoReturn:
@@ -42,12 +44,19 @@ policy_option: Final = click.option(
 
 def read_policy(path: str | None, profile: str | None = None) -> policy.Policy:
     """The policy of a file; the built-in one without. Its adapters are in use from then on."""
+    from stateward.policies.adapters.catalogue import ADAPTERS
+
     found = _policy(path, profile)
     ADAPTERS.use(found.adapters)
     return found
 
 
 def _policy(path: str | None, profile: str | None) -> policy.Policy:
+    from stateward.policies import policy, waiver
+    from stateward.policies.paths import render
+    from stateward.policies.rules import RULES
+    from stateward.policies.view import kind_of_object, metadata_of, text_of
+
     if path is None:
         if profile is None:
             return policy.DEFAULT
@@ -86,6 +95,8 @@ def read_now(text: str | None) -> float:
     """The time given, or that of the clock."""
     if text is None:
         return time.time()
+    from stateward.policies import times
+
     moment = times.parse(text)
     if moment is None:
         stop(f'--now: "{text}" is no RFC 3339 time; write one such as 2026-11-21T12:00:00Z')

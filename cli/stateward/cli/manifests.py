@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from stateward.cli import workers
 from stateward.cli.files import STDIN, Choice, Given, Problem, choose, content
-from stateward.cli.jsonread import json_values
 from stateward.cli.limits import Budget
 from stateward.cli.positions import Span, Text, find, repeated
 from stateward.cli.scalars import Fault, Json, unquoted
@@ -157,55 +156,91 @@ def load(paths: Iterable[str | Path], stdin: BinaryIO | None = None) -> Loaded:
 
 def read(choice: Choice, stdin: BinaryIO | None = None) -> Loaded:
     """The same of files that were chosen before; of many files, on several processors."""
+    if worth_sharing(choice):
+        with Reading(choice) as reading:
+            return reading.result()
     loaded = Loaded([], choice.problems, choice.skipped)
-    files = choice.files
-    parts = workers.shares(files, _LEAST_FILES) if all(file.source != STDIN for file in files) else [files]
-    with _no_collection(), workers.helping(parts, _read_packed) as others:
-        _read_all(parts[0], loaded, stdin)
-        for part, packed in zip(parts[1:], others, strict=True):
-            if packed is None:
-                _read_all(part, loaded, None)
-            else:
-                _unpack(packed, loaded)
+    with _no_collection():
+        for file in choice.files:
+            take(file, content(file, stdin), loaded)
     return loaded
+
+
+def worth_sharing(choice: Choice) -> bool:
+    """Whether several processes are done earlier with the files than one."""
+    return len(choice.files) >= 2 * _LEAST_FILES and all(file.source != STDIN for file in choice.files)
 
 
 _LEAST_FILES: Final = 500
 """Files that are worth a process of their own: reading them takes longer than making it."""
+_LEAST_TASK: Final = 50
+"""Files that are taken together."""
 
 
-def _read_all(files: Iterable[Given], loaded: Loaded, stdin: BinaryIO | None) -> None:
-    for file in files:
-        take(file, content(file, stdin), loaded)
+class Reading:
+    """The reading of files by several processes; those besides this one begin at once. To be used as a context manager."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        files = choice.files
+        size = max(_LEAST_TASK, -(-len(files) // workers.MOST_TASKS))
+        self._crew = workers.Crew(
+            -(-len(files) // size), lambda number: _loaded(files[number * size : (number + 1) * size]), _packed
+        )
+
+    def result(self) -> Loaded:
+        """What `read` gives of the same files."""
+        whole = Loaded([], self.choice.problems, self.choice.skipped)
+        with _no_collection():
+            for loaded in self._crew.results(_unpacked):
+                whole.documents.extend(loaded.documents)
+                whole.problems.extend(loaded.problems)
+                whole.skipped.extend(loaded.skipped)
+                whole.broken.extend(loaded.broken)
+        return whole
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._crew.__exit__()
 
 
-def _read_packed(files: Iterable[Given]) -> bytes:
-    """What is in some files, as `_unpack` takes it: plain values alone, which marshal writes ten times as fast as pickle."""
+def _loaded(files: Iterable[Given]) -> Loaded:
     loaded = Loaded([], [], [])
-    _read_all(files, loaded, None)
-    texts: dict[int, tuple[int, str]] = {}
-    parts: dict[int, tuple[int, tuple[int, int, int, int | None]]] = {}
-    documents = []
-    for document in loaded.documents:
-        part = document._part
-        text, _ = texts.setdefault(id(part.text), (len(texts), part.text.raw))
-        number, _ = parts.setdefault(id(part), (len(parts), (text, part.start, part._end, part._nth)))
-        documents.append((document.source, document.index, document.object, document.prefix, number))
-    problems = [(one.source, one.line, one.column, one.message) for one in loaded.problems]
-    plain = [[raw for _, raw in texts.values()], [made for _, made in parts.values()], documents]
-    return marshal.dumps([*plain, problems, loaded.skipped, loaded.broken])
+    with _no_collection():
+        for file in files:
+            take(file, content(file, None), loaded)
+    return loaded
 
 
-def _unpack(packed: bytes, loaded: Loaded) -> None:
-    raws, places, documents, problems, skipped, broken = marshal.loads(packed)  # noqa: S302 - a copy of this process wrote it
-    texts = [Text(raw) for raw in raws]
-    parts = [_Part(texts[text], start, end, nth) for text, start, end, nth in places]
-    loaded.documents.extend(
-        Document(source, index, item, prefix, parts[part]) for source, index, item, prefix, part in documents
-    )
-    loaded.problems.extend(Problem(*one) for one in problems)
-    loaded.skipped.extend(skipped)
-    loaded.broken.extend(broken)
+def _packed(all_loaded: list[Loaded]) -> bytes:
+    """What was loaded, as `_unpacked` takes it: plain values alone, which marshal writes ten times as fast as pickle."""
+    plain = []
+    for loaded in all_loaded:
+        texts: dict[int, tuple[int, str]] = {}
+        parts: dict[int, tuple[int, tuple[int, int, int, int | None]]] = {}
+        documents = []
+        for document in loaded.documents:
+            part = document._part
+            text, _ = texts.setdefault(id(part.text), (len(texts), part.text.raw))
+            number, _ = parts.setdefault(id(part), (len(parts), (text, part.start, part._end, part._nth)))
+            documents.append((document.source, document.index, document.object, document.prefix, number))
+        problems = [(one.source, one.line, one.column, one.message) for one in loaded.problems]
+        raws = [raw for _, raw in texts.values()]
+        places = [made for _, made in parts.values()]
+        plain.append((raws, places, documents, problems, loaded.skipped, loaded.broken))
+    return marshal.dumps(plain)
+
+
+def _unpacked(packed: bytes) -> list[Loaded]:
+    all_loaded = []
+    for raws, places, documents, problems, skipped, broken in marshal.loads(packed):  # noqa: S302 - a copy of this process wrote it
+        texts = [Text(raw) for raw in raws]
+        parts = [_Part(texts[text], start, end, nth) for text, start, end, nth in places]
+        found = [Document(source, index, item, prefix, parts[part]) for source, index, item, prefix, part in documents]
+        all_loaded.append(Loaded(found, [Problem(*one) for one in problems], skipped, broken))
+    return all_loaded
 
 
 def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:
@@ -377,6 +412,8 @@ def _values(text: Text, start: int, end: int, budget: Budget) -> Iterator[tuple[
     begin = mark.end() if mark else 0
     begin = len(chunk) - len(chunk[begin:].lstrip(" \t\r\n"))
     if chunk.startswith(("{", "["), begin):
+        from stateward.cli.jsonread import json_values  # with orjson, which YAML does not need
+
         values = json_values(chunk, begin)
         if values is not None:
             for each in values:

@@ -41,13 +41,18 @@ class _Set:
     rendered: set[str] = field(default_factory=set)
 
 
-def gather(asked: Asked, stdin: BinaryIO | None) -> Gathered:
-    """The edits that the options mean. Ends with exit code 2 where they contradict each other."""
+def gather(asked: Asked, stdin: BinaryIO | None, reading: manifests.Reading | None = None) -> Gathered:
+    """The edits that the options mean. Ends with exit code 2 where they contradict each other.
+
+    `reading`: the manifests of `asked.paths`, which are being read already.
+    """
     asked.check()
     how = asked.rendering
     notes: list[str] = []
     before, gone = _before(asked, how, notes)
-    after = collect([path for path in asked.paths if path not in gone], how, stdin)
+    after = (
+        _read(reading) if reading and not gone else collect([path for path in asked.paths if path not in gone], how, stdin)
+    )
     others = collect(asked.context, how)
     notes = [*after.notes, *others.notes, *notes]
     if asked.namespace:
@@ -111,6 +116,12 @@ def collect(paths: Iterable[str], how: Rendering, stdin: BinaryIO | None = None)
         result = _rendered(choice, how, stdin)
     else:
         result = _Set(manifests.read(choice, stdin))
+    _templates(result.loaded)
+    return result
+
+
+def _read(reading: manifests.Reading) -> _Set:
+    result = _Set(reading.result())
     _templates(result.loaded)
     return result
 

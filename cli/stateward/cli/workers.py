@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 MOST: Final = 8
@@ -47,6 +47,61 @@ def _processors() -> int:
     if sys.platform != "linux":
         return 1  # elsewhere a forked copy may not use every library
     return min(MOST, len(os.sched_getaffinity(0)))
+
+
+class Crew(Generic[T]):
+    """Work in numbered tasks that copies begin with at once, while the caller still does something else.
+
+    Whoever is free takes the next task, the caller too once it asks for the results. To be used as a context manager:
+    copies end with it.
+    """
+
+    def __init__(self, tasks: int, work: Callable[[int], T], pack: Callable[[list[T]], bytes]) -> None:
+        """`pack` makes bytes of what a copy made, for `unpack` of `results`; at most MOST_TASKS tasks."""
+        self._tasks = tasks
+        self._work = work
+        self._helpers: list[_Helper] = []
+        # Who reads a number from the pipe has the task. All of them are in it from the start, so reading never waits.
+        self._queue, writing = os.pipe()
+        try:
+            os.write(writing, b"".join(number.to_bytes(_NUMBER, "big") for number in range(tasks)))
+        finally:
+            os.close(writing)
+
+        def help_out() -> bytes:
+            taken = {number: work(number) for number in self._taken()}
+            numbers = b"".join(number.to_bytes(_NUMBER, "big") for number in taken)
+            return len(taken).to_bytes(_NUMBER, "big") + numbers + pack(list(taken.values()))
+
+        self._helpers.extend(_Helper(help_out) for _ in range(min(_processors(), tasks) - 1))
+
+    def results(self, unpack: Callable[[bytes], list[T]]) -> Iterator[T]:
+        """What came of each task, in their order; what a copy did not hand back is done here."""
+        done = {number: self._work(number) for number in self._taken()}
+        for helper in self._helpers:
+            if packed := helper.result():
+                end = _NUMBER * (1 + int.from_bytes(packed[:_NUMBER], "big"))
+                numbers = [int.from_bytes(packed[at : at + _NUMBER], "big") for at in range(_NUMBER, end, _NUMBER)]
+                done.update(zip(numbers, unpack(packed[end:]), strict=True))
+        for number in range(self._tasks):
+            yield done.pop(number) if number in done else self._work(number)
+
+    def _taken(self) -> Iterator[int]:
+        while token := os.read(self._queue, _NUMBER):
+            yield int.from_bytes(token, "big")
+
+    def __enter__(self) -> Crew[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for helper in self._helpers:
+            helper.stop()
+        os.close(self._queue)
+
+
+_NUMBER: Final = 2  # bytes of a task's number
+MOST_TASKS: Final = 2_000
+"""Their numbers fit into a pipe (4 KiB at the least), so that writing them never waits."""
 
 
 class _Helper:

@@ -29,13 +29,18 @@ class Collector:
     def __init__(
         self, home: Mapping[int, Document], now: float, wanted: frozenset[str] | None = None, every: bool = True
     ) -> None:
-        """`wanted`: the rules that are reported, None for all. `every`: whether the line of every object is shown."""
+        """`wanted`: the rules that are reported, None for all. `every`: whether every object is shown, with its line."""
         self._every = every
         self._home = home
         self._now = now
         self._wanted = wanted
         self._lines: tuple[Document, masking.Lines] | None = None
         self._starts: tuple[str, list[int]] = ("", [0])
+
+    def told(self, edit: Edit, verdict: Verdict) -> Item | None:
+        """The same; None where nothing was found and only that is shown."""
+        quiet = not (self._every or verdict.judged or verdict.notes or verdict.faults)
+        return None if quiet else self.item(edit, verdict)
 
     def item(self, edit: Edit, verdict: Verdict) -> Item:
         """One object and what was found."""

@@ -167,12 +167,15 @@ class Report:
     judged_at: str
     profile: str
     items: list[Item] = field(default_factory=list)
+    """What was judged; in a format that shows findings alone only what there is something to say about."""
     problems: list[Problem] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What should be known about the input as a whole."""
     baseline: Accepted | None = None
     exit_code: int = 0
+    sources: list[str] | None = None
+    """The file of each object that was judged; None: those of the items."""
 
     @property
     def version(self) -> str:
@@ -188,9 +191,10 @@ class Report:
 
     def totals(self) -> Totals:
         """How many of each."""
+        sources = [item.file for item in self.items] if self.sources is None else self.sources
         total = Totals(
-            files=len({item.file for item in self.items}),
-            objects=len(self.items),
+            files=len(set(sources)),
+            objects=len(sources),
             errors=len(self.problems),
             faults=sum(len(item.faults) for item in self.items),
         )
