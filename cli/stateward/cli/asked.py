@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +10,7 @@ import click
 from stateward.cli import inputs
 from stateward.cli.files import STDIN
 from stateward.cli.options import PATH
+from stateward.policies.structs import dataclass
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ import orjson
 
 from stateward.cli.output import write_whole
 from stateward.cli.reports.report import Accepted, Finding
+from stateward.policies.structs import dataclass
 
 FORMAT: Final = "stateward-baseline/v1"
 _FIELDS: Final = {"rule": str, "object": str, "field": str, "count": int, "fingerprint": str}

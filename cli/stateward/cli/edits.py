@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from stateward.cli import manifests
 from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.policy import Policy
 from stateward.policies.request import Request, User
+from stateward.policies.structs import dataclass
 from stateward.policies.view import Kind, Object, View, kind_of_object, metadata_of, text_of
 
 Key = tuple[str, str, str]

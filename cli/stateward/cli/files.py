@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from stateward.cli.positions import Text
+from stateward.policies.structs import dataclass
 
 STDIN: Final = "<stdin>"
 """The source of what comes from standard input."""

@@ -9,7 +9,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final, NoReturn
 
 import click
@@ -25,6 +24,7 @@ from stateward.cli.sources import Gathered, gather
 from stateward.policies.engine import Verdict
 from stateward.policies.finding import Judged, SetField
 from stateward.policies.paths import Path, render
+from stateward.policies.structs import dataclass, field
 
 Judge = Callable[[Gathered], Iterable[tuple[Edit, Verdict]]]
 Wanted = frozenset[str] | None

@@ -7,9 +7,10 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Final
+
+from stateward.policies.structs import dataclass
 
 _SETTINGS: Final = ("--no-pager", "--literal-pathspecs", "-c", "core.quotePath=off", "-c", "core.fsmonitor=false")
 _HOOKS: Final = ("-c", f"core.hooksPath={os.devnull}")

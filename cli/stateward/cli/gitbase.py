@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from stateward.cli import manifests, rendered
 from stateward.cli.asked import Rendering
 from stateward.cli.files import KUSTOMIZATIONS, MARKERS, MAX_BYTES, SUFFIXES, Choice, Given, decoded
 from stateward.cli.git import LINK, SUBMODULE, Blobs, Entry, GitError, Repository
+from stateward.policies.structs import dataclass, field
 
 _POINTER: Final = b"version https://git-lfs.github.com/spec/"
 

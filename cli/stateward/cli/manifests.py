@@ -7,7 +7,6 @@ import marshal
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -17,6 +16,7 @@ from stateward.cli.limits import Budget
 from stateward.cli.positions import Span, Text, find, repeated
 from stateward.cli.scalars import Fault, Json, unquoted
 from stateward.policies.plainyaml import Reader, Unusual
+from stateward.policies.structs import dataclass, field
 
 if TYPE_CHECKING:
     from stateward.cli.nodes import Node

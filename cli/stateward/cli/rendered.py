@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from stateward.cli import manifests
@@ -16,6 +15,7 @@ from stateward.cli.files import CHART, KUSTOMIZATIONS, MARKERS, Choice, Given, P
 from stateward.cli.limits import Budget
 from stateward.cli.scalars import Fault
 from stateward.cli.yamlread import documents
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import items_of, mapping_of, text_of, texts_of
 
 SECONDS: Final = 120

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 from stateward.cli import inputs, manifests
@@ -12,6 +11,7 @@ from stateward.cli.asked import Asked, Rendering
 from stateward.cli.edits import Edit, created, leaving, pair
 from stateward.cli.files import MARKERS, STDIN, Choice, Problem, choose
 from stateward.policies import waiver
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import MemoryView, Object, View, kind_of_object, metadata_of, nothing_complete, text_of
 
 

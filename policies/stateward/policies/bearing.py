@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,7 @@ from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.facts import being_deleted, labels_of, owned_by
 from stateward.policies.model import SecretRef, Service
 from stateward.policies.paths import Path
+from stateward.policies.structs import dataclass
 from stateward.policies.view import (
     EMPTY_VIEW,
     UNKNOWN,

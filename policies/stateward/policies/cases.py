@@ -6,7 +6,6 @@ A file holds one mapping with `cases` (and what they share), or a list of such m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
 from stateward.policies import times
@@ -14,6 +13,7 @@ from stateward.policies.engine import Verdict, evaluate
 from stateward.policies.message import warnings
 from stateward.policies.policy import DEFAULT, Policy
 from stateward.policies.request import Request, User
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import MemoryView, Object, kind_of_object, metadata_of, text_of
 
 NOW: Final = "2026-11-21T12:00:00Z"

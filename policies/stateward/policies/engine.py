@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -20,6 +19,7 @@ from stateward.policies.resolve import resolve
 from stateward.policies.rota import ANY_SERVICE, Rotas, dispatch
 from stateward.policies.rule import Rule, RuleFault
 from stateward.policies.rules import RULES
+from stateward.policies.structs import dataclass, field
 from stateward.policies.times import render
 from stateward.policies.view import UNKNOWN, Kind, Object, Sight, View, mapping_of, metadata_of
 

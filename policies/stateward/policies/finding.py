@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Literal
 
+from stateward.policies import structs
 from stateward.policies.paths import Path, render
+from stateward.policies.structs import dataclass
 from stateward.policies.view import Kind, Object
 
 Action = Literal["deny", "warn", "audit", "off"]
@@ -46,7 +46,7 @@ class Finding:
     subject: str = ""
     weak: bool = False
     """Resting on weaker evidence or a lesser harm: it warns where the rule would deny."""
-    on: Object | None = dataclasses.field(default=None, repr=False)
+    on: Object | None = structs.field(default=None, repr=False)
     """The object that the field is in, where it is not the request's own (a joined node pool, the scaled parent)."""
     waits: bool = False
     """Waiting helps: an eviction that is refused now may pass later."""
@@ -70,7 +70,7 @@ class Judged:
     unknown: tuple[str, ...] = ()
     """Kinds that might have excused it and were unknown."""
     waiver: Waived | None = None
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    details: dict[str, Any] = structs.field(default_factory=dict)
     would: Action | None = None
     """What it would do in mode `deny`, where the mode of the policy or the namespace makes less of it."""
 

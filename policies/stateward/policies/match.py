@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from stateward.policies.fields import PolicyError, known, texts
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import Kind, Object, kind_of_object, mapping_of, metadata_of, text_of
 
 FIELDS: Final = ("namespaces", "exceptNamespaces", "names", "kinds", "labels")

@@ -6,7 +6,6 @@ Everything is read from the object when a rule first asks for it, and kept. Ever
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypeVar, overload
 
@@ -15,6 +14,7 @@ from stateward.policies.engines import override
 from stateward.policies.engines.override import Override
 from stateward.policies.engines.profile import Profile
 from stateward.policies.paths import Path
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 from stateward.policies.view import Kind, Object, Unknown, View, mapping_of, metadata_of, text_of
 

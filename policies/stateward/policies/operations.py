@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from stateward.policies.structs import dataclass
 from stateward.policies.view import Kind, Object, items_of, mapping_of, text_of
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final, Literal, cast
 
 from stateward.policies import defaults, match, profiles
@@ -33,6 +33,7 @@ from stateward.policies.match import Match
 from stateward.policies.modes import MODES, Mode
 from stateward.policies.rota import Rotas, dispatch
 from stateward.policies.rule import Rule
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import Kind, Object
 
 Unknowns = Literal["silent", "warn", "deny"]

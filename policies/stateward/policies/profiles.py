@@ -7,13 +7,13 @@ would deny, so that a new release turns no allow into a denial; it has its full 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
 from stateward.policies.fields import PolicyError
 from stateward.policies.finding import Action
 from stateward.policies.rule import Rule
+from stateward.policies.structs import dataclass
 
 Name = Literal["baseline", "production", "strict"]
 DEFAULT: Final = "production@1"

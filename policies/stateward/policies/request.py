@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import Kind, Object, kind_of, mapping_of, metadata_of, text_of
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]

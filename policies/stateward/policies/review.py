@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,6 +12,7 @@ from stateward.policies.mutation import Filled
 from stateward.policies.paths import render
 from stateward.policies.policy import DEFAULT, Policy, Unknowns
 from stateward.policies.request import decode
+from stateward.policies.structs import dataclass
 from stateward.policies.view import View
 
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Action, Finding
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import Kind, Look, Sight
 
 Check = Callable[[Change, Sight], Iterator[Finding]]

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import orjson
@@ -33,6 +32,7 @@ from stateward.policies.finding import Action, Finding
 from stateward.policies.match import Match
 from stateward.policies.paths import Path
 from stateward.policies.rule import SCALE, SERVICES, Check, Judges, Nature, Rule
+from stateward.policies.structs import dataclass
 from stateward.policies.view import Kind, Sight
 
 MOST: Final = 99

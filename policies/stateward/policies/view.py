@@ -11,10 +11,11 @@ is too old). Unknown is not no. Every look-up of a rule is declared with its rol
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Final, Literal, Protocol
+
+from stateward.policies.structs import dataclass
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON gives it. Nothing about its inside is taken for granted."""

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from stateward.policies import times
+from stateward.policies.structs import dataclass
 from stateward.policies.view import Kind, Object, kind_of_object, mapping_of, metadata_of, text_of, texts_of
 
 WAIVE: Final = "stateward.dev/waive"

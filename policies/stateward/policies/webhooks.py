@@ -6,13 +6,13 @@ The API server never sends these configurations to webhooks: rules on them speak
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from stateward.policies.change import Change
 from stateward.policies.facts import being_deleted, labels_of, name_of
 from stateward.policies.paths import Path
 from stateward.policies.rule import Judges, objects
+from stateward.policies.structs import dataclass
 from stateward.policies.view import (
     UNKNOWN,
     Kind,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ from stateward.cli.progress import Progress
 from stateward.cli.table import table
 from stateward.policies import cases, data
 from stateward.policies.policy import Policy
+from stateward.policies.structs import dataclass
 from stateward.policies.view import kind_of_object
 
 

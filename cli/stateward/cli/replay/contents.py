@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from stateward.cli import manifests
@@ -18,6 +17,7 @@ from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.adapters.shape import adapter_of
 from stateward.policies.rota import ANY_SERVICE, dispatch
 from stateward.policies.rules import RULES
+from stateward.policies.structs import dataclass
 from stateward.policies.view import Kind, items_of, kind_of_object, mapping_of, metadata_of, text_of
 
 MAX_BYTES: Final = 8 * 2**20

@@ -6,13 +6,13 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from stateward.cli import masking
 from stateward.cli.files import SUFFIXES
 from stateward.cli.git import GitError, Repository
+from stateward.policies.structs import dataclass, field
 
 _FORMAT: Final = "%x01%H%x1f%P%x1f%ct%x1f%aI%x1f%s"
 _NOW: Final = 5.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from stateward.cli.edits import Edit, Key
@@ -11,6 +10,7 @@ from stateward.cli.replay.history import Commit
 from stateward.cli.replay.tree import key
 from stateward.policies.finding import Judged
 from stateward.policies.paths import Path, differs, dig
+from stateward.policies.structs import dataclass
 
 DAYS: Final = 14
 """How long an edit is watched. Later, going back has other reasons."""

@@ -7,7 +7,6 @@ import posixpath
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from stateward.cli.edits import Edit, judge
@@ -22,6 +21,7 @@ from stateward.cli.reports.report import Finding
 from stateward.policies.engine import Verdict
 from stateward.policies.paths import differs
 from stateward.policies.policy import Policy
+from stateward.policies.structs import dataclass, field
 
 LISTED: Final = 1000
 """How many unreadable files are remembered by name."""

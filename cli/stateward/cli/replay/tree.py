@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from stateward.cli.edits import Edit, Key, leaving
@@ -17,6 +16,7 @@ from stateward.cli.replay import kustomize, pruning
 from stateward.cli.replay.contents import Content, Contents, Why, is_encrypted, is_judged, is_partial, is_seen, is_stencil
 from stateward.cli.replay.folders import Clusters, nearness, nested
 from stateward.cli.replay.history import Changed
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import UNKNOWN, Kind, Object, Unknown, kind_of_object, metadata_of, text_of
 
 _NO_NAMESPACE: Final = frozenset(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 
 from stateward.policies import finding
+from stateward.policies.structs import dataclass, field
 
 State = Literal["new", "known", "waived"]
 """A finding that counts, one that the baseline accepts, one that a waiver lets pass."""

@@ -12,12 +12,12 @@ may be read as if it carried those of its past.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from stateward.policies import version
 from stateward.policies.engines.profile import Profile
 from stateward.policies.engines.recognise import PROFILES
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 
 ENGINE: Final = "stateward.dev/engine"

@@ -19,9 +19,9 @@ without a backup), `finalise` (the step that makes it final) and `source`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from stateward.policies.structs import dataclass, field
 from stateward.policies.version import Range, Version, parse, parse_range
 
 Verdict = Literal["allow", "warn", "deny"]

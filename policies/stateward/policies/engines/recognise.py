@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final, Literal
 
 from stateward.policies import data, images, version
 from stateward.policies.engines.profile import Profile, parse_profile
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 
 _FOLDER: Final = "engines/data"

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, Final, Literal, get_args
 
 from stateward.policies import data, images
 from stateward.policies.adapters.grammar import Reader, compile_expression
 from stateward.policies.engines.recognise import PROFILES
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Range, Version, parse, parse_range
 from stateward.policies.view import Kind, Look
 

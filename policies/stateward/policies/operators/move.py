@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from stateward.policies.adapters.catalogue import ADAPTERS
@@ -14,6 +13,7 @@ from stateward.policies.model import Service
 from stateward.policies.operators.catalogue import KINDS, Operator, identify
 from stateward.policies.paths import Path
 from stateward.policies.rule import Judges
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 from stateward.policies.view import (
     EMPTY_VIEW,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
@@ -11,6 +10,7 @@ from stateward.policies.operators.catalogue import Pin, pinned_release
 from stateward.policies.operators.move import OPERANDS, UPDATES, Move, Operand, move, operands
 from stateward.policies.paths import Path, render
 from stateward.policies.rule import rule
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 from stateward.policies.view import Sight
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from stateward.policies import version
 from stateward.policies.change import Change
@@ -12,6 +11,7 @@ from stateward.policies.finding import Finding
 from stateward.policies.operators.catalogue import Supports
 from stateward.policies.operators.move import OPERANDS, UPDATES, Move, Operand, engine_versions, move, operands
 from stateward.policies.rule import rule
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 from stateward.policies.view import UNKNOWN, Look, Sight, accuses, metadata_of, text_of
 

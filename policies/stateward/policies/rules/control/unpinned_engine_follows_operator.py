@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from stateward.policies import version
 from stateward.policies.change import Change
@@ -14,6 +13,7 @@ from stateward.policies.operators.catalogue import Supports
 from stateward.policies.operators.move import OPERANDS, UPDATES, Manager, Move, Operand, engine_versions, move, operands
 from stateward.policies.rule import rule
 from stateward.policies.rules.control.operator_drops_engine_version import PODS, running_version
+from stateward.policies.structs import dataclass
 from stateward.policies.version import Version
 from stateward.policies.view import Sight
 
