@@ -15,7 +15,6 @@ something before what holds everywhere. Nobody asks: native objects are left alo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stateward.policies import match
@@ -23,6 +22,7 @@ from stateward.policies.fields import PolicyError, known
 from stateward.policies.match import Match
 from stateward.policies.mutation import OWN_GROUP, Mutation
 from stateward.policies.request import Request
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import UNKNOWN, Object, View, items_of, mapping_of, metadata_of
 
 LABEL: Final = "stateward.dev/defaults"

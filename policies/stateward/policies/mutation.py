@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stateward.policies.change import Change
 from stateward.policies.paths import Path
 from stateward.policies.rule import Judges
+from stateward.policies.structs import dataclass, field
 from stateward.policies.view import Kind, Look, Sight
 
 OWN_GROUP: Final = ".stateward.dev"
