@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -199,3 +200,26 @@ def test_documents_of_one_text_share_it():
     both = [one for one in loaded.documents if one.source.endswith("12.yaml")]
     assert both[0].text is both[1].text
     assert both[1].locate(("metadata", "name")).line == 15
+
+
+def test_a_run_ends_at_once_with_all_that_it_wrote_and_its_code(folder):
+    program = "from stateward.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "lint", "--now", "2026-11-21T12:00:00Z"]
+    for arguments in (["."], ["-f", "json", "00.yaml"]):
+        there = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        here = CliRunner().invoke(cli, [*command[3:], *arguments])
+        assert (there.stdout, there.stderr, there.returncode) == (here.stdout, here.stderr, here.exit_code)
+        assert there.stdout
+
+
+def test_a_reader_that_goes_away_is_told_nothing(folder):
+    program = "from stateward.cli.main import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "lint", "."], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        told = run.stderr.read()
+    assert b"Traceback" not in told
+    assert b"BrokenPipe" not in told

@@ -13,6 +13,7 @@ import click
 from stateward.cli import inputs, masking, workers
 from stateward.cli.asked import Asked
 from stateward.cli.edits import Edit, judge
+from stateward.cli.leaving import AtOnce
 from stateward.cli.manifests import Reading
 from stateward.cli.output import emit
 from stateward.cli.progress import Progress
@@ -86,7 +87,7 @@ def run(wish: Wish, reading: Reading | None) -> NoReturn:
     if not stream:
         emit(_written(report, wish.style), wish.output)
     _conclude(report, updated=wish.update_baseline)
-    sys.exit(report.exit_code)
+    raise AtOnce(report.exit_code)
 
 
 def _gathered(

@@ -9,6 +9,8 @@ from typing import Final
 
 import click
 
+from stateward.cli.leaving import AtOnce
+
 _COMMANDS: Final = {
     "lint": "Check manifests: each as created, or old against new.",
     "test": "Run cases: requests with the verdict that is expected.",
@@ -117,7 +119,12 @@ def cli() -> None:
 def main() -> None:
     """The entry point. A reader that goes away (`| head`) is no error."""
     try:
-        cli(prog_name="stateward")
+        try:
+            cli(prog_name="stateward")
+        except AtOnce as end:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.status)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
