@@ -166,7 +166,8 @@ class Kubectl:
 
 
 def _documents(item: Any) -> str:
-    return "\n---\n".join(json.dumps(one) for one in (item if isinstance(item, list) else [item]))
+    # A List, for not every kubectl reads several documents of JSON.
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": item} if isinstance(item, list) else item)
 
 
 # --- the cluster ---------------------------------------------------------------------------------------------------
