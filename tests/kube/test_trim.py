@@ -169,3 +169,10 @@ def test_crds_are_kept_without_their_schemas() -> None:
     kept = trimmer(CRD, fields)(crd)
     assert kept["spec"] == {"group": "g", "versions": [{"name": "v1", "served": True}]}
     assert kept["status"] == {"conditions": [{"type": "Established", "status": "True"}]}
+
+
+def test_the_version_of_an_object_is_kept_for_whoever_has_to_see_each_write() -> None:
+    kept = trimmer("ConfigMap", ())(
+        {"metadata": {"name": "c", "resourceVersion": "7", "managedFields": [{}], "selfLink": "/"}}
+    )
+    assert kept["metadata"] == {"name": "c", "resourceVersion": "7"}

@@ -14,7 +14,7 @@ SECRET: Final = "Secret"  # noqa: S105 - the kind
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _SECRET_DATA: Final = frozenset({"data", "stringData"})
 _ALWAYS: Final = frozenset({"apiVersion", "kind", "metadata"})
-_BOOKKEEPING: Final = frozenset({"managedFields", "resourceVersion", "selfLink"})
+_BOOKKEEPING: Final = frozenset({"managedFields", "selfLink"})  # resourceVersion tells a write from what was seen
 """Of metadata: what changes with each write, or is a third of the object, and tells nothing of it."""
 
 Tree = dict[str, Union["Tree", None]]
