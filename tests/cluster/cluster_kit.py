@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import control_plane as control
 import pytest
@@ -229,6 +229,9 @@ class Door:
     process: subprocess.Popen[bytes] | None = None
     arguments: tuple[str, ...] = ()
 
+    opened: ClassVar[list[Door]] = []
+    """Those that were opened: a test that needs the cluster for itself closes them; who needs one opens it again."""
+
     def start(self, *arguments: str) -> None:
         """Returns when the API server asks it."""
         assert self.process is None
@@ -254,6 +257,8 @@ class Door:
                 start_new_session=True,
                 preexec_fn=control.ends_with_us(signal.SIGTERM),
             )
+        if not any(one is self for one in self.opened):
+            self.opened.append(self)
         eventually(self._registered, "the door registers", 60)
         eventually(self._asked, "a probe is refused: the API server asks the door", 30)
 
