@@ -167,6 +167,16 @@ def default_class(classes: Sequence[Object]) -> str | None:
     return name_of(max(defaults, key=lambda one: str(metadata_of(one).get("creationTimestamp") or "")))
 
 
+def backup_way(service: Service) -> str:
+    """How a backup of a service is taken: its operator's own way where that is known, else the engine's; "" for neither."""
+    records = (form for form in service.adapter.backups if not form.in_status)
+    # A Job is made by the operator's own schedule, not by hand.
+    kinds = " or ".join(dict.fromkeys(form.taken_by for form in records if not form.taken_by.endswith(".batch")))
+    if kinds:
+        return f"create a {kinds} and wait until it is done"
+    return service.engine.backup.rstrip(".") if service.engine is not None else ""
+
+
 def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown | None:
     """The age in seconds of the newest backup of a service of the last `hours`; None if there is none.
 

@@ -84,8 +84,10 @@ class Waived:
 
 
 def shown(value: object, otherwise: str = "another value", limit: int = 60) -> str:
-    """A value as the text of a finding shows it: `"gp3"`, `"3"`, `"false"`; what is long or no scalar is not shown."""
-    text = str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else str(value)
+    """A value as the text of a finding shows it: `"gp3"`, `"3"`, `false`; what is long or no scalar is not shown."""
+    if isinstance(value, bool):
+        return str(value).lower()  # as it is written: "false" in quotes is another value
+    text = str(value)
     return f'"{text}"' if isinstance(value, str | int | float) and len(text) <= limit else otherwise
 
 

@@ -270,6 +270,9 @@ class Placement:
     tolerations: Sequence[Any]
     path: Path
     selector_path: Path
+    apart: tuple[tuple[str, Mapping[str, Any] | None], ...] = ()
+    """(topology key, label selector) of required anti-affinity: no two pods that it selects share a domain. Without a
+    selector: the members, by the operator's own doing. A topology spread is none: it lets domains have several."""
 
 
 def _words_of(script: str) -> list[str]:

@@ -309,7 +309,7 @@ class Adapter:
             if service.field("placement.antiAffinity").value is not True or not isinstance(key, str):
                 return found
             if hard:
-                return replace(found, required=(*found.required, key))
+                return replace(found, required=(*found.required, key), apart=(*found.apart, (key, None)))
             return replace(found, preferred=(*found.preferred, key))
         selector = service.field("placement.nodeSelector")
         affinity = service.field("placement.nodeAffinity")
@@ -318,6 +318,7 @@ class Adapter:
             node_selector=selector.value if type(selector.value) is dict else {},
             node_affinity=affinity.value if type(affinity.value) is dict else {},
             required=keys if hard else (),
+            apart=tuple((each, None) for each in keys) if hard else (),
             preferred=() if hard else keys,
             tolerations=(),
             path=service.field("placement.antiAffinity").path or ("spec",),

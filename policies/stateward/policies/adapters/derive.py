@@ -78,6 +78,11 @@ def placement_of_pod(pod: Mapping[str, Any], path: Path) -> Placement:
         node_selector=mapping_of(pod, "nodeSelector"),
         node_affinity=mapping_of(affinity, "nodeAffinity"),
         required=tuple(key for key in required if key),
+        apart=tuple(
+            (key, mapping_of(term, "labelSelector"))
+            for term in items_of(anti, _HARD)
+            if (key := text_of(term, "topologyKey")) and not term.get("namespaces")
+        ),
         preferred=tuple(key for key in preferred if key),
         tolerations=tolerations if type(tolerations) is list else (),
         path=(*path, "affinity"),

@@ -24,11 +24,27 @@ class BackupRecord:
         self._label: str | None = spec.get("label")
         self._done = compile_expression(spec["done"], f"{where}.done") if "done" in spec else None
         self._at = compile_expression(spec["at"], f"{where}.at")
+        snapshots = spec.get("snapshots") or {}
+        self._snapshots = each_item(snapshots, f"{where}.snapshots") if "each" in snapshots else None
+        self._snapshot = compile_expression(snapshots["name"], f"{where}.snapshots.name") if "name" in snapshots else None
+        if (self._snapshots is None) != (self._snapshot is None):
+            raise GrammarError(f"{where}.snapshots: each and name are wanted together, or label")
+        self.snapshot_label: str | None = snapshots.get("label")
+        """The label in which VolumeSnapshots name the record: any one of them is a whole backup."""
+        self.taken_by: Kind = spec.get("takenBy", self.kind)
+        """What a person creates to have a backup taken."""
 
     @property
     def in_status(self) -> bool:
         """Whether the service's own status lists the backups."""
         return self._items is not None
+
+    def snapshots(self, record: Object) -> frozenset[str]:
+        """The names of the VolumeSnapshots that a record lists: all of them together are the backup."""
+        if self._snapshots is None or self._snapshot is None:
+            return frozenset()
+        names = (self._snapshot(item, base, record).value for item, base in self._snapshots(record, (), record))
+        return frozenset(name for name in names if isinstance(name, str))
 
     def moments(self, record: Object, service: Service) -> Iterator[Any]:
         """When the backups of the service that are done were done (text): one of a record, several of a status."""

@@ -487,6 +487,11 @@ _PAIR: Final[Words] = {
     "why": Word(_text, "text", "why", needed=True),
     "do": Word(_text, "text", "what to do instead", needed=True),
 }
+_RESTS_ON: Final[Words] = {
+    "each": Word(_items, "path of a list", "the VolumeSnapshots in the record's status"),
+    "name": Word(expression, "expression", "the name of each"),
+    "label": Word(_text, "label", "of VolumeSnapshots, with the record's name"),
+}
 _BACKUP: Final[Words] = {
     "kind": Word(_kind, "kind", "the kind that records a backup; the service's own for its status", needed=True),
     "at": Word(expression, "expression", "when it was taken", needed=True),
@@ -495,6 +500,13 @@ _BACKUP: Final[Words] = {
     "ofGroup": Word(expression, "expression", "the name of the group that it is of"),
     "label": Word(_text, "label", "that names the service"),
     "each": Word(_items, "path of a list", "the service's own status lists them"),
+    "snapshots": Word(
+        _record(_RESTS_ON, "snapshots", (("each", "label"),)),
+        "mapping",
+        "the VolumeSnapshots that hold it: `each` and `name` (its status lists them, all are needed), or `label` "
+        "(in which they name the record, each is a whole backup)",
+    ),
+    "takenBy": Word(_kind, "kind", "what a person creates to have one taken, where it is not `kind`"),
 }
 _JOIN: Final[Words] = {
     "kind": Word(_kind, "kind", "the kind of the joined objects", needed=True),

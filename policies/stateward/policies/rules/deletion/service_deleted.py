@@ -8,7 +8,15 @@ from stateward.policies import times
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.consequence import owner_of
-from stateward.policies.facts import BACKUP_LOOKS, CLAIM, annotations_of, being_deleted, fresh_backup, owned_by
+from stateward.policies.facts import (
+    BACKUP_LOOKS,
+    CLAIM,
+    annotations_of,
+    backup_way,
+    being_deleted,
+    fresh_backup,
+    owned_by,
+)
 from stateward.policies.finding import Finding
 from stateward.policies.model import MemberGroup, Service
 from stateward.policies.naming import kubectl_name
@@ -79,8 +87,8 @@ def service_deleted(change: Change, see: Sight) -> Iterator[Finding]:
             else f"a backup {times.ago(float(age or 0))} old exists, but nobody confirmed the deletion"
         ),
         remedy=(
-            f"take a backup first ({old.engine.backup}), then confirm: "
-            if not backed and old.engine is not None and old.engine.backup
+            f"take a backup first ({way}), then confirm: "
+            if not backed and (way := backup_way(old))
             else "confirm it in an edit of its own: "
         )
         + f"kubectl annotate {kubectl_name(subject)} {CONFIRM_DELETE}={name}, then delete again",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import BACKUP_LOOKS, fresh_backup
+from stateward.policies.facts import BACKUP_LOOKS, backup_way, fresh_backup
 from stateward.policies.finding import Finding
 from stateward.policies.hops import step
 from stateward.policies.rule import rule, services
@@ -46,6 +46,7 @@ def one_way_without_backup(change: Change, see: Sight) -> Iterator[Finding]:
         text=f"{done.old.text} → {done.new.text} cannot be undone, and no backup of the last {hours} hours is recorded",
         why=done.hop.reason
         or f"{profile.title} {done.new.text} changes the data when it starts; {done.old.text} does not read it any more",
-        remedy=f"{profile.backup or 'take a backup'}; or a VolumeSnapshot of every member's claim, ready before the upgrade",
+        remedy=f"{backup_way(new) or 'take a backup'}; or a VolumeSnapshot of every member's claim, ready before the "
+        "upgrade",
         weak=not major or not new.engine_certain or age is UNKNOWN,
     )
