@@ -8,13 +8,14 @@ import pytest
 
 from stateward.policies import version
 from stateward.policies.change import Change
+from stateward.policies.engine import evaluate
 from stateward.policies.operators import catalogue
 from stateward.policies.operators.catalogue import identify, operators, parse_operator
-from stateward.policies.operators.move import counted, engine_versions, managers, move, operands
+from stateward.policies.operators.move import counted, engine_versions, managers, move, operands, twin
 from stateward.policies.request import Request
 from stateward.policies.rules import find
 from stateward.policies.version import Version
-from stateward.policies.view import MemoryView, Sight
+from stateward.policies.view import MemoryView, Sight, accuses
 
 every_operator = pytest.mark.parametrize("operator", operators(), ids=lambda one: one.name)
 
@@ -209,3 +210,88 @@ def test_the_engine_versions_in_names_of_variables_are_read() -> None:
 def test_a_file_that_cannot_be_used_says_why(content: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         parse_operator("x.yaml", content)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "owner", "args", "runs"),
+    [
+        ("strimzi-cluster-operator", "quay.io/strimzi/operator:0.48.0", None, [], True),
+        ("events-entity-operator", "quay.io/strimzi/operator:0.48.0", ("kafka.strimzi.io/v1", "Kafka"), [], False),
+        (
+            "strimzi-cluster-operator-v0.48.0",
+            "quay.io/strimzi/operator:0.48.0",
+            ("operators.coreos.com/v1alpha1", "ClusterServiceVersion"),
+            [],
+            True,
+        ),
+        ("mariadb-operator", "ghcr.io/mariadb-operator/mariadb-operator:26.3.0", None, ["--log-level=info"], True),
+        ("mariadb-operator-webhook", "ghcr.io/mariadb-operator/mariadb-operator:26.3.0", None, ["webhook"], False),
+        ("scylla-operator", "scylladb/scylla-operator:1.18.0", None, ["operator", "--loglevel=2"], True),
+        ("webhook-server", "scylladb/scylla-operator:1.18.0", None, ["webhook-server"], False),
+    ],
+)
+def test_companions_of_an_operator_are_none_though_they_run_its_image(
+    name: str, image: str, owner: tuple[str, str] | None, args: list[str], runs: bool
+) -> None:
+    item = workload(image)
+    item["metadata"]["name"] = name
+    if owner is not None:
+        item["metadata"]["ownerReferences"] = [{"apiVersion": owner[0], "kind": owner[1], "name": "events"}]
+    item["spec"]["template"]["spec"]["containers"][1]["args"] = args
+    assert bool(managers(item)) is runs
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "some", "every"),
+    [
+        (None, None, True, True),
+        ("bank", None, True, True),
+        (None, "bank", True, False),
+        ("bank", "bank,shop", True, True),
+        ("bank,shop", "bank", True, False),
+        ("bank", "shop", False, False),
+    ],
+)
+def test_a_twin_takes_over_what_it_looks_after_itself(own: str | None, theirs: str | None, some: bool, every: bool) -> None:
+    image = "quay.io/strimzi/operator:0.48.0"
+
+    def named(name: str, watched: str | None) -> dict[str, Any]:
+        item = workload(image, *([{"name": "STRIMZI_NAMESPACE", "value": watched}] if watched is not None else []))
+        item["metadata"] = {"name": name, "namespace": "platform"}
+        return item
+
+    item, other = named("one", own), named("two", theirs)
+    looks = {kind: accuses(kind) for kind in ("Deployment.apps", "StatefulSet.apps")}
+    see = Sight(MemoryView([item, other]), looks, {}, 0.0)
+    manager = managers(item)["strimzi"]
+    assert (twin(item, manager, "platform", see) is not None) is some
+    assert (twin(item, manager, "platform", see, whole=True) is not None) is every
+
+
+def test_an_operator_and_its_webhook_are_told_apart_in_one_answer() -> None:
+    gone = workload("ghcr.io/cloudnative-pg/cloudnative-pg:1.27.0")
+    gone["metadata"] = {"name": "cnpg-controller-manager", "namespace": "cnpg-system"}
+    gone["spec"]["template"]["metadata"] = {"labels": {"app": "cnpg"}}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cnpg-webhook", "namespace": "cnpg-system"}}
+    service["spec"] = {"selector": {"app": "cnpg"}}
+    client = {"service": {"namespace": "cnpg-system", "name": "cnpg-webhook"}}
+    hook = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "cnpg"},
+        "webhooks": [{"name": "vcluster.cnpg.io", "failurePolicy": "Fail", "clientConfig": client}],
+    }
+    cluster = {
+        "apiVersion": "postgresql.cnpg.io/v1",
+        "kind": "Cluster",
+        "metadata": {"name": "ledger", "namespace": "bank"},
+        "spec": {"instances": 3, "imageName": "ghcr.io/cloudnative-pg/postgresql:17.6", "storage": {"size": "50Gi"}},
+    }
+    request = Request("Deployment.apps", "DELETE", "cnpg-controller-manager", "cnpg-system", None, gone)
+    verdict = evaluate(request, MemoryView([gone, service, hook, cluster]), now=0.0)
+    said = {one.rule: one.finding.headline for one in verdict.judged}
+    assert said == {
+        "SW702": "webhook vcluster.cnpg.io fails closed, and its server is this (validatingwebhookconfiguration/cnpg)",
+        "SW725": "deletes CloudNativePG, which looks after 1 Cluster (bank/ledger)",
+    }
+    assert verdict.allowed

@@ -58,6 +58,7 @@ _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
     "PriorityClass.scheduling.k8s.io": ("scheduling.k8s.io", "priorityclasses", "Cluster"),
     "ScaledObject.keda.sh": ("keda.sh", "scaledobjects", "Namespaced"),
     "Service": ("", "services", "Namespaced"),
+    "ServiceAccount": ("", "serviceaccounts", "Namespaced"),
     "StatefulSet.apps": ("apps", "statefulsets", "Namespaced"),
     "StorageClass.storage.k8s.io": ("storage.k8s.io", "storageclasses", "Cluster"),
     "VolumeSnapshot.snapshot.storage.k8s.io": ("snapshot.storage.k8s.io", "volumesnapshots", "Namespaced"),

@@ -7,6 +7,7 @@ A file of an operator says:
 - `minors`: its release lines in order, where their numbers do not count up by one (calendar versions);
 - `runs`: the kinds of its operands;
 - `says`: a word of its command line, where the image has other programs that run by themselves, too;
+- `beside`: words of the command lines of companions that its image runs, where its own has none;
 - `watches`: the variables with the namespaces that it looks after, where they alone say so; all without them;
 - `rolls`: `always`, `may` or `never`: whether a new release restarts the operands (`versions`: the releases that this
   holds for), with `why`, `hold` (how to choose the hour) and `source`;
@@ -114,6 +115,8 @@ class Operator:
     runs: tuple[Kind, ...]
     says: str
     """A word of its command line, where it has one; "" where any is its own."""
+    beside: frozenset[str]
+    """Words of the command lines of companions: a webhook of its own, a maker of certificates."""
     watches: tuple[str, ...]
     """Variables with the namespaces that it looks after; none where something else says so too."""
     rolls: Rolls
@@ -170,6 +173,7 @@ _FIELDS: Final = frozenset(
         "minors",
         "runs",
         "says",
+        "beside",
         "watches",
         "rolls",
         "skip",
@@ -202,6 +206,7 @@ def parse_operator(source: str, content: Any) -> Operator:
         minors=tuple(tuple(int(part) for part in str(minor).split(".")) for minor in content.get("minors") or ()),
         runs=tuple(content["runs"]),
         says=str(content.get("says") or ""),
+        beside=frozenset(content.get("beside") or ()),
         watches=tuple(content.get("watches") or ()),
         rolls=how,
         rolling=parse_range(str(rolls["versions"])) if "versions" in rolls else None,

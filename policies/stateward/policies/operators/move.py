@@ -24,6 +24,8 @@ from stateward.policies.view import (
     Sight,
     accuses,
     items_of,
+    kind_of,
+    kind_of_object,
     mapping_of,
     metadata_of,
     text_of,
@@ -112,16 +114,24 @@ class Move:
 
 
 def managers(item: Object | None) -> dict[str, Manager]:
-    """The containers of a workload that run an operator, by the operator's name."""
+    """The containers of a workload that run an operator, by the operator's name.
+
+    What an operand owns is a part of it, though its image be the operator's (Strimzi's entity operator).
+    """
     found: dict[str, Manager] = {}
+    owners = {
+        kind_of(one.get("apiVersion"), one.get("kind")) for one in items_of(metadata_of(item or {}), "ownerReferences")
+    }
     template = mapping_of(mapping_of(mapping_of(item or {}, "spec"), "template"), "spec")
     beside = _BESIDE.search(name_of(item or {})) is not None
     for index, container in enumerate(items_of(template, "containers")):
         image = text_of(container, "image")
         operator = identify(image) if image else None
-        if operator is None or beside or _BESIDE.search(text_of(container, "name")):
+        if operator is None or beside or _BESIDE.search(text_of(container, "name")) or owners.intersection(operator.runs):
             continue
         words = [*texts_of(container, "command"), *texts_of(container, "args")]
+        if not operator.beside.isdisjoint(words):
+            continue
         if not operator.says or not words or operator.says in words:
             found.setdefault(operator.name, Manager(operator, container, image, (*_CONTAINERS, index, "image")))
     return found
@@ -190,8 +200,13 @@ class Operand:
 
 
 def operands(manager: Manager, change: Change, see: Sight, kind: Kind = "") -> list[Operand]:
-    """What is known to run under an operator, of one kind or of all, by kind and name."""
-    watched = manager.watches(change.request.namespace)
+    """What is known to run under the operator that a request is about, of one kind or of all, by kind and name."""
+    return operands_in(manager, change.request.namespace, see, kind)
+
+
+def operands_in(manager: Manager, namespace: str, see: Sight, kind: Kind = "") -> list[Operand]:
+    """The same of an operator that runs in a namespace."""
+    watched = manager.watches(namespace)
     found: list[Operand] = []
     for one in (kind,) if kind else manager.operator.runs:
         known = see.select(one)
@@ -200,6 +215,36 @@ def operands(manager: Manager, change: Change, see: Sight, kind: Kind = "") -> l
                 continue
             found.append(Operand(one, item))
     return sorted(found, key=lambda operand: (manager.operator.runs.index(operand.kind), operand.where))
+
+
+def twin(item: Object, manager: Manager, namespace: str, see: Sight, whole: bool = False) -> Object | None:
+    """Another workload of the same operator that looks after some (`whole`: all) of the same namespaces.
+
+    `item` runs in `namespace`. Needs a look at WORKLOADS.
+    """
+    own = manager.watches(namespace)
+    for kind in WORKLOADS:
+        found = see.select(kind)
+        for another in found if found is not UNKNOWN else ():
+            if being_deleted(another) or stopped(another) or _same(another, item, namespace):
+                continue
+            other = managers(another).get(manager.operator.name)
+            if other is None:
+                continue
+            theirs = other.watches(text_of(metadata_of(another), "namespace"))
+            if theirs is None or (own is not None and own <= theirs) or (not whole and (own is None or own & theirs)):
+                return another
+    return None
+
+
+def stopped(workload: Object) -> bool:
+    """Whether a workload asks for no replicas."""
+    return mapping_of(workload, "spec").get("replicas") == 0
+
+
+def _same(one: Object, item: Object, namespace: str) -> bool:
+    where = (kind_of_object(one), text_of(metadata_of(one), "namespace"), name_of(one))
+    return where == (kind_of_object(item), namespace, name_of(item))
 
 
 def counted(found: Sequence[Operand], shown: int = 3) -> str:

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stateward.policies.change import Change
-from stateward.policies.facts import being_deleted, name_of
+from stateward.policies.facts import name_of
 from stateward.policies.finding import Finding
-from stateward.policies.operators.move import OPERANDS, STARTS, WORKLOADS, Manager, counted, managers, operands
+from stateward.policies.operators.move import (
+    OPERANDS,
+    STARTS,
+    WORKLOADS,
+    Manager,
+    counted,
+    managers,
+    operands,
+    stopped,
+    twin,
+)
 from stateward.policies.rule import rule
-from stateward.policies.view import UNKNOWN, Object, Sight, accuses, kind_of_object, mapping_of, metadata_of, text_of
+from stateward.policies.view import Object, Sight, accuses, metadata_of, text_of
 
 
 @rule(
@@ -32,7 +42,7 @@ def operator_beside_another(change: Change, see: Sight) -> Iterator[Finding]:
     if item is None:
         return
     for manager in managers(item).values():
-        if not manager.operator.watches or _stopped(item):
+        if not manager.operator.watches or stopped(item):
             continue
         other = _other(item, manager, change, see)
         found = operands(manager, change, see) if other else []
@@ -47,27 +57,8 @@ def operator_beside_another(change: Change, see: Sight) -> Iterator[Finding]:
             )
 
 
-def _stopped(item: Object) -> bool:
-    return mapping_of(item, "spec").get("replicas") == 0
-
-
 def _other(item: Object, manager: Manager, change: Change, see: Sight) -> str:
-    own = manager.watches(change.request.namespace)
-    for kind in WORKLOADS:
-        found = see.select(kind)
-        for another in found if found is not UNKNOWN else ():
-            namespace, name = text_of(metadata_of(another), "namespace"), name_of(another)
-            same = (kind_of_object(another), namespace, name) == (
-                kind_of_object(item),
-                change.request.namespace,
-                name_of(item),
-            )
-            if same or being_deleted(another) or _stopped(another):
-                continue
-            twin = managers(another).get(manager.operator.name)
-            if twin is None:
-                continue
-            theirs = twin.watches(namespace)
-            if own is None or theirs is None or own & theirs:
-                return f"{kind.partition('.')[0]} {namespace}/{name}"
-    return ""
+    another = twin(item, manager, change.request.namespace, see)
+    if another is None:
+        return ""
+    return f"{text_of(another, 'kind')} {text_of(metadata_of(another), 'namespace')}/{name_of(another)}"

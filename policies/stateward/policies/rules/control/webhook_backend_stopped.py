@@ -28,7 +28,7 @@ from stateward.policies.webhooks import REGISTERED, SERVER_LOOKS, SERVERS, regis
 )
 def webhook_backend_stopped(change: Change, see: Sight) -> Iterator[Finding]:
     """From some replicas to none, by an edit or a scale."""
-    workload = _stopped(change, see)
+    workload = stopped_by(change, see)
     if workload is None:
         return
     namespace = text_of(metadata_of(workload), "namespace")
@@ -45,7 +45,8 @@ def webhook_backend_stopped(change: Change, see: Sight) -> Iterator[Finding]:
         return
 
 
-def _stopped(change: Change, see: Sight) -> Object | None:
+def stopped_by(change: Change, see: Sight) -> Object | None:
+    """The workload that an edit or a scale takes from some replicas to none. Needs a look at SERVERS."""
     request = change.request
     if request.subresource != "scale":
         new, old = change.new_object, change.old_object
