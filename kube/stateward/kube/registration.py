@@ -62,6 +62,11 @@ _NATIVE: Final[Mapping[Kind, tuple[str, str, Scope]]] = {
     "StatefulSet.apps": ("apps", "statefulsets", "Namespaced"),
     "StorageClass.storage.k8s.io": ("storage.k8s.io", "storageclasses", "Cluster"),
     "VolumeSnapshot.snapshot.storage.k8s.io": ("snapshot.storage.k8s.io", "volumesnapshots", "Namespaced"),
+    "VolumeSnapshotContent.snapshot.storage.k8s.io": (
+        "snapshot.storage.k8s.io",
+        "volumesnapshotcontents",
+        "Cluster",
+    ),
 }
 
 # The API server never asks a webhook about these (apiserver, `rules.IsExemptAdmissionConfigurationResource`).

@@ -8,7 +8,9 @@ from typing import Any, Final
 from stateward.policies import times
 from stateward.policies.adapters.catalogue import backup_kinds
 from stateward.policies.model import MemberGroup, Service, Volume
+from stateward.policies.snapshots import is_whole
 from stateward.policies.view import (
+    SNAPSHOT,
     UNKNOWN,
     Look,
     Object,
@@ -25,8 +27,6 @@ from stateward.policies.view import (
 CLAIM: Final = "PersistentVolumeClaim"
 VOLUME: Final = "PersistentVolume"
 CLASS: Final = "StorageClass.storage.k8s.io"
-SNAPSHOT: Final = "VolumeSnapshot.snapshot.storage.k8s.io"
-
 BACKUP_LOOKS: Final[tuple[Look, ...]] = (
     excuses(SNAPSHOT, "spec.source", "status"),
     *(excuses(kind, "spec", "status") for kind in backup_kinds()),
@@ -192,6 +192,10 @@ def fresh_backup(service: Service, see: Sight, hours: float) -> float | Unknown 
             blind = True
             continue
         for record in records:
+            whole = own or is_whole(form, record, service.namespace, see)
+            if whole is not True:
+                blind |= whole is UNKNOWN
+                continue
             for moment in form.moments(record, service):
                 age = _age(moment, see.now)
                 ages.append(age)

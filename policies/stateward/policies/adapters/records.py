@@ -31,6 +31,7 @@ class BackupRecord:
             raise GrammarError(f"{where}.snapshots: each and name are wanted together, or label")
         self.snapshot_label: str | None = snapshots.get("label")
         """The label in which VolumeSnapshots name the record: any one of them is a whole backup."""
+        self._when = compile_expression(snapshots["when"], f"{where}.snapshots.when") if "when" in snapshots else None
         self.taken_by: Kind = spec.get("takenBy", self.kind)
         """What a person creates to have a backup taken."""
 
@@ -39,12 +40,23 @@ class BackupRecord:
         """Whether the service's own status lists the backups."""
         return self._items is not None
 
+    @property
+    def rests(self) -> bool:
+        """Whether it may be VolumeSnapshots that hold the backup."""
+        return self._snapshots is not None or self.snapshot_label is not None
+
     def snapshots(self, record: Object) -> frozenset[str]:
         """The names of the VolumeSnapshots that a record lists: all of them together are the backup."""
         if self._snapshots is None or self._snapshot is None:
             return frozenset()
         names = (self._snapshot(item, base, record).value for item, base in self._snapshots(record, (), record))
         return frozenset(name for name in names if isinstance(name, str))
+
+    def in_snapshots(self, record: Object) -> bool:
+        """Whether VolumeSnapshots that name the record by label hold what it stands for."""
+        if self.snapshot_label is None:
+            return False
+        return self._when is None or self._when(record, (), record).value is True
 
     def moments(self, record: Object, service: Service) -> Iterator[Any]:
         """When the backups of the service that are done were done (text): one of a record, several of a status."""

@@ -491,6 +491,7 @@ _RESTS_ON: Final[Words] = {
     "each": Word(_items, "path of a list", "the VolumeSnapshots in the record's status"),
     "name": Word(expression, "expression", "the name of each"),
     "label": Word(_text, "label", "of VolumeSnapshots, with the record's name"),
+    "when": Word(expression, "expression", "true where they hold it"),
 }
 _BACKUP: Final[Words] = {
     "kind": Word(_kind, "kind", "the kind that records a backup; the service's own for its status", needed=True),
@@ -504,7 +505,7 @@ _BACKUP: Final[Words] = {
         _record(_RESTS_ON, "snapshots", (("each", "label"),)),
         "mapping",
         "the VolumeSnapshots that hold it: `each` and `name` (its status lists them, all are needed), or `label` "
-        "(in which they name the record, each is a whole backup)",
+        "(in which they name the record, each is a whole backup); `when`: where they do",
     ),
     "takenBy": Word(_kind, "kind", "what a person creates to have one taken, where it is not `kind`"),
 }
