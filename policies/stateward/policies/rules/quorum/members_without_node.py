@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from stateward.policies.change import Change
 from stateward.policies.facts import labels_of
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
+from stateward.policies.nodes import meets
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Object, Sight, accuses, items_of, mapping_of, text_of
 from stateward.policies.webhooks import selects
@@ -121,21 +122,4 @@ def _fits(node: Object, selector: Mapping[str, Any], affinity: Mapping[str, Any]
         return False
     required = mapping_of(affinity, "requiredDuringSchedulingIgnoredDuringExecution")
     terms = items_of(required, "nodeSelectorTerms")
-    return not terms or any(_term(labels, items_of(term, "matchExpressions")) for term in terms)
-
-
-def _term(labels: Mapping[str, Any], expressions: Sequence[Mapping[str, Any]]) -> bool:
-    for expression in expressions:
-        value = labels.get(text_of(expression, "key"))
-        values = expression.get("values")
-        choices = values if type(values) is list else []
-        match expression.get("operator"):
-            case "In" if value not in choices:
-                return False
-            case "NotIn" if value in choices:
-                return False
-            case "Exists" if value is None:
-                return False
-            case "DoesNotExist" if value is not None:
-                return False
-    return True
+    return not terms or meets(node, terms)
