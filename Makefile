@@ -17,7 +17,7 @@ test: check unit cluster  ## everything that continuous integration runs
 check: $(VENV)/.dev  ## formatting, lint, types, layers, generated documents
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy policies certs kube webhook cli
+	$(BIN)/mypy policies certs kube webhook operator cli
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
@@ -58,11 +58,11 @@ $(VENV)/bin/python:
 $(VENV)/.serve: $(VENV)/bin/python pyproject.toml
 	@echo "installing Stateward into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable '.[serve]'
-	@$(BIN)/python -m compileall -q policies certs kube webhook cli
+	@$(BIN)/python -m compileall -q policies certs kube webhook operator cli
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	@echo "installing Stateward and its tests into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --editable '.[serve,dev]'
-	@$(BIN)/python -m compileall -q policies certs kube webhook cli
+	@$(BIN)/python -m compileall -q policies certs kube webhook operator cli
 	@touch $@ $(VENV)/.serve

@@ -24,7 +24,7 @@ def python(code: str, cwd: Path = ROOT) -> str:
 
 
 def test_there_are_source_roots() -> None:
-    assert {"policies", "certs", "cli"} <= {path.name for path in SOURCES}
+    assert {"policies", "certs", "operator", "cli"} <= {path.name for path in SOURCES}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)

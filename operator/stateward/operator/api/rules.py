@@ -1,0 +1,118 @@
+"""What the API server refuses by itself, in CEL, also where no webhook is: rules of fields, beside the fields in `spec`.
+
+Each is said at the door too, by a rule that knows more (`tests/cluster/test_service_api.py`). A message is the value, the
+reason and the next step; the API server puts the field before it. They run on `/scale` as well, where a webhook sees no
+StatefulService. All compare with what was there, so that an object that breaks one already can still be edited elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stateward.operator.api.model import cel
+from stateward.policies.engines.recognise import PROFILES
+
+Rule = dict[str, Any]
+
+VOTING: Final = sorted(name for name, profile in PROFILES.items() if profile.quorum.model == "majority")
+"""Engines whose members elect by majority."""
+
+ENGINE: Final = (
+    cel(
+        "self == oldSelf",
+        "oldSelf + ' → ' + self + ': one engine does not read the data of another;"
+        " make a new StatefulService and move the data over'",
+    ),
+)
+
+_PARTS: Final = "{0}.replace('v', '').split('-')[0].split('+')[0].split('.')"
+VERSION: Final = (
+    cel(
+        f"int({_PARTS.format('self')}[0]) >= int({_PARTS.format('oldSelf')}[0])",
+        "oldSelf + ' → ' + self + ': an older major does not read the data of a newer one;"
+        " restore a backup of that version into a new service'",
+    ),
+)
+
+MEMBERS: Final = (
+    cel(
+        "oldSelf < 3 || self >= oldSelf / 2 + 1",
+        "string(oldSelf) + ' → ' + string(self) + ': fewer than the majority of ' + string(oldSelf)"
+        " + ' would be left; go down in steps, at least ' + string(oldSelf / 2 + 1) + ' now'",
+    ),
+)
+
+EVEN: Final = (
+    cel(
+        f"!(self.engine in {VOTING!r}) || self.members % 2 == 1"
+        " || (oldSelf.hasValue() && oldSelf.value().members == self.members)",
+        "string(self.members) + ' members of ' + self.engine + ': an even number of voters spares no more failures than one"
+        " less; ask for ' + string(self.members + 1) + (self.members > 3 ? ' or ' + string(self.members - 1) : '')",
+        at=".members",
+        creation=True,
+    ),
+)
+
+CLASS: Final = (
+    cel(
+        "has(self.class) == has(oldSelf.class) && (!has(self.class) || self.class == oldSelf.class)",
+        "(has(oldSelf.class) ? oldSelf.class : 'the default class') + ' → ' + (has(self.class) ? self.class :"
+        " 'the default class') + ': volumes that exist keep their class; restore a backup into a new service of that class'",
+        at=".class",
+    ),
+)
+
+SIZE: Final = (
+    cel(
+        "quantity(self).compareTo(quantity(oldSelf)) >= 0",
+        "oldSelf + ' → ' + self + ': a volume cannot shrink; restore a backup into a new service of that size'",
+    ),
+    cel(
+        "quantity(self).isGreaterThan(quantity('0'))",
+        "self + ': a member needs room for its data; give a size such as 20Gi'",
+    ),
+)
+
+WAL: Final = (
+    cel(
+        "has(self.wal) == has(oldSelf.wal)",
+        "'the write-ahead log ' + (has(self.wal) ? 'moves to a volume of its own' : 'leaves its volume')"
+        " + ': members look for it where it was; restore a backup into a new service'",
+        at=".wal",
+    ),
+)
+
+_WANTED: Final = _PARTS.format("self.spec.version")
+_FINAL: Final = _PARTS.format("oldSelf.status.finalisedVersion")
+
+OBJECT: Final = (
+    cel(
+        "self.spec.version == oldSelf.spec.version || !has(oldSelf.status) || !has(oldSelf.status.finalisedVersion)"
+        f" || int({_WANTED}[0]) > int({_FINAL}[0]) || (int({_WANTED}[0]) == int({_FINAL}[0])"
+        f" && ({_WANTED}.size() < 2 || {_FINAL}.size() < 2 || int({_WANTED}[1]) >= int({_FINAL}[1])))",
+        "oldSelf.spec.version + ' → ' + self.spec.version + ': the data is finalised at ' + oldSelf.status.finalisedVersion"
+        " + ', and older members cannot read it; restore a backup of that version into a new service'",
+        at=".spec.version",
+    ),
+    cel(
+        "self.metadata.name.size() <= 40",
+        "'metadata.name: ' + self.metadata.name + ' has ' + string(self.metadata.name.size()) + ' characters: names of pods"
+        " and claims are made of it; take at most 40'",
+    ),
+    cel(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "'metadata.name: ' + self.metadata.name + ': Services and pods are called after it; take lower-case letters, digits"
+        " and dashes, a letter first'",
+    ),
+)
+
+
+def fixed(why: str) -> Rule:
+    """A spec that never changes."""
+    return cel("self == oldSelf", f"'spec was changed: {why}'")
+
+
+ONE_SOURCE: Final = cel(
+    "has(self.backup) != has(self.archive)",
+    "(has(self.backup) ? 'two sources' : 'no source') + ': one backup is restored; give either backup or archive'",
+)
