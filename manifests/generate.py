@@ -1,4 +1,4 @@
-"""Writes what of the manifests comes from the rules: CRDs and rights. `docs/generate.py` calls it and checks it."""
+"""Writes what of the manifests comes from rules and models: CRDs and rights. `docs/generate.py` calls it and checks it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from typing import Any, Final
 import yaml
 
 from stateward.kube import own_kinds, rights
+from stateward.operator.api import crds
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.rules import RULES
 
 HERE: Final = Path(__file__).resolve().parent
 MARK: Final = "# Written by docs/generate.py (make docs) from the rules and their declarations; edit those.\n"
+MODELS: Final = "# Written by docs/generate.py (make docs) from the models in operator/stateward/operator/api; edit those.\n"
 LABELS: Final = {"app.kubernetes.io/name": "stateward", "app.kubernetes.io/part-of": "stateward"}
 
 
 def documents() -> Iterator[tuple[Path, str]]:
     """Every generated manifest: where it belongs, what it holds."""
-    for name, crd in own_kinds.documents().items():
-        text = MARK + dumped(crd)
-        yield HERE / "crds" / name, text
+    defined = {name: (MARK, crd) for name, crd in own_kinds.documents().items()}
+    defined |= {name: (MODELS, crd) for name, crd in crds.documents().items()}
+    for name, (mark, crd) in defined.items():
+        yield HERE / "crds" / name, mark + dumped(crd)
         # A chart's own folder for CRDs is never upgraded; a kept template is, and outlives `helm uninstall`.
         kept = {**crd, "metadata": {**crd["metadata"], "annotations": {"helm.sh/resource-policy": "keep"}}}
         yield (
             HERE / "chart" / "templates" / f"crd-{name}",
-            f"{MARK}{{{{- if .Values.crds.install }}}}\n{dumped(kept)}{{{{- end }}}}\n",
+            f"{mark}{{{{- if .Values.crds.install }}}}\n{_released(dumped(kept))}{{{{- end }}}}\n",
         )
     cluster, own = rights.of_cluster(RULES, ADAPTERS), rights.of_namespace()
     yield HERE / "base" / "rights.yaml", MARK + "---\n".join(dumped(one) for one in (*base_rights(cluster, own), *reader()))
@@ -42,10 +45,15 @@ def documents() -> Iterator[tuple[Path, str]]:
             {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
-                "resources": sorted(own_kinds.documents()),
+                "resources": sorted(defined),
             }
         ),
     )
+
+
+def _released(text: str) -> str:
+    """Who converts is in the namespace that the chart is installed in."""
+    return text.replace("namespace: stateward\n", "namespace: {{ .Release.Namespace }}\n")
 
 
 def base_rights(cluster: rights.Rights, own: rights.Rights) -> Iterator[dict[str, Any]]:

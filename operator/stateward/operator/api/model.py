@@ -32,14 +32,13 @@ def cel(
     message: str,
     *,
     at: str = "",
-    reason: str = "FieldValueInvalid",
     creation: bool = False,
 ) -> dict[str, Any]:
     """A rule for the API server. `message` is CEL too: what is wrong, why, what to do instead.
 
     `at` is the field below that is named; `creation`: judged when the object is made as well, `oldSelf` is optional then.
     """
-    found: dict[str, Any] = {"rule": rule, "messageExpression": message, "reason": reason}
+    found: dict[str, Any] = {"rule": rule, "messageExpression": message}
     if at:
         found["fieldPath"] = at
     if creation:

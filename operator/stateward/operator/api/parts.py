@@ -45,9 +45,9 @@ class Destination(Model):
     model_config = ConfigDict(
         json_schema_extra=judged(
             cel(
-                "[has(self.claim), has(self.s3), has(self.snapshot)].filter(x, x).size() == 1",
-                "string([has(self.claim), has(self.s3), has(self.snapshot)].filter(x, x).size())"
-                " + ' destinations: a backup lies in one place; give one of claim, s3 and snapshot'",
+                "(has(self.claim) ? 1 : 0) + (has(self.s3) ? 1 : 0) + (has(self.snapshot) ? 1 : 0) == 1",
+                "(has(self.claim) || has(self.s3) || has(self.snapshot) ? 'several destinations' : 'no destination')"
+                " + ': a backup lies in one place; give one of claim, s3 and snapshot'",
             )
         )
     )

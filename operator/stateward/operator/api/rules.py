@@ -36,18 +36,18 @@ VERSION: Final = (
 
 MEMBERS: Final = (
     cel(
-        "oldSelf < 3 || self >= oldSelf / 2 + 1",
-        "string(oldSelf) + ' → ' + string(self) + ': fewer than the majority of ' + string(oldSelf)"
-        " + ' would be left; go down in steps, at least ' + string(oldSelf / 2 + 1) + ' now'",
+        "oldSelf < 3 || self == 0 || self >= oldSelf / 2 + 1",
+        "'%d → %d: fewer than the majority of %d would be left; keep %d or more'"
+        ".format([oldSelf, self, oldSelf, oldSelf / 2 + 1])",
     ),
 )
 
 EVEN: Final = (
     cel(
-        f"!(self.engine in {VOTING!r}) || self.members % 2 == 1"
+        f"!(self.engine in {VOTING!r}) || self.members % 2 == 1 || self.members == 0"
         " || (oldSelf.hasValue() && oldSelf.value().members == self.members)",
-        "string(self.members) + ' members of ' + self.engine + ': an even number of voters spares no more failures than one"
-        " less; ask for ' + string(self.members + 1) + (self.members > 3 ? ' or ' + string(self.members - 1) : '')",
+        "'%d members of %s: an even number of voters spares no more failures than one less; ask for %d'"
+        ".format([self.members, self.engine, self.members + 1])",
         at=".members",
         creation=True,
     ),
@@ -96,13 +96,13 @@ OBJECT: Final = (
     ),
     cel(
         "self.metadata.name.size() <= 40",
-        "'metadata.name: ' + self.metadata.name + ' has ' + string(self.metadata.name.size()) + ' characters: names of pods"
-        " and claims are made of it; take at most 40'",
+        "'metadata.name: %s has %d characters: names of pods and claims are made of it; take at most 40'"
+        ".format([self.metadata.name, self.metadata.name.size()])",
     ),
     cel(
         "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-        "'metadata.name: ' + self.metadata.name + ': Services and pods are called after it; take lower-case letters, digits"
-        " and dashes, a letter first'",
+        "'metadata.name: %s: Services are called after it; take lower-case letters, digits and dashes, a letter first'"
+        ".format([self.metadata.name])",
     ),
 )
 

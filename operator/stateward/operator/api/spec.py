@@ -119,16 +119,21 @@ class Drill(Model):
     time_zone: TimeZone = Field("UTC", description="Of the schedule, as the IANA database calls it.")
 
 
-class Backup(Model):
-    """Backups, taken by the engine's own means."""
+class Backups(Model):
+    """Backups, taken by the engine's own means; what is kept of them each version says in its own way."""
 
     schedule: Cron = Field(description="When: minute, hour, day of the month, month, day of the week.")
     time_zone: TimeZone = Field("UTC", description="Of the schedule, as the IANA database calls it.")
     suspended: bool = Field(False, description="Takes none by schedule meanwhile; those that there are stay.")
-    retention: Retention = Field(default_factory=Retention, description="What is kept of old ones.")
     destination: Destination = Field(description="Where they lie.")
     encryption: Encryption | None = Field(None, description="They are encrypted before they leave the member.")
     drill: Drill | None = Field(None, description="A restore on trial, on schedule.")
+
+
+class Backup(Backups):
+    """Backups, taken by the engine's own means."""
+
+    retention: Retention = Field(default_factory=Retention, description="What is kept of old ones.")
 
 
 Amount = Annotated[
