@@ -16,6 +16,7 @@ from stateward.policies.view import Kind, View
 from stateward.webhook.admission import Admission, Judge, Receive, Scope, Send
 from stateward.webhook.api import Door, Ready
 from stateward.webhook.auth import Guard
+from stateward.webhook.convert_route import Conversion
 from stateward.webhook.decisions import Decisions
 from stateward.webhook.metrics import Metrics, counter
 from stateward.webhook.probes import Probes
@@ -25,6 +26,7 @@ from stateward.webhook.rest import Guarded, application
 VALIDATE: Final = "/validate"
 """The path of the admission route. DNS labels only: the API server takes no others in a `service` reference."""
 MUTATE: Final = "/mutate"
+CONVERT: Final = "/convert"
 
 
 class App:
@@ -33,6 +35,7 @@ class App:
     def __init__(self, admissions: Mapping[str, Admission], rest: Guarded, metrics: Metrics, decisions: Decisions) -> None:
         self.admission = admissions[VALIDATE]
         self.admissions = admissions
+        self.conversion = Conversion()
         self.rest = rest
         self.metrics = metrics
         self.decisions = decisions
@@ -43,6 +46,8 @@ class App:
             admission = self.admissions.get(scope["path"])
             if admission is not None:
                 return admission(scope, receive, send)
+            if scope["path"] == CONVERT:
+                return self.conversion(scope, receive, send)
         return self.rest(scope, receive, send)
 
     def use(self, policy: Policy) -> None:
@@ -59,6 +64,7 @@ class App:
         """From now on `/readyz` says no, and answered connections are closed. Requests are judged as before."""
         for admission in self.admissions.values():
             admission.leaving = True
+        self.conversion.leaving = True
 
 
 def build(
