@@ -49,7 +49,8 @@ class Keeper:
 
     `make` says what is wanted; `changed` gives something that is another whenever `make` may give another. `ready`: until
     it says so, nothing is created. `leaving`: whether the namespace of this installation is going: then they go too.
-    `owner` gives the reference of the object that they go with, None for none.
+    `owner` gives the reference of the object that they go with, None for none. `also(bundle, write)` publishes the bundle
+    elsewhere, where `write` says so, and tells whether it is there; it raises ClusterError.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Keeper:
         ready: Callable[[], bool] = lambda: True,
         changed: Callable[[], object] = lambda: None,
         owner: Callable[[], Mapping[str, Any] | None] = lambda: None,
+        also: Callable[[bytes, bool], bool] = lambda *_: True,
         happened: Happened = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -78,6 +80,7 @@ class Keeper:
         self._ready = ready
         self._changed = changed
         self._owner = owner
+        self._also = also
         self._happened = happened
         self._clock = clock
         self.offered: Callable[[], bytes | None] = lambda: None
@@ -116,8 +119,9 @@ class Keeper:
                 if self._is_leader():
                     self._bundle = bundle
                     self._pass(True)
+                elsewhere = self._also(bundle, False)
                 there = [found for kind in PATHS if (found := self._get(kind)) is not None and ours(found)]
-            return all(trusts(found, bundle) for found in there)
+            return elsewhere and all(trusts(found, bundle) for found in there)
         except (ClusterError, ValueError) as error:
             self._failed(error)
             return False
@@ -189,6 +193,8 @@ class Keeper:
         if leader and (after != record if record.version else bool(made) or not record.enabled):
             after = records.write(self._cluster, self._namespace, after, owner)
         self._record = after
+        if leader and self._bundle is not None:
+            self._also(self._bundle, True)
 
     def _keep(
         self,

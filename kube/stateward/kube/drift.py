@@ -58,12 +58,13 @@ def by(found: Object) -> str:
 
 def trusts(found: Object, bundle: bytes) -> bool:
     """Whether each webhook of a configuration makes the API server trust everything in a bundle (PEM), and perhaps more."""
-    wanted = _certificates(bundle)
+    wanted = certificates(bundle)
     clients = [mapping_of(one, "clientConfig") for one in items_of(found, "webhooks")]
-    return all(wanted <= _certificates(base64.b64decode(text_of(client, "caBundle"))) for client in clients)
+    return all(wanted <= certificates(base64.b64decode(text_of(client, "caBundle"))) for client in clients)
 
 
-def _certificates(bundle: bytes) -> set[bytes]:
+def certificates(bundle: bytes) -> set[bytes]:
+    """The certificates in a bundle (PEM), each as its base64."""
     blocks = bundle.replace(b"\r", b"").split(b"-----END CERTIFICATE-----")
     return {block.partition(b"-----BEGIN CERTIFICATE-----")[2].strip() for block in blocks if b"BEGIN CERTIFICATE" in block}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from stateward.kube import record
+from stateward.kube import converting, record
 from stateward.kube.declared import needed
 from stateward.kube.installed import NAME
 from stateward.kube.registration import plural_of, resource_of
@@ -40,6 +40,7 @@ def of_cluster(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Right
         # Whoever may create may not be held to a name: RBAC knows none before there is an object.
         _right(_ADMISSION, _CONFIGURATIONS, "create"),
         _right(_ADMISSION, _CONFIGURATIONS, "get", "update", "delete", names=[NAME]),
+        _right("apiextensions.k8s.io", ["customresourcedefinitions"], "get", "patch", names=[*converting.NAMES]),
         _right("rbac.authorization.k8s.io", ["clusterroles"], "get", names=[NAME]),
         _right("", ["events"], "create", "patch"),
         _right("authentication.k8s.io", ["tokenreviews"], "create"),

@@ -281,7 +281,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], object], str, str]] = [
     (
         lambda one: one.update(scaleDown="drops"),
         "scaleDown",
-        '"drops" is none of plain, deletesClaims, decommissions, unsupported',
+        '"drops" is none of plain, deletesClaims, decommissions, oneByOne, unsupported',
     ),
     (lambda one: one.update(secrets=[{"role": "ca"}]), "secrets[0]", "a secret needs one of name, named; here is none"),
     (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stateward.kube import mutating
+from stateward.kube import converting, mutating
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.configurations import Keeper, State
 from stateward.kube.declared import Needed, needed
@@ -70,6 +70,11 @@ class Installation:
         within = f"{self.service}.{self.namespace}"
         return (f"{within}.svc", within, f"{within}.svc.cluster.local", self.service)
 
+    @property
+    def door(self) -> Door:
+        """Where the API server finds it."""
+        return Door(self.namespace, self.service, self.port)
+
     def failure_policy_in(self, policy: Policy) -> FailurePolicy:
         """What becomes of guarded writes that nobody answers for."""
         return self.failure_policy or ("Fail" if policy.mode == "deny" else "Ignore")
@@ -110,7 +115,7 @@ class Wanted:
         served = served_by(self._cluster)
         self._warn(missing(policy.user_rules, ADAPTERS, served) if policy.user_rules else {})
         return configurations(
-            Door(self._installation.namespace, self._installation.service, self._installation.port),
+            self._installation.door,
             bundle,
             rules,
             ADAPTERS,
@@ -251,6 +256,7 @@ def opened(
         ready=lambda: running is not None and running.ready()[0],
         changed=wanted.changed,
         owner=lambda: _owner(cluster),
+        also=lambda bundle, write: converting.publish(cluster, installation.door, bundle, write=write),
         happened=events,
     )
     running: Running | None = None

@@ -88,7 +88,8 @@ class Adapter:
             )
         self.scale_down: str = content.get("scaleDown", "plain")
         """What becomes of members that are scaled away: `plain` (their pods go, their claims stay), `deletesClaims`,
-        `decommissions` (the operator empties them first), `unsupported` (the operator refuses and stands still)."""
+        `decommissions` (the operator empties them first), `oneByOne` (that too, and one after the other), `unsupported`
+        (the operator refuses and stands still)."""
         self.class_change: str = content.get("classChange", "ignored")
         """What a change of class does: `ignored` (the volumes stay as they are, the object tells otherwise), `newGroup`
         (a group of another name gets it), `replaces` (the operator moves the data)."""

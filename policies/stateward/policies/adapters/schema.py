@@ -655,9 +655,10 @@ FIELDS: Final[Words] = {
     "paused": Word(expression, "expression", "true where its operator looks away"),
     "ready": Word(expression, "expression", "whether it is ready, from the status"),
     "scaleDown": Word(
-        _one_of("plain", "deletesClaims", "decommissions", "unsupported"),
-        "plain, deletesClaims, decommissions, unsupported",
-        "what becomes of members that are scaled away; `plain`: their claims stay",
+        _one_of("plain", "deletesClaims", "decommissions", "oneByOne", "unsupported"),
+        "plain, deletesClaims, decommissions, oneByOne, unsupported",
+        "what becomes of members that are scaled away; `plain`: their claims stay; `oneByOne`: one after the other, each "
+        "after it has left the engine",
     ),
     "classChange": Word(
         _one_of("ignored", "newGroup", "replaces"),

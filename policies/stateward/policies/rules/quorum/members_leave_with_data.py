@@ -105,7 +105,7 @@ def _managed(old: Service, new: Service, see: Sight) -> Iterator[Finding]:
             continue
         going = was - wanted
         rolls = after is not None and after.settings != before.settings
-        moved = way == "decommissions" and not rolls
+        moved = way in ("decommissions", "oneByOne") and not rolls
         risky = profile.name in ("redis", "valkey") and going > 1
         crowded = _crowded(old, new, before) if after is None and moved else ""
         backed = False

@@ -58,8 +58,8 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
                 subject=name,
                 on=on,
             )
-        elif old.adapter.scale_down == "decommissions" and was - wanted == 1 and wanted % 2 == 1:
-            continue  # the operator takes the member out of the engine first, and an odd number is left
+        elif _taken_out_first(old, was - wanted) and wanted % 2 == 1:
+            continue
         else:
             yield Finding(
                 field=at,
@@ -78,6 +78,11 @@ def quorum_lost(change: Change, see: Sight) -> Iterator[Finding]:
                 weak=(wanted > 2 or bool(old.pod)) and old.adapter.scale_down != "unsupported",
                 on=on,
             )
+
+
+def _taken_out_first(old: Service, going: int) -> bool:
+    """Whether the operator takes each member out of the engine before the next one goes."""
+    return old.adapter.scale_down == "oneByOne" or (old.adapter.scale_down == "decommissions" and going == 1)
 
 
 def _electorates(old: Service, new: Service) -> Iterator[tuple[str, int, int, Path, Object]]:
