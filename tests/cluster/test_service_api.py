@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cluster_kit import Cluster, Done, Item, Kubectl, eventually
 
 from stateward.kube.client import Cluster as Server
@@ -28,6 +29,7 @@ from stateward.webhook.server import Server as Https
 from stateward.webhook.server import listen
 
 NAME = "statefulservices.stateward.dev"
+OWN = "stateward.test/service-api"
 ALPHA = "statefulservices.v1alpha1.stateward.dev"
 
 
@@ -35,6 +37,7 @@ ALPHA = "statefulservices.v1alpha1.stateward.dev"
 def kinds(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """The CRDs, converted by a door of our own whose caches have seen nothing."""
     kubectl = cluster.kubectl.past
+    kubectl.must("delete", "crd", "-l", f"{OWN}=true", "--timeout=30s")  # of a run that was killed
     if kubectl.get("crd", NAME):
         pytest.skip(f"{NAME} is there already: somebody's")
     with Certificates(tmp_path_factory.mktemp("certs"), ["localhost", "127.0.0.1"]) as certificates:
@@ -47,6 +50,7 @@ def kinds(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             made = copy.deepcopy(crds.documents())
             made["statefulservices.yaml"]["spec"]["conversion"]["webhook"]["clientConfig"] = client
             for crd in made.values():
+                crd["metadata"]["labels"][OWN] = "true"
                 kubectl.must("create", "-f", "-", stdin=crd)
             for crd in made.values():
                 name = crd["metadata"]["name"]
@@ -383,9 +387,17 @@ def test_objects_are_written_anew_before_a_version_is_forgotten(own: Kubectl, cl
     assert own.get("sfs", "other")["spec"]["backup"]["retention"] == {"days": 9, "copies": 3}
 
 
-def test_the_manifests_are_what_was_tried_here() -> None:
-    import yaml
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 
-    folder = Path(__file__).resolve().parents[2] / "manifests" / "crds"
+
+@pytest.mark.parametrize("path", sorted((MANIFESTS / "samples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_api_server_takes_the_samples_without_a_warning(place: Kubectl, path: Path) -> None:
+    item = yaml.safe_load(path.read_text())
+    del item["metadata"]["namespace"]
+    done = place.must("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=item)
+    assert done.err == ""
+
+
+def test_the_manifests_are_what_was_tried_here() -> None:
     for name, crd in crds.documents().items():
-        assert yaml.safe_load((folder / name).read_text()) == crd
+        assert yaml.safe_load((MANIFESTS / "crds" / name).read_text()) == crd

@@ -33,6 +33,8 @@ class Held:
         self.objects: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.writes_until_failure = -1
+        self.elsewhere = b""
+        """What others trust whom the keeper is told to publish to."""
         self._numbers = itertools.count(1)
 
     def _wrote(self, what: str) -> None:
@@ -100,6 +102,7 @@ class Kept:
         self.now = 1000.0
         self.shaped: list[tuple[str, str]] = []
         self.mutating = False
+        self.elsewhere_fails = False
         self.owner: dict[str, str] | None = {"kind": "ClusterRole", "name": "stateward", "uid": "role-1"}
         self.said: list[tuple[str, str]] = []
         self.keeper = Keeper(
@@ -110,11 +113,19 @@ class Kept:
             is_leader=lambda: self.leads,
             ready=lambda: self.ready,
             owner=lambda: self.owner,
+            also=self._also,
             happened=lambda reason, message, _: self.said.append((reason, message)),
             clock=lambda: self.now,
         )
         self.keeper.offered = lambda: self.bundle
         self.bundle: bytes | None = pem("one")
+
+    def _also(self, bundle: bytes, write: bool) -> bool:
+        if self.elsewhere_fails:
+            raise UnreachableError("no answer")
+        if write:
+            self.cluster.elsewhere = bundle
+        return bundle in self.cluster.elsewhere
 
     def _make(self, bundle: bytes) -> dict[str, dict[str, Any]]:
         defaults = [{"name": "fill.stateward.dev"}] if self.mutating else []
@@ -326,6 +337,48 @@ def test_publishing_where_there_is_no_door_is_done_at_once() -> None:
     del kept.cluster.objects[VALID]
     assert kept.keeper.publish(pem("two"))
     assert kept.found is None
+
+
+def test_what_is_to_be_trusted_is_published_elsewhere_too() -> None:
+    kept = Kept().look()
+    assert kept.cluster.elsewhere == pem("one")
+    assert kept.keeper.publish(pem("two"))
+    assert kept.cluster.elsewhere == pem("two")
+
+
+def test_publishing_is_not_done_before_it_is_done_elsewhere() -> None:
+    kept = Kept().look()
+    kept.elsewhere_fails = True
+    assert not kept.keeper.publish(pem("two"))
+    kept.elsewhere_fails = False
+    assert kept.keeper.publish(pem("two"))
+
+
+def test_a_follower_waits_for_what_the_leader_publishes_elsewhere() -> None:
+    kept = Kept().look()
+    follower = Kept(kept.cluster, leads=False)
+    kept.cluster.elsewhere = b""
+    assert not follower.keeper.publish(pem("one"))
+    assert kept.cluster.elsewhere == b""
+    kept.look()
+    assert follower.keeper.publish(pem("one"))
+
+
+def test_the_configurations_are_kept_where_nothing_can_be_published_elsewhere() -> None:
+    kept = Kept()
+    kept.elsewhere_fails = True
+    with pytest.raises(UnreachableError):
+        kept.look()
+    assert kept.found is not None
+
+
+def test_a_door_that_is_switched_off_is_trusted_elsewhere_still() -> None:
+    kept = Kept().look()
+    kept.cluster.edit(RECORD, lambda item: item["data"].update(door="disabled"))
+    kept.bundle = pem("two")
+    kept.look()
+    assert kept.found is None
+    assert kept.cluster.elsewhere == pem("two")
 
 
 def test_where_our_namespace_goes_they_go_whoever_leads() -> None:
