@@ -17,7 +17,8 @@ import yaml
 from cluster_kit import Cluster, Done, Item, Kubectl, eventually
 
 from stateward.kube.client import Cluster as Server
-from stateward.kube.converting import CONVERT
+from stateward.kube.converting import CONVERT, publish
+from stateward.kube.installed import Door
 from stateward.kube.migrating import migrate
 from stateward.operator.api import crds
 from stateward.operator.api.v1beta1 import StatefulService
@@ -385,6 +386,39 @@ def test_objects_are_written_anew_before_a_version_is_forgotten(own: Kubectl, cl
     assert stored() == ["v1beta1"]
     assert own.get("sfs", "keys")["spec"] == before["spec"]
     assert own.get("sfs", "other")["spec"]["backup"]["retention"] == {"days": 9, "copies": 3}
+
+
+def test_while_nobody_converts_the_stored_version_goes_on_until_a_door_has_itself_asked(
+    own: Kubectl, cluster: Cluster
+) -> None:
+    own.must("create", "-f", "-", stdin=service(backup=backup(retention={"days": 30})))
+    before = own.get("crd", NAME)
+    server = Server.from_kubeconfig(cluster.kubeconfig)
+    try:
+        installed = copy.deepcopy(before)
+        installed["spec"]["conversion"] = crds.conversion()
+        own.must("replace", "-f", "-", stdin=installed)
+        eventually(lambda: not own("get", ALPHA, "keys").passed, "v1alpha1 cannot be read")
+        assert patched(own, {"spec": {"members": 5}}).passed
+        assert not own("label", ALPHA, "keys", "tier=one").passed
+        bundle = base64.b64decode(before["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"])
+        door = Door("doors", "ward", 8443)
+        assert not publish(server, door, bundle, write=False)
+        assert publish(server, door, bundle)
+        assert publish(server, door, bundle, write=False)
+        assert own.get("crd", NAME)["spec"]["conversion"]["webhook"]["clientConfig"] == {
+            "service": {"namespace": "doors", "name": "ward", "port": 8443, "path": CONVERT},
+            "caBundle": base64.b64encode(bundle).decode(),
+        }
+    finally:
+        server.close()
+        after = own.get("crd", NAME)
+        after["spec"]["conversion"] = before["spec"]["conversion"]
+        own.must("replace", "-f", "-", stdin=after)
+    found = eventually(
+        lambda: own.get(ALPHA, "keys") if own("get", ALPHA, "keys").passed else None, "v1alpha1 is read again"
+    )
+    assert (found["spec"]["members"], found["spec"]["backup"]["retentionDays"]) == (5, 30)
 
 
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
