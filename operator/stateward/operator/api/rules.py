@@ -1,8 +1,8 @@
 """What the API server refuses by itself, in CEL, also where no webhook is: rules of fields, beside the fields in `spec`.
 
-Each is said at the door too, by a rule that knows more (`tests/cluster/test_service_api.py`). A message is the value, the
+Most are said at the door too, by rules that know more (docs/stateful-service.md has the table). A message is the value, the
 reason and the next step; the API server puts the field before it. They run on `/scale` as well, where a webhook sees no
-StatefulService. All compare with what was there, so that an object that breaks one already can still be edited elsewhere.
+StatefulService. Those of a whole mapping compare with what was there: the API server asks them at every edit beside them.
 """
 
 from __future__ import annotations

@@ -13,15 +13,12 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
-LONGEST: Final = 1024
-"""Characters of a key in a mapping, and whatever else has no limit of its own."""
 _KEPT: Final = frozenset(
     {
         *("type", "format", "description", "default", "enum", "pattern", "required", "minLength", "maxLength"),
         *("minimum", "maximum", "minItems", "maxItems", "minProperties", "maxProperties"),
     }
 )
-_OBJECT: Final = ("apiVersion", "kind", "metadata")
 
 
 def of_kind(model: type[BaseModel]) -> Schema:
