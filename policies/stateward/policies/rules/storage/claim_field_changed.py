@@ -18,6 +18,9 @@ _SIZE: Final[Path] = ("spec", "resources", "requests", "storage")
 _NEVER: Final[Mapping[str, Any]] = {"accessModes": None, "selector": None, "volumeMode": "Filesystem"}
 """Fields that never change → what the API server fills in."""
 
+_SAID: Final = frozenset((*_NEVER, "storageClassName", "volumeName", "resources"))
+"""A specification without any of them is none."""
+
 
 @rule(
     id="SW119",
@@ -37,7 +40,7 @@ def claim_field_changed(change: Change, see: Sight) -> Iterator[Finding]:
     if old is None or new is None:
         return
     before, after = mapping_of(old, "spec"), mapping_of(new, "spec")
-    if not before or not after:
+    if _SAID.isdisjoint(before) or _SAID.isdisjoint(after):
         return
     yield from _class(old, new)
     yield from _size(old, new)
