@@ -70,7 +70,6 @@ def test_many_volumes_are_counted_and_some_of_them_named() -> None:
     [found] = evaluate(request, MemoryView(items), now=0.0).judged
     assert (found.rule, found.action) == ("SW410", "warn")
     assert (
-        found.finding.text
-        == "4 volumes are reached from this node alone, of claims bank/data-1, bank/data-2, bank/data-3, …"
+        found.finding.text == "deletes the only node that reaches 4 volumes: claims bank/data-1, bank/data-2, bank/data-3, …"
     )
     assert evaluate(request, MemoryView(items, nothing_complete), now=0.0).judged == []

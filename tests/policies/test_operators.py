@@ -292,6 +292,6 @@ def test_an_operator_and_its_webhook_are_told_apart_in_one_answer() -> None:
     said = {one.rule: one.finding.headline for one in verdict.judged}
     assert said == {
         "SW702": "webhook vcluster.cnpg.io fails closed, and its server is this (validatingwebhookconfiguration/cnpg)",
-        "SW725": "deletes CloudNativePG, which looks after 1 Cluster (bank/ledger)",
+        "SW725": "leaves 1 Cluster (bank/ledger) without its operator, CloudNativePG",
     }
     assert verdict.allowed

@@ -93,12 +93,12 @@ def _snapshot_deleted(gone: Object, snapshot: Object, see: Sight) -> Iterator[Fi
 
 
 def _of_snapshot(gone: Object, snapshot: Object, record: Object, service: Service, see: Sight) -> Finding:
-    kept = is_kept(snapshot, see)
+    kept = gone is snapshot and is_kept(snapshot, see)
     return _finding(
         gone,
         service,
-        f"deletes the snapshot that holds the only backup of {service.title} that is known "
-        f"({text_of(record, 'kind')} {name_of(record)})",
+        f"deletes what holds the only known backup of {service.title} "
+        f"(snapshot of {text_of(record, 'kind')} {name_of(record)})",
         "the storage keeps the data (deletionPolicy Retain), but no backup leads to it any more"
         if kept
         else "the record stays and says that it is done, but nothing is left to restore from",

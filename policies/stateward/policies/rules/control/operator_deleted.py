@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from stateward.policies.change import Change
 from stateward.policies.facts import name_of
@@ -60,7 +60,7 @@ def operator_deleted(change: Change, see: Sight) -> Iterator[Finding]:
             if left:
                 yield Finding(
                     field=(),
-                    text=_said(kind, manager.operator.title, name_of(item), counted(left)),
+                    text=_said(kind, manager.operator.title, left),
                     why=WHY,
                     remedy="install the next release over it instead; to be rid of it, delete what it runs first; if this "
                     "makes it anew, see that it comes back",
@@ -94,8 +94,12 @@ def _run_there(gone: Object, kind: str, namespace: str, see: Sight) -> Iterator[
                 yield item
 
 
-def _said(kind: str, title: str, name: str, left: str) -> str:
-    if kind in WORKLOADS:
-        return f"deletes {title}, which looks after {left}"
-    lost = "goes with this namespace" if kind == "Namespace" else "loses the account that it runs as"
-    return f"{title} ({name}), which looks after {left}, {lost}"
+def bereft(left: Sequence[Operand]) -> str:
+    """`2 Kafkas (prod/events, prod/logs) without their operator`."""
+    return f"{counted(left)} without {'its' if len(left) == 1 else 'their'} operator"
+
+
+def _said(kind: str, title: str, left: Sequence[Operand]) -> str:
+    if kind == ACCOUNT:
+        return f"leaves {bereft(left)}: {title} runs as this account"
+    return f"leaves {bereft(left)}, {title}" + (" in this namespace" if kind == "Namespace" else "")

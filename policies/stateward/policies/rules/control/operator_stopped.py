@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from stateward.policies.change import Change
 from stateward.policies.finding import Finding
-from stateward.policies.operators.move import OPERANDS, WORKLOADS, counted, managers
+from stateward.policies.operators.move import OPERANDS, WORKLOADS, managers
 from stateward.policies.rule import SCALE, Judges, rule
-from stateward.policies.rules.control.operator_deleted import MANAGERS, WHY, alone
+from stateward.policies.rules.control.operator_deleted import MANAGERS, WHY, alone, bereft
 from stateward.policies.rules.control.webhook_backend_stopped import stopped_by
 from stateward.policies.view import Sight, metadata_of, text_of
 
@@ -39,7 +39,7 @@ def operator_stopped(change: Change, see: Sight) -> Iterator[Finding]:
             hold = manager.operator.hold
             yield Finding(
                 field=("spec", "replicas"),
-                text=f"0 replicas stop {manager.operator.title}, which looks after {counted(left)}",
+                text=f"0 replicas leave {bereft(left)}, {manager.operator.title}",
                 why=WHY,
                 remedy="scale it up again as soon as the work is done" + (f"; to leave some alone, {hold}" if hold else ""),
                 subject=manager.operator.name,

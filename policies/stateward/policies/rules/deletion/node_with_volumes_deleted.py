@@ -50,10 +50,10 @@ def node_with_volumes_deleted(change: Change, see: Sight) -> Iterator[Finding]:
     if not held:
         return
     shown = ", ".join([*held[:_SHOWN], "…"] if len(held) > _SHOWN else held)
-    count = "1 volume is" if len(held) == 1 else f"{len(held)} volumes are"
+    volumes, claims = ("1 volume", "claim") if len(held) == 1 else (f"{len(held)} volumes", "claims")
     yield Finding(
         field=(),
-        text=f"{count} reached from this node alone, of claim{'s' if len(held) > 1 else ''} {shown}",
+        text=f"deletes the only node that reaches {volumes}: {claims} {shown}",
         why="their pods are deleted with the node and stay Pending for ever; the data comes back only with a node of the "
         "same labels",
         remedy="replace these members on other nodes first, then delete the node; to take it out of use for a while, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from stateward.policies.change import Change
@@ -78,18 +79,19 @@ def _too_few(new: Service, see: Sight) -> Iterator[Finding]:
     if group is None or members < 2:
         return
     nodes = see.select("Node", whole=True)
-    if nodes is UNKNOWN or not nodes or any(key in labels_of(node) for node in nodes for key in _NODES_COME):
+    if nodes is UNKNOWN or not nodes:
         return
-    open_to_it = [node for node in nodes if not _shut(node, new)]
-    if len(open_to_it) >= members:
+    # Of a large cluster no more nodes are looked at than there are members.
+    there = sum(1 for _ in islice((node for node in nodes if not _shut(node, new)), members))
+    if there >= members or any(key in labels_of(node) for node in nodes for key in _NODES_COME):
         return
+    missing = members - there
     yield Finding(
         field=group.members.path,
-        text=f"{members} members need a node each (required anti-affinity by host), and there are {len(open_to_it)}",
-        why=f"{members - len(open_to_it)} stay{'s' if members - len(open_to_it) == 1 else ''} Pending; a rollout stops "
+        text=f"{members} members need a node each (required anti-affinity by host), and there are {there}",
+        why=f"{missing} stay{'s' if missing == 1 else ''} Pending; a rollout stops "
         "there, and members that never start count for the majority all the same",
-        remedy=f"add nodes first, or ask for {len(open_to_it)} members; where an autoscaler brings the nodes this passes by "
-        "itself",
+        remedy=f"add nodes first, or ask for {there} members; where an autoscaler brings the nodes this passes by itself",
         subject="nodes",
         weak=True,
         on=group.on,
