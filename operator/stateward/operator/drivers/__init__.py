@@ -1,0 +1,1 @@
+"""Engines as data: one folder each, one typed protocol."""

@@ -1,0 +1,108 @@
+"""One call to an engine's own endpoint: bounded in time and size, never followed elsewhere, never raising anything else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+import orjson
+
+from stateward.operator.drivers.protocol import Target
+from stateward.operator.drivers.schema import Http
+
+LARGEST: Final = 1 << 20
+"""Bytes of an answer. A list of members is some hundred."""
+_CONNECT: Final = 1.0
+_CONNECTIONS: Final = 256
+_lock = threading.Lock()
+_pool: Any = None
+
+
+class NoAnswerError(Exception):
+    """Nothing, or nothing whole, came in time: whether the call had its effect is unknown."""
+
+
+class RefusedError(Exception):
+    """The engine answered that it will not."""
+
+
+def ask(target: Target, call: Http, body: Any = None) -> Any:
+    """What a member answers, parsed. Raises NoAnswerError and RefusedError.
+
+    Answers of 4xx are refusals, those of 5xx too where their body is JSON: an engine that is not healthy says so with
+    503. Environment proxies are not used: pods are reached directly or not at all.
+    """
+    where = f"{target.name}: {call.method} {call.path}"
+    until = time.monotonic() + call.seconds
+    status, raw = _send(where, target, call, body, until)
+    try:
+        answer = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        answer = None
+    if 200 <= status <= 299 and answer is not None:
+        return answer
+    if 400 <= status <= 499 or answer is not None:
+        raise RefusedError(f"{where}: {status}: {_said(answer, raw)}")
+    raise NoAnswerError(f"{where}: {status} and no JSON")
+
+
+def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tuple[int, bytes]:
+    from urllib3 import Timeout
+    from urllib3.exceptions import HTTPError
+
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    try:
+        response = _shared().request(
+            call.method,
+            f"http://{host}:{target.ports[call.port]}{call.path}",
+            body=None if body is None else orjson.dumps(body),
+            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            timeout=Timeout(connect=min(_CONNECT, call.seconds), read=call.seconds),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        try:
+            return response.status, _read(where, response, until)
+        except BaseException:
+            response.close()
+            raise
+        finally:
+            response.release_conn()
+    except (HTTPError, OSError) as error:
+        raise NoAnswerError(f"{where}: no answer ({type(error).__name__})") from None
+
+
+def _read(where: str, response: Any, until: float) -> bytes:
+    """The body, as far as time and size allow: each piece has a timeout of its own, all together have one too."""
+    parts: list[bytes] = []
+    size = 0
+    while part := response.read1(1 << 16):
+        parts.append(part)
+        size += len(part)
+        if size > LARGEST:
+            raise NoAnswerError(f"{where}: more than {LARGEST} bytes; not read on")
+        if time.monotonic() > until:
+            raise NoAnswerError(f"{where}: the answer is not complete in time")
+    return b"".join(parts)
+
+
+def _said(answer: Any, raw: bytes) -> str:
+    """Why, in one line."""
+    if isinstance(answer, dict):
+        for key in ("message", "error", "reason"):
+            if isinstance(answer.get(key), str) and answer[key]:
+                return str(answer[key])[:300]
+    return raw[:200].decode("utf-8", "replace").strip().partition("\n")[0] or "no explanation"
+
+
+def _shared() -> Any:
+    """The connections of this process."""
+    global _pool
+    from urllib3 import PoolManager
+
+    with _lock:
+        if _pool is None:
+            _pool = PoolManager(num_pools=_CONNECTIONS, maxsize=2)
+        return _pool

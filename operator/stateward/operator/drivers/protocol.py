@@ -1,0 +1,128 @@
+"""What the loop asks of an engine, and nothing of how an engine answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Role = str
+"""`leader`, `follower`, `learner`, as the engine calls it; "" where it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A member that can be asked: the pod's name, where it is, and which of its ports is which."""
+
+    name: str
+    host: str
+    """An address, not a name: names come from DNS that the pod itself may have to be ready for."""
+    ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a member said of itself, a moment ago."""
+
+    name: str
+    healthy: bool | None = None
+    """None: nothing is known, for example no answer came in time. Unknown is not unhealthy."""
+    role: Role = ""
+    version: str = ""
+    identity: str = ""
+    """What the engine itself calls the member."""
+    reason: str = ""
+    """Why it is not healthy, or not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """An entry of the engine's own list of members."""
+
+    identity: str
+    name: str
+    """The pod's name; "" where the entry is of no pod of this service."""
+    learner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a service is: what a template may name."""
+
+    namespace: str
+    service: str
+    version: str
+    members: Sequence[str]
+    """The pods' names that found the service or belong to it, in order."""
+    joins: bool
+    """Whether a member without data joins others that have some, and founds nothing."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def host(self, member: str) -> str:
+        """The name that other members reach it by, for as long as the pod is there."""
+        return f"{member}.{self.service}-members.{self.namespace}.svc"
+
+
+Outcome = Literal["done", "refused", "unknown"]
+"""`unknown`: no answer came in time. It may have happened; the next look at the engine says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a mutating command ended."""
+
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What runs in each member's pod, as the engine wants it."""
+
+    image: str
+    command: Sequence[str]
+    ports: Mapping[str, int]
+    user: int
+    data: str
+    """Where its volume is mounted."""
+    files: str
+    """Where its configuration is mounted."""
+    readiness: Mapping[str, Any]
+    liveness: Mapping[str, Any]
+    startup: Mapping[str, Any]
+    requests: Mapping[str, str]
+    """CPU and memory where the service asks for none."""
+    grace: int
+    """Seconds that it may take to end."""
+    serves: str
+    """The name of the port that clients use."""
+
+
+class Driver(Protocol):
+    """One engine. Commands never raise and never take longer than their timeout."""
+
+    engine: str
+
+    def container(self, version: str) -> Container:
+        """What runs in the pods of this version."""
+
+    def configuration(self, place: Place) -> dict[str, str]:
+        """File name → content, a file or more for each member."""
+
+    def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
+        """Why this version or these parameters cannot be run; empty where they can."""
+
+    def see(self, target: Target) -> Seen:
+        """Health, role and version of one member, from its own endpoint."""
+
+    def peers(self, targets: Sequence[Target], place: Place) -> list[Peer] | None:
+        """The engine's list of members, as a quorum of them has it; None: not known now."""
+
+    def join(self, member: str, targets: Sequence[Target], place: Place) -> Result:
+        """Adds a member that is to come, without a vote where the engine knows such; done where it is in the list."""
+
+    def promote(self, member: str, targets: Sequence[Target], place: Place) -> Result:
+        """Gives a member its vote; done where it has it."""
+
+    def leave(self, member: str, targets: Sequence[Target], place: Place) -> Result:
+        """Takes a member out of the engine's list; done where it is not in it."""
