@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_a_member_without_data_founds_nothing_once_others_have_some() -> None:
 
 
 def test_a_parameter_cannot_take_the_place_of_what_the_folder_says() -> None:
-    place = Place("prod", "db", "3.5.16", ["db-0"], False, {"initial-cluster-state": "new", "data-dir": "/tmp"})
+    place = Place("prod", "db", "3.5.16", ["db-0"], False, {"initial-cluster-state": "new", "data-dir": "/elsewhere"})
     made = json.loads(etcd().configuration(place)["db-0.yaml"])
     assert made["data-dir"] == "/var/lib/etcd/data"
 
@@ -98,7 +99,7 @@ def test_a_parameter_cannot_take_the_place_of_what_the_folder_says() -> None:
         ("3.4.28", {}, "3.4.29 is the oldest"),
         ("2.3.8", {}, "3.4.29 is the oldest"),
         ("3.5.16", {"force-new-cluster": 1}, "force-new-cluster: no parameter"),
-        ("3.5.16", {"data-dir": "/tmp"}, "data-dir: no parameter"),
+        ("3.5.16", {"data-dir": "/elsewhere"}, "data-dir: no parameter"),
         ("3.5.16", {"quota-backend-bytes": 1}, "a number from"),
         ("3.5.16", {"quota-backend-bytes": "8Gi"}, "a whole number"),
         ("3.5.16", {"auto-compaction-retention": "1h\nlogger: x"}, "a text that matches"),
@@ -203,7 +204,6 @@ def test_a_member_that_accepts_and_says_nothing_costs_its_timeout_and_is_unknown
 def test_an_answer_of_somebody_else_is_no_health(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         target = Target("db-0", "127.0.0.1", {"client": listening.getsockname()[1], "peer": 1})
-        import threading
 
         def answer() -> None:
             connection, _ = listening.accept()

@@ -12,6 +12,7 @@ _EXTRA: Final = (
     "httptools",
     "kubernetes",
     "prometheus_client",
+    "pydantic",
     "starlette",
     "urllib3",
     "uvicorn",

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "replay": "Judge the git history of manifests: what would have been refused, when and why.",
     "review": "Judge an AdmissionReview from standard input, as the webhook does.",
     "serve": "Serve the admission webhook.",
+    "operate": "Run the StatefulServices of a cluster.",
     "why": "Show the last decisions about an object, in plain words.",
     "status": "Show mode, replicas, registration, and what would have been refused.",
     "certs": "Make, show and rotate the webhook's certificates.",

@@ -79,6 +79,8 @@ class Happening:
     message: str
     at: float
     """Seconds since the epoch."""
+    normal: bool = False
+    """Nothing that anybody has to look after."""
 
 
 @dataclass(slots=True)
@@ -131,8 +133,10 @@ class Events:
         again: float = AGAIN,
         burst: float = BURST,
         rate: float = RATE,
+        reporter: str = REPORTER,
     ) -> None:
         self._cluster = cluster
+        self._reporter = reporter
         self._instance = instance[:128]
         self._clock = clock
         self._known = known
@@ -279,14 +283,14 @@ class Events:
             "kind": "Event",
             "metadata": {"name": name, "namespace": about.namespace or "default"},
             "involvedObject": regarding,
-            "type": "Warning",
+            "type": "Normal" if latest.normal else "Warning",
             "reason": latest.reason,
             "message": _cut(latest.message),
             "count": series.count,
             "firstTimestamp": _time(series.first),
             "lastTimestamp": _time(latest.at),
             "source": {"component": "stateward"},
-            "reportingComponent": REPORTER,
+            "reportingComponent": self._reporter,
             "reportingInstance": self._instance,
         }
 

@@ -1,0 +1,72 @@
+"""The end of a service: its pods first, then its claims if that is asked for, its own object last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from stateward.kube.client import Cluster
+from stateward.kube.errors import ClusterError
+from stateward.operator.apply import RESOURCES, owned
+from stateward.operator.informer import Informers
+from stateward.operator.objects.common import LABEL
+from stateward.operator.observe import claim_ordinal
+from stateward.operator.service import FINALIZER, Service
+from stateward.policies.view import Kind, Object, metadata_of, text_of
+
+AGAIN: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How far it is: `message` says what was done or is waited for; `over` that the finalizer may go."""
+
+    message: str
+    over: bool = False
+
+
+def step(cluster: Cluster, look: Informers, service: Service) -> Ending:
+    """Takes one step. Raises ClusterError. What is gone already is gone: every step can be taken twice."""
+    item = look.get("StatefulSet.apps", *service.key)
+    if item is not None and owned(item, service):
+        if "deletionTimestamp" not in metadata_of(item):
+            delete(cluster, "StatefulSet.apps", item, "Foreground")
+        return Ending("its pods end")
+    # As the server has it, not as it was last heard: a pod that is missed here would lose its volume while it writes.
+    pods = _live(cluster, "Pod", service)
+    if pods:
+        return Ending(f"{len(pods)} of its pods end")
+    if service.claims == "Delete":
+        claims = [
+            claim for claim in _live(cluster, "PersistentVolumeClaim", service) if claim_ordinal(service, claim) is not None
+        ]
+        for claim in claims:
+            if "deletionTimestamp" not in metadata_of(claim):
+                delete(cluster, "PersistentVolumeClaim", claim, "Background")
+        if claims:
+            return Ending(f"{len(claims)} of its claims are deleted (deletionPolicy.claims: Delete)")
+    return Ending("all of it is gone", over=True)
+
+
+def finalizers_without_ours(item: Object) -> list[str]:
+    """The finalizers of others."""
+    found = metadata_of(item).get("finalizers")
+    return [one for one in found if one != FINALIZER] if isinstance(found, list) else []
+
+
+def _live(cluster: Cluster, kind: Kind, service: Service) -> list[Object]:
+    path = RESOURCES[kind].path_to(service.namespace)
+    found = cluster.get(path, {"labelSelector": f"{LABEL}={service.name}"}).get("items")
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def delete(cluster: Cluster, kind: Kind, item: Object, propagation: str) -> None:
+    """Deletes this very object, not another of the same name."""
+    metadata = metadata_of(item)
+    path = RESOURCES[kind].path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
+    options = {"propagationPolicy": propagation, "preconditions": {"uid": text_of(metadata, "uid")}}
+    try:
+        cluster.delete(path, options)
+    except ClusterError as error:
+        if error.status not in (404, 409):
+            raise

@@ -1,0 +1,242 @@
+"""Informers: what is there, from reflectors, and whose key is to be looked at when it changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from stateward.kube.answer import Answer
+from stateward.kube.backoff import Timing
+from stateward.kube.client import Cluster
+from stateward.kube.discovery import Discovery, Resource
+from stateward.kube.errors import ClusterError
+from stateward.kube.reflector import Reflector
+from stateward.kube.store import UNLIMITED, Listing, Store
+from stateward.operator.api.model import GROUP
+from stateward.operator.objects.common import LABEL
+from stateward.operator.service import KIND, Key
+from stateward.policies.view import UNKNOWN, Kind, Object, items_of, mapping_of, metadata_of, text_of
+
+_DISCOVER: Final = 2.0
+"""Seconds between two looks for a kind that is not served yet."""
+_SECRET: Final = "Secret"  # noqa: S105 - the kind
+WATCHED: Final[tuple[Kind, ...]] = (
+    KIND,
+    "StatefulSet.apps",
+    "Pod",
+    "PersistentVolumeClaim",
+    "Service",
+    "ConfigMap",
+    "ServiceAccount",
+    "PodDisruptionBudget.policy",
+    "NetworkPolicy.networking.k8s.io",
+    _SECRET,
+)
+"""Every kind that a service is made of; of Secrets the metadata alone."""
+_HEAVY: Final = frozenset({"managedFields", "selfLink"})
+
+
+def keys_of(item: Object) -> list[Key]:
+    """The services that an object is of: itself, its controller, or the one that its label names."""
+    metadata = metadata_of(item)
+    namespace = text_of(metadata, "namespace")
+    if text_of(item, "kind") == "StatefulService" and text_of(item, "apiVersion").partition("/")[0] == GROUP:
+        return [(namespace, text_of(metadata, "name"))]
+    found = [
+        (namespace, text_of(owner, "name"))
+        for owner in items_of(metadata, "ownerReferences")
+        if text_of(owner, "kind") == "StatefulService" and text_of(owner, "apiVersion").partition("/")[0] == GROUP
+    ]
+    # Pods belong to the StatefulSet, claims to nobody: these carry the label.
+    labelled = text_of(mapping_of(metadata, "labels"), LABEL)
+    if labelled and (namespace, labelled) not in found:
+        found.append((namespace, labelled))
+    return found
+
+
+class _Told(Store):
+    """A store that knows what is whose, and says whose objects change. Told after it is so: whoever looks then sees it."""
+
+    def __init__(self, kind: Kind, tell: Callable[[Iterable[Key]], None], trim: Callable[[Object], Object]) -> None:
+        super().__init__(kind, None, time.monotonic, UNLIMITED, trim)
+        self._tell = tell
+        self._index: dict[Key, dict[str, Object]] = {}
+        """Service → its objects by name. One writer; readers get copies."""
+        self._indexing = threading.Lock()
+
+    def of(self, key: Key) -> list[Object]:
+        """The objects of a service, sorted by name."""
+        with self._indexing:
+            return [item for _, item in sorted(self._index.get(key, {}).items())]
+
+    def keys(self) -> list[Key]:
+        """Every service that has an object here."""
+        with self._indexing:
+            return list(self._index)
+
+    def put(self, item: Object) -> None:
+        metadata = metadata_of(item)
+        name = text_of(metadata, "name")
+        before = self.get(text_of(metadata, "namespace"), name)
+        super().put(item)
+        kept = self.get(text_of(metadata, "namespace"), name)
+        old = keys_of(before) if isinstance(before, dict) else []
+        now = keys_of(kept) if isinstance(kept, dict) else []
+        with self._indexing:
+            self._drop(old, name)
+            if isinstance(kept, dict):
+                for key in now:
+                    self._index.setdefault(key, {})[name] = kept
+        # Whom it belonged to is told, too, where a label or an owner was taken off.
+        self._tell({*old, *now})
+
+    def remove(self, item: Object) -> None:
+        metadata = metadata_of(item)
+        name = text_of(metadata, "name")
+        before = self.get(text_of(metadata, "namespace"), name)
+        super().remove(item)
+        whose = {*keys_of(item), *(keys_of(before) if isinstance(before, dict) else ())}
+        with self._indexing:
+            self._drop(whose, name)
+        self._tell(whose)
+
+    def replace(self, listing: Listing) -> None:
+        super().replace(listing)
+        found = self.select(None)
+        index: dict[Key, dict[str, Object]] = {}
+        for item in found if found is not UNKNOWN else ():
+            for key in keys_of(item):
+                index.setdefault(key, {})[text_of(metadata_of(item), "name")] = item
+        with self._indexing:
+            before, self._index = self._index, index
+        self._tell({*before, *index})
+
+    def _drop(self, keys: Iterable[Key], name: str) -> None:
+        for key in keys:
+            of = self._index.get(key)
+            if of is not None and of.pop(name, None) is not None and not of:
+                del self._index[key]
+
+
+class _Ours(Reflector):
+    """A reflector of what carries the label alone: the cluster's other pods are not our memory's business."""
+
+    @contextmanager
+    def _open(self, query: dict[str, str | int], accept: str) -> Iterator[Answer]:
+        with super()._open({**query, "labelSelector": LABEL}, accept) as answer:
+            yield answer
+
+
+@dataclass(slots=True)
+class _Informer:
+    store: _Told
+    reflector: Reflector | None = None
+    trouble: str = ""
+
+
+class Informers:
+    """Keeps what is there of `kinds` until `stop`; `changed(keys)` is told, in many threads. It must not wait."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        changed: Callable[[Iterable[Key]], None],
+        *,
+        kinds: Iterable[Kind] = WATCHED,
+        timing: Timing | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._timing = timing
+        self._kinds: Mapping[Kind, _Informer] = {kind: _Informer(_Told(kind, changed, _trim(kind))) for kind in kinds}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="informers", daemon=True)
+
+    def start(self) -> Informers:
+        """Starts reading; returns at once."""
+        self._thread.start()
+        return self
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Ends all threads, within `timeout` seconds."""
+        until = time.monotonic() + timeout
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+        running = [one.reflector for one in self._kinds.values() if one.reflector is not None]
+        for reflector in running:
+            reflector.cancel()
+        for reflector in running:
+            reflector.stop(max(0.0, until - time.monotonic()))
+
+    def unsynced(self) -> dict[Kind, str]:
+        """The kinds that were never listed yet → why."""
+        return {
+            kind: one.trouble or one.store.trouble or "not listed yet"
+            for kind, one in self._kinds.items()
+            if not one.store.synced
+        }
+
+    def ages(self) -> dict[Kind, float | None]:
+        """Seconds since the API server was heard about each kind."""
+        return {kind: one.store.age() for kind, one in self._kinds.items()}
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One object, as it was last heard of; shared, so not to be changed."""
+        found = self._kinds[kind].store.get(namespace, name)
+        return found if isinstance(found, dict) else None
+
+    def of(self, kind: Kind, key: Key) -> list[Object]:
+        """The objects of a service, sorted by name; shared, so not to be changed."""
+        return self._kinds[kind].store.of(key)
+
+    def services(self) -> list[Key]:
+        """Every service there is."""
+        return self._kinds[KIND].store.keys()
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            discovery = Discovery(self._cluster)
+            for kind, one in self._kinds.items():
+                if one.reflector is None:
+                    self._begin(kind, one, discovery)
+            if all(one.reflector is not None for one in self._kinds.values()):
+                return
+            self._stopping.wait(_DISCOVER)
+
+    def _begin(self, kind: Kind, one: _Informer, discovery: Discovery) -> None:
+        try:
+            resource = discovery.resource(kind)
+        except ClusterError as error:
+            one.trouble = str(error)
+            return
+        except Exception as error:  # noqa: BLE001,RUF100 - one kind must not end the others
+            one.trouble = f"{type(error).__name__}"
+            return
+        if resource is None:
+            one.trouble = "the API server does not serve it; is its CustomResourceDefinition applied?"
+            return
+        one.trouble = ""
+        one.reflector = self._reflector(kind, resource, one.store)
+        one.reflector.start()
+
+    def _reflector(self, kind: Kind, resource: Resource, store: Store) -> Reflector:
+        made = Reflector if kind == KIND else _Ours
+        return made(self._cluster, resource, store, metadata_only=kind == _SECRET, timing=self._timing)
+
+
+def _trim(kind: Kind) -> Callable[[Object], Object]:
+    """What is kept of an object: all but who wrote which field, and nothing of what a Secret holds."""
+
+    def trim(item: Object) -> Object:
+        kept = {name: value for name, value in item.items() if kind != _SECRET or name in ("apiVersion", "kind", "metadata")}
+        if isinstance(kept.get("metadata"), dict):
+            kept["metadata"] = {name: value for name, value in kept["metadata"].items() if name not in _HEAVY}
+        return kept
+
+    return trim

@@ -1,0 +1,117 @@
+"""What the operator counts, and its page for Prometheus."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30)
+_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The counts of one process. `Gauge`s that are asked for are read at each scrape."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.reconciles = Histogram(
+            "stateward_reconcile_seconds", "How long a look at a service took.", buckets=_BUCKETS, registry=self.registry
+        )
+        self.errors = Counter(
+            "stateward_reconcile_errors", "Looks at a service that failed, by reason.", ["reason"], registry=self.registry
+        )
+        self.writes = Counter(
+            "stateward_writes", "Objects written, by kind and change.", ["kind", "change"], registry=self.registry
+        )
+        self.members = Gauge(
+            "stateward_members", "Members of a service, by state.", ["namespace", "service", "state"], registry=self.registry
+        )
+        self.blocked = Gauge(
+            "stateward_operation_blocked",
+            "1 where an operation cannot go on by itself.",
+            ["namespace", "service", "reason"],
+            registry=self.registry,
+        )
+        self._blocked: dict[tuple[str, str], str] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, name: str, what: str, value: Callable[[], float]) -> None:
+        """One more gauge, read at each scrape."""
+        Gauge(name, what, registry=self.registry).set_function(value)
+
+    def seen(self, key: tuple[str, str], states: Iterable[tuple[str, int]], blocked: str) -> None:
+        """How a service was found."""
+        for state, count in states:
+            self.members.labels(*key, state).set(count)
+        with self._lock:
+            before = self._blocked.pop(key, "")
+            if before and before != blocked:
+                self.blocked.remove(*key, before)
+            if blocked:
+                self._blocked[key] = blocked
+                self.blocked.labels(*key, blocked).set(1)
+
+    def forget(self, key: tuple[str, str], states: Iterable[str]) -> None:
+        """The service is gone: nothing is said of it any more."""
+        self.seen(key, (), "")
+        for state in states:
+            try:
+                self.members.remove(*key, state)
+            except KeyError:
+                continue
+
+    def page(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self.registry)
+
+
+class Page:
+    """Serves /metrics, /livez and /readyz on an address, until `stop`. Raises OSError where the port is taken."""
+
+    def __init__(self, metrics: Metrics, host: str, port: int, live: Callable[[], str], ready: Callable[[], str]) -> None:
+        """`live`, `ready`: "" where all is well, else why not."""
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 10
+
+            def log_message(self, *_: object) -> None:
+                """Probes come every few seconds; nobody wants to read of them."""
+
+            def do_GET(self) -> None:
+                if self.path == "/metrics":
+                    self._send(200, metrics.page(), _TYPE)
+                    return
+                asked = {"/livez": live, "/readyz": ready}.get(self.path)
+                if asked is None:
+                    self._send(404, b"no such page: /metrics, /livez, /readyz\n")
+                    return
+                why = asked()
+                self._send(503 if why else 200, f"{why or 'ok'}\n".encode())
+
+            def _send(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        self._server: Any = ThreadingHTTPServer((host, port), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+
+    def start(self) -> Page:
+        """Answers from now on."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ends."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2)

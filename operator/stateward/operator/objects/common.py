@@ -1,0 +1,62 @@
+"""What all objects of a service have in common: names, labels, the owner."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stateward.operator.api.model import GROUP
+from stateward.operator.service import Service
+
+Item = dict[str, Any]
+
+LABEL: Final = f"{GROUP}/service"
+VOLUME: Final = "data"
+CONTAINER: Final = "engine"
+
+
+def labels(service: Service) -> dict[str, str]:
+    """The recommended labels of Kubernetes, and the one that everything of a service is found by."""
+    return {
+        "app.kubernetes.io/name": service.engine,
+        "app.kubernetes.io/instance": service.name,
+        "app.kubernetes.io/managed-by": "stateward",
+        **selector(service),
+    }
+
+
+def selector(service: Service) -> dict[str, str]:
+    """What selects the pods of a service. It never changes: a StatefulSet's selector cannot."""
+    return {LABEL: service.name}
+
+
+def owner(service: Service) -> Item:
+    """The reference by which the garbage collector takes an object along with its service."""
+    return {
+        "apiVersion": service.api_version,
+        "kind": "StatefulService",
+        "name": service.name,
+        "uid": service.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def named(service: Service, api_version: str, kind: str, name: str, **more: Any) -> Item:
+    """An object of a service, with labels and owner."""
+    metadata = {
+        "name": name,
+        "namespace": service.namespace,
+        "labels": labels(service),
+        "ownerReferences": [owner(service)],
+    }
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **more}
+
+
+def headless(service: Service) -> str:
+    """The Service that gives each member its name in DNS."""
+    return f"{service.name}-members"
+
+
+def config(service: Service) -> str:
+    """The ConfigMap of the members' files."""
+    return f"{service.name}-config"

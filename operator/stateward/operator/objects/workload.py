@@ -1,0 +1,135 @@
+"""The StatefulSet of a service, and what its pods are like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stateward.operator.drivers.protocol import Container
+from stateward.operator.objects.common import CONTAINER, VOLUME, Item, config, headless, labels, named, selector
+from stateward.operator.service import Service
+
+_ZONE: Final = "topology.kubernetes.io/zone"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What the StatefulSet is to be like now: one step of the way to what the service asks for."""
+
+    replicas: int
+    version: str
+    storage_class: str
+    size: str
+    notes: Mapping[str, str]
+    """Annotations by which the loop remembers what status alone must not be trusted with."""
+
+
+def stateful_set(service: Service, container: Container, running: Running) -> Item:
+    """OnDelete: a pod is replaced when the loop says so, one at a time. Its claims outlive it, whatever is deleted."""
+    spec = {
+        "replicas": running.replicas,
+        "serviceName": headless(service),
+        "podManagementPolicy": "Parallel",
+        "updateStrategy": {"type": "OnDelete"},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+        "selector": {"matchLabels": selector(service)},
+        "template": {"metadata": {"labels": labels(service)}, "spec": pod(service, container)},
+        "volumeClaimTemplates": [_claim(service, running)],
+    }
+    found = named(service, "apps/v1", "StatefulSet", service.name, spec=spec)
+    found["metadata"]["annotations"] = dict(running.notes)
+    return found
+
+
+def pod(service: Service, container: Container) -> Item:
+    """A pod of the profile `restricted` (Pod Security Standards)."""
+    return {
+        "serviceAccountName": service.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": container.grace,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": container.user,
+            "runAsGroup": container.user,
+            "fsGroup": container.user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(service, container)],
+        "volumes": [{"name": "config", "configMap": {"name": config(service)}}],
+        **_spread(service),
+        **service.placement,
+    }
+
+
+def configuration(service: Service, files: Mapping[str, str]) -> Item:
+    """The members' files."""
+    return named(service, "v1", "ConfigMap", config(service), data=dict(files))
+
+
+def account(service: Service) -> Item:
+    """An account that may do nothing: what runs in the pods needs nothing of the API server."""
+    return named(service, "v1", "ServiceAccount", service.name, automountServiceAccountToken=False)
+
+
+def _container(service: Service, container: Container) -> Item:
+    return {
+        "name": CONTAINER,
+        "image": service.image or container.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(container.command),
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "ports": [{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in container.ports.items()],
+        "resources": dict(service.resources) if service.resources else {"requests": dict(container.requests)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "readinessProbe": dict(container.readiness),
+        "livenessProbe": dict(container.liveness),
+        "startupProbe": dict(container.startup),
+        "volumeMounts": [
+            {"name": VOLUME, "mountPath": container.data},
+            {"name": "config", "mountPath": container.files, "readOnly": True},
+        ],
+    }
+
+
+def _claim(service: Service, running: Running) -> Item:
+    spec: dict[str, Any] = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": running.size}},
+    }
+    if running.storage_class:
+        spec["storageClassName"] = running.storage_class
+    metadata = {"name": VOLUME, "labels": {**selector(service), "app.kubernetes.io/managed-by": "stateward"}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
+def _spread(service: Service) -> Item:
+    """Members apart from each other: on different nodes, and evenly over the zones."""
+    matching = {"labelSelector": {"matchLabels": selector(service)}}
+    zones = {
+        "maxSkew": 1,
+        "topologyKey": _ZONE,
+        "whenUnsatisfiable": "DoNotSchedule" if service.apart_by_zone == "Required" else "ScheduleAnyway",
+        **matching,
+    }
+    return {"topologySpreadConstraints": [zones], "affinity": {"podAntiAffinity": _apart(service), **_within(service)}}
+
+
+def _apart(service: Service) -> Item:
+    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": selector(service)}}
+    if service.apart_by_node == "Required":
+        return {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    return {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]}
+
+
+def _within(service: Service) -> Item:
+    if not service.zones:
+        return {}
+    terms = [{"matchExpressions": [{"key": _ZONE, "operator": "In", "values": list(service.zones)}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}

@@ -1,0 +1,143 @@
+"""How a service stands: its StatefulSet, pods and claims from the cache, its members by their own word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stateward.operator.api.model import GROUP
+from stateward.operator.drivers.protocol import Container, Driver, Peer, Place, Seen, Target
+from stateward.operator.informer import Informers
+from stateward.operator.objects.common import VOLUME
+from stateward.operator.objects.quorum import quorum
+from stateward.operator.objects.workload import Running
+from stateward.operator.service import Service
+from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
+
+FORMED: Final = f"{GROUP}/formed"
+"""Annotation of the StatefulSet: the members have founded their cluster. A member without data joins from then on."""
+VERSION: Final = f"{GROUP}/version"
+"""Annotation of the StatefulSet: the version that its pods are made with."""
+LEFT: Final = f"{GROUP}/left"
+"""Annotation of a claim: its member has left by our doing, so that nothing is lost with what is on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """One look."""
+
+    running: Running
+    """What the StatefulSet is, or is to be at first."""
+    exists: bool
+    """Whether there is a StatefulSet."""
+    formed: bool
+    targets: tuple[Target, ...]
+    """The members that can be asked now."""
+    seen: Mapping[str, Seen]
+    pods: Mapping[str, Object]
+
+    @property
+    def replicas(self) -> int:
+        """How many members there are to be now."""
+        return self.running.replicas
+
+    def healthy(self, members: Sequence[str]) -> list[str]:
+        """Those of these members that say that they serve."""
+        return [name for name in members if name in self.seen and self.seen[name].healthy is True]
+
+    def has_quorum(self, service: Service) -> bool:
+        """Whether a majority of the members serves, one of them as leader or the like."""
+        members = service.names(self.replicas)
+        return len(self.healthy(members)) >= quorum(len(members))
+
+
+def running_of(service: Service, item: Object | None, look: Informers) -> tuple[Running, bool, bool]:
+    """(what the StatefulSet is or is to be at first, whether it exists, whether the members have founded before).
+
+    `item` is the StatefulSet; None only where the API server itself says that there is none: one that the cache has not
+    heard of yet would be made anew, out of what the claims of the first seem to say.
+    """
+    claims = claims_of(service, look)
+    if item is None:
+        # Claims of earlier: their data is taken on as it is. Members that are missing join it, and found nothing anew.
+        last = max((ordinal for claim in claims if (ordinal := claim_ordinal(service, claim)) is not None), default=-1)
+        first = Running(last + 1 or service.members, service.version, service.storage_class, service.size, {})
+        return first, False, bool(claims)
+    spec, notes = mapping_of(item, "spec"), mapping_of(metadata_of(item), "annotations")
+    replicas = spec.get("replicas")
+    claim = mapping_of(next(iter(items_of(spec, "volumeClaimTemplates")), {}), "spec")
+    size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
+    kept = {name: str(notes[name]) for name in (FORMED,) if name in notes}
+    running = Running(
+        replicas if type(replicas) is int else service.members,
+        text_of(notes, VERSION) or service.version,
+        text_of(claim, "storageClassName"),
+        str(size or service.size),
+        kept,
+    )
+    return running, True, FORMED in notes
+
+
+def claims_of(service: Service, look: Informers) -> list[Object]:
+    """The claims of its members, those that have left apart."""
+    return [
+        claim
+        for claim in look.of("PersistentVolumeClaim", service.key)
+        if LEFT not in mapping_of(metadata_of(claim), "annotations") and claim_ordinal(service, claim) is not None
+    ]
+
+
+def claim_name(service: Service, ordinal: int) -> str:
+    """The claim that a StatefulSet makes for a member."""
+    return f"{VOLUME}-{service.member(ordinal)}"
+
+
+def claim_ordinal(service: Service, claim: Object) -> int | None:
+    """Whose claim it is; None if it is of no member's."""
+    name = text_of(metadata_of(claim), "name")
+    number = name.removeprefix(f"{VOLUME}-{service.name}-")
+    return int(number) if number != name and number.isdecimal() and len(number) < 4 else None
+
+
+def look_at(service: Service, driver: Driver, container: Container, item: Object | None, look: Informers) -> Stand:
+    """Asks every member that runs, one after the other; a member that does not answer is unknown."""
+    running, exists, formed = running_of(service, item, look)
+    pods = {text_of(metadata_of(pod), "name"): pod for pod in look.of("Pod", service.key)}
+    targets = tuple(found for pod in pods.values() if (found := _target(pod, container)) is not None)
+    seen = {target.name: driver.see(target) for target in targets}
+    return Stand(running, exists, formed, targets, seen, pods)
+
+
+def place_of(service: Service, running: Running, formed: bool) -> Place:
+    """Where the service is, with the members that it has in this step."""
+    return Place(
+        service.namespace,
+        service.name,
+        running.version,
+        service.names(running.replicas),
+        formed,
+        service.parameters,
+    )
+
+
+def strangers(service: Service, peers: Sequence[Peer], members: int) -> list[Peer]:
+    """Entries of the engine's list that are none of its members'."""
+    names = set(service.names(members))
+    return [peer for peer in peers if peer.name not in names]
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the kubelet says that it is ready."""
+    return any(
+        one.get("type") == "Ready" and one.get("status") == "True"
+        for one in items_of(mapping_of(pod, "status"), "conditions")
+    )
+
+
+def _target(pod: Object, container: Container) -> Target | None:
+    status: Mapping[str, Any] = mapping_of(pod, "status")
+    address = text_of(status, "podIP")
+    if not address or text_of(status, "phase") != "Running" or "deletionTimestamp" in metadata_of(pod):
+        return None
+    return Target(text_of(metadata_of(pod), "name"), address, container.ports)

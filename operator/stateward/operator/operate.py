@@ -1,0 +1,90 @@
+"""Everything that one replica of the operator runs, put together and taken apart in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from stateward.kube.backoff import Timing
+from stateward.kube.client import Cluster
+from stateward.kube.events import Events
+from stateward.kube.lease import Leader
+from stateward.operator.informer import Informers
+from stateward.operator.manager import WORKERS, Manager
+from stateward.operator.metrics import Metrics, Page
+from stateward.operator.reconcile import Reconcile
+
+LEASE: Final = "stateward-operator"
+REPORTER: Final = "stateward.dev/operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a replica is told of itself."""
+
+    identity: str
+    namespace: str
+    """Of the Lease."""
+    inside: bool = False
+    """Whether it runs in a pod of that namespace, so that members have to let that in."""
+    host: str = "127.0.0.1"
+    port: int = 0
+    """Of /metrics, /livez and /readyz; 0 takes a free one."""
+    workers: int = WORKERS
+    timing: Timing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operating:
+    """What runs."""
+
+    manager: Manager
+    informers: Informers
+    leader: Leader
+    page: Page
+
+    def waits(self) -> str:
+        """Why nothing can be looked at yet; "" where it can."""
+        return _unsynced(self.informers)
+
+
+@contextmanager
+def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
+    """Runs until the `with` ends: no further key is taken then, and the Lease is given up last. Raises OSError."""
+    metrics = Metrics()
+    # Reflectors tell of keys, and what is done with keys looks into what reflectors keep: one of both comes first.
+    told: list[Callable[..., None]] = []
+    informers = Informers(cluster, lambda keys: told[0](keys), timing=options.timing)
+    leader = Leader(cluster, options.namespace, LEASE, options.identity)
+    events = Events(cluster, options.identity, reporter=REPORTER)
+    reconcile = Reconcile(cluster, informers, metrics, events.tell, namespace=options.namespace if options.inside else "")
+    manager = Manager(
+        reconcile,
+        informers.services,
+        metrics,
+        may_write=leader.is_leader,
+        ready=lambda: _unsynced(informers),
+        workers=options.workers,
+    )
+    told.append(manager.changed)
+    page = Page(metrics, options.host, options.port, manager.stuck, lambda: _unsynced(informers))
+    with ExitStack() as stack:
+        stack.callback(page.stop)
+        page.start()
+        stack.enter_context(leader)
+        stack.enter_context(events)
+        stack.callback(informers.stop)
+        informers.start()
+        stack.callback(manager.stop)
+        manager.start()
+        yield Operating(manager, informers, leader, page)
+
+
+def _unsynced(informers: Informers) -> str:
+    unknown = informers.unsynced()
+    if not unknown:
+        return ""
+    kind, why = next(iter(unknown.items()))
+    return f"{kind} is not known yet: {why}"
