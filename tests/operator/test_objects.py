@@ -18,7 +18,7 @@ from stateward.operator.objects.common import owner
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service, not_carried_out, read
 
-RUNNING = Running(3, "3.5.16", "fast", "1Gi", {"stateward.dev/formed": "true"})
+RUNNING = Running(3, "3.5.16", "registry.test/etcd:x", "fast", "1Gi", {"stateward.dev/formed": "true"})
 
 
 def service(**spec: Any) -> Service:
@@ -50,7 +50,7 @@ def container() -> Container:
 
 
 def pod(**spec: Any) -> dict[str, Any]:
-    return workload.pod(service(**spec), container())
+    return workload.pod(service(**spec), container(), RUNNING)
 
 
 @pytest.mark.parametrize(("voters", "needed", "spare"), [(1, 1, 0), (2, 2, 0), (3, 2, 1), (4, 3, 1), (5, 3, 2), (7, 4, 3)])
@@ -102,11 +102,11 @@ def test_pods_are_replaced_by_the_loop_alone_and_claims_outlive_their_set() -> N
     assert spec["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
 
 
-def test_an_image_of_ones_own_is_taken_and_resources_that_are_asked_for() -> None:
-    only = pod(image="registry.test/etcd:x", resources={"requests": {"cpu": 1}})["containers"][0]
+def test_the_image_is_what_runs_and_resources_are_what_is_asked_for() -> None:
+    only = pod(image="registry.test/etcd:y", resources={"requests": {"cpu": 1}})["containers"][0]
     assert only["image"] == "registry.test/etcd:x"
     assert only["resources"] == {"requests": {"cpu": 1}}
-    assert pod()["containers"][0]["image"] == "quay.io/coreos/etcd:v3.5.16"
+    assert container().image == "quay.io/coreos/etcd:v3.5.16"
     assert pod()["containers"][0]["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}}
 
 
@@ -175,7 +175,7 @@ def test_an_object_has_all_that_is_wanted_of_itself_whatever_is_added(wanted: di
 
 def test_another_wanted_object_has_another_mark() -> None:
     one = workload.stateful_set(service(), container(), RUNNING)
-    other = workload.stateful_set(service(members=5), container(), Running(5, "3.5.16", "fast", "1Gi", {}))
+    other = workload.stateful_set(service(members=5), container(), Running(5, "3.5.16", "x", "fast", "1Gi", {}))
     marks = {stamped(item)["metadata"]["annotations"]["stateward.dev/applied"] for item in (one, one, other)}
     assert len(marks) == 2
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from stateward.operator.api.model import GROUP
 from stateward.operator.drivers.protocol import Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
-from stateward.operator.objects.common import VOLUME
+from stateward.operator.objects.common import CONTAINER, VOLUME
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
@@ -19,6 +19,8 @@ FORMED: Final = f"{GROUP}/formed"
 """Annotation of the StatefulSet: the members have founded their cluster. A member without data joins from then on."""
 VERSION: Final = f"{GROUP}/version"
 """Annotation of the StatefulSet: the version that its pods are made with."""
+MEMBERS: Final = f"{GROUP}/members"
+"""Annotation of the StatefulSet: how many members it is to have. Its replicas may be what somebody else has written."""
 LEFT: Final = f"{GROUP}/left"
 """Annotation of a claim: its member has left by our doing, so that nothing is lost with what is on it."""
 
@@ -52,7 +54,7 @@ class Stand:
         return len(self.healthy(members)) >= quorum(len(members))
 
 
-def running_of(service: Service, item: Object | None, look: Informers) -> tuple[Running, bool, bool]:
+def running_of(service: Service, container: Container, item: Object | None, look: Informers) -> tuple[Running, bool, bool]:
     """(what the StatefulSet is or is to be at first, whether it exists, whether the members have founded before).
 
     `item` is the StatefulSet; None only where the API server itself says that there is none: one that the cache has not
@@ -62,7 +64,9 @@ def running_of(service: Service, item: Object | None, look: Informers) -> tuple[
     if item is None:
         # Claims of earlier: their data is taken on as it is. Members that are missing join it, and found nothing anew.
         last = max((ordinal for claim in claims if (ordinal := claim_ordinal(service, claim)) is not None), default=-1)
-        first = Running(last + 1 or service.members, service.version, service.storage_class, service.size, {})
+        wanted = last + 1 or service.members
+        image = service.image or container.image
+        first = Running(wanted, service.version, image, service.storage_class, service.size, {})
         return first, False, bool(claims)
     spec, notes = mapping_of(item, "spec"), mapping_of(metadata_of(item), "annotations")
     replicas = spec.get("replicas")
@@ -70,8 +74,9 @@ def running_of(service: Service, item: Object | None, look: Informers) -> tuple[
     size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
     kept = {name: str(notes[name]) for name in (FORMED,) if name in notes}
     running = Running(
-        replicas if type(replicas) is int else service.members,
+        _count(text_of(notes, MEMBERS)) or (replicas if type(replicas) is int else service.members),
         text_of(notes, VERSION) or service.version,
+        _image(spec) or service.image or container.image,
         text_of(claim, "storageClassName"),
         str(size or service.size),
         kept,
@@ -102,7 +107,7 @@ def claim_ordinal(service: Service, claim: Object) -> int | None:
 
 def look_at(service: Service, driver: Driver, container: Container, item: Object | None, look: Informers) -> Stand:
     """Asks every member that runs, one after the other; a member that does not answer is unknown."""
-    running, exists, formed = running_of(service, item, look)
+    running, exists, formed = running_of(service, container, item, look)
     pods = {text_of(metadata_of(pod), "name"): pod for pod in look.of("Pod", service.key)}
     targets = tuple(found for pod in pods.values() if (found := _target(pod, container)) is not None)
     seen = {target.name: driver.see(target) for target in targets}
@@ -133,6 +138,16 @@ def is_ready(pod: Object) -> bool:
         one.get("type") == "Ready" and one.get("status") == "True"
         for one in items_of(mapping_of(pod, "status"), "conditions")
     )
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 4 else 0
+
+
+def _image(spec: Mapping[str, Any]) -> str:
+    """What the engine's container runs."""
+    template = mapping_of(mapping_of(spec, "template"), "spec")
+    return next((text_of(one, "image") for one in items_of(template, "containers") if one.get("name") == CONTAINER), "")
 
 
 def _target(pod: Object, container: Container) -> Target | None:

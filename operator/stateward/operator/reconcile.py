@@ -27,7 +27,7 @@ from stateward.operator.informer import Informers
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import network, quorum, workload
 from stateward.operator.objects.common import Item
-from stateward.operator.observe import FORMED, LEFT, Stand, look_at, place_of, running_of
+from stateward.operator.observe import FORMED, LEFT, MEMBERS, Stand, look_at, place_of, running_of
 from stateward.operator.observe import VERSION as RUNS
 from stateward.operator.scaling import SOON, Scaling, Step
 from stateward.operator.service import FINALIZER, KIND, Key, Service
@@ -104,11 +104,11 @@ class Reconcile:
         dry = asked(item, DRY_RUN)
         if not dry and FINALIZER not in (metadata_of(item).get("finalizers") or ()):
             self._finalize(item)
-        report.blocked = _changes(one, stand)
+        report.blocked = _changes(one, driver, stand)
         steady = replace(one, version=stand.running.version)
         if not self._as_wanted(steady, stand, driver):
             # Nothing is decided by what the cache says of the StatefulSet: it may be from before our own last write.
-            stand = report.stand = fresh(steady, stand, self._live_set(steady), self.look)
+            stand = report.stand = fresh(steady, driver, stand, self._live_set(steady), self.look)
         self._objects(steady, stand, driver, report, dry)
         if dry:
             report.idle = ("DryRun", f"a dry run by the annotation {DRY_RUN}: decisions say what would be done")
@@ -124,6 +124,16 @@ class Reconcile:
         for applied in written:
             self.metrics.writes.labels(applied.kind, applied.change).inc()
             self._event(one, applied)
+
+    def _remember(self, one: Service, stand: Stand, driver: Driver, note: str, value: str) -> None:
+        """Writes a note onto the StatefulSet, and nothing else.
+
+        What follows from it is written by the next look, whoever takes that: written together with it, a crash in between
+        would have the next look take it back.
+        """
+        item = self.objects(one, stand, driver)[-1]
+        item["metadata"]["annotations"][note] = value
+        Writer(self.cluster, self.look.get).apply(one, item)
 
     def _apply(self, one: Service, stand: Stand, driver: Driver, dry: bool = False) -> list[Applied]:
         look: Look = self.look.get
@@ -152,7 +162,7 @@ class Reconcile:
     def objects(self, one: Service, stand: Stand, driver: Driver) -> list[Item]:
         """All that the service is made of in this step: what pods need before the pods."""
         container = driver.container(stand.running.version)
-        notes = {**stand.running.notes, RUNS: stand.running.version}
+        notes = {**stand.running.notes, RUNS: stand.running.version, MEMBERS: str(stand.replicas)}
         place = place_of(one, stand.running, stand.formed)
         return [
             workload.account(one),
@@ -175,9 +185,8 @@ class Reconcile:
             report.operation = ("Create", "form", "", f"{len(healthy)} of {count} serve")
             report.again = SOON
             return
-        formed = replace(stand.running, notes={**stand.running.notes, FORMED: "true"})
-        self._apply(one, replace(stand, running=formed, formed=True), driver)
-        report.stand = replace(stand, running=formed, formed=True)
+        self._remember(one, stand, driver, FORMED, "true")
+        report.stand = replace(stand, formed=True)
         report.decisions.append(f"{one.engine} {stand.running.version} is founded: all of {count} serve")
         self._happened(one, "Created", report.decisions[-1], normal=True)
         report.again = SOON
@@ -185,7 +194,7 @@ class Reconcile:
     def _scale(self, one: Service, stand: Stand, driver: Driver, report: Report) -> None:
         step = Scaling(one, stand, driver, self.look).next()
         if step is not None:
-            stand = report.stand = fresh(one, stand, self._live_set(one), self.look)
+            stand = report.stand = fresh(one, driver, stand, self._live_set(one), self.look)
             step = Scaling(one, stand, driver, self.look).next()
         if step is None:
             return
@@ -209,8 +218,7 @@ class Reconcile:
             if result.outcome != "done":
                 return
         elif step.replicas is not None:
-            running = replace(stand.running, replicas=step.replicas)
-            self._apply(one, replace(stand, running=running), driver)
+            self._remember(one, stand, driver, MEMBERS, str(step.replicas))
         elif step.clear is not None:
             deletion.delete(self.cluster, "PersistentVolumeClaim", step.clear, "Background")
         elif step.mark is not None:
@@ -319,9 +327,9 @@ class Reconcile:
         self.tell(Happening(about, "operator", reason, message, time.time(), normal))
 
 
-def fresh(one: Service, stand: Stand, item: Object | None, look: Informers) -> Stand:
+def fresh(one: Service, driver: Driver, stand: Stand, item: Object | None, look: Informers) -> Stand:
     """The same with the StatefulSet as the API server has it now."""
-    running, exists, formed = running_of(one, item, look)
+    running, exists, formed = running_of(one, driver.container(one.version), item, look)
     return replace(stand, running=running, exists=exists, formed=formed)
 
 
@@ -347,12 +355,16 @@ def _refused(model: StatefulService, one: Service, driver: Driver | None) -> tup
     return ("NotCarriedOut", missing) if missing else None
 
 
-def _changes(one: Service, stand: Stand) -> tuple[str, str] | None:
+def _changes(one: Service, driver: Driver, stand: Stand) -> tuple[str, str] | None:
     """A change of the spec that is not carried out: it is said, and the rest goes on as it is."""
     running = stand.running
     if one.version != running.version:
         why = f"version: {one.version}: upgrades are not carried out yet; its members stay at {running.version}"
         return "UpgradeNotCarriedOut", f"{why}; set it back"
+    image = one.image or driver.container(one.version).image
+    if image != running.image:
+        why = f"image: {image}: another image is an upgrade, which is not carried out yet; its members stay at"
+        return "UpgradeNotCarriedOut", f"{why} {running.image}; set it back"
     if quantity.parse(one.size) != quantity.parse(running.size):
         why = f"storage.size: {one.size}: growth is not carried out yet; its volumes stay at {running.size}"
         return "GrowthNotCarriedOut", f"{why}; set it back"

@@ -19,6 +19,7 @@ class Running:
 
     replicas: int
     version: str
+    image: str
     storage_class: str
     size: str
     notes: Mapping[str, str]
@@ -34,7 +35,7 @@ def stateful_set(service: Service, container: Container, running: Running) -> It
         "updateStrategy": {"type": "OnDelete"},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": selector(service)},
-        "template": {"metadata": {"labels": labels(service)}, "spec": pod(service, container)},
+        "template": {"metadata": {"labels": labels(service)}, "spec": pod(service, container, running)},
         "volumeClaimTemplates": [_claim(service, running)],
     }
     found = named(service, "apps/v1", "StatefulSet", service.name, spec=spec)
@@ -42,7 +43,7 @@ def stateful_set(service: Service, container: Container, running: Running) -> It
     return found
 
 
-def pod(service: Service, container: Container) -> Item:
+def pod(service: Service, container: Container, running: Running) -> Item:
     """A pod of the profile `restricted` (Pod Security Standards)."""
     return {
         "serviceAccountName": service.name,
@@ -57,7 +58,7 @@ def pod(service: Service, container: Container) -> Item:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(service, container)],
+        "containers": [_container(service, container, running)],
         "volumes": [{"name": "config", "configMap": {"name": config(service)}}],
         **_spread(service),
         **service.placement,
@@ -74,10 +75,10 @@ def account(service: Service) -> Item:
     return named(service, "v1", "ServiceAccount", service.name, automountServiceAccountToken=False)
 
 
-def _container(service: Service, container: Container) -> Item:
+def _container(service: Service, container: Container, running: Running) -> Item:
     return {
         "name": CONTAINER,
-        "image": service.image or container.image,
+        "image": running.image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(container.command),
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
