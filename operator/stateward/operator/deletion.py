@@ -8,7 +8,6 @@ from typing import Final
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import RESOURCES, owned
-from stateward.operator.informer import Informers
 from stateward.operator.objects.common import LABEL
 from stateward.operator.observe import claim_ordinal
 from stateward.operator.service import FINALIZER, Service
@@ -25,14 +24,16 @@ class Ending:
     over: bool = False
 
 
-def step(cluster: Cluster, look: Informers, service: Service) -> Ending:
-    """Takes one step. Raises ClusterError. What is gone already is gone: every step can be taken twice."""
-    item = look.get("StatefulSet.apps", *service.key)
+def step(cluster: Cluster, service: Service) -> Ending:
+    """Takes one step. Raises ClusterError. What is gone already is gone: every step can be taken twice.
+
+    All is as the server has it, not as it was last heard: a pod that is missed here would lose its volume while it writes.
+    """
+    item = _set(cluster, service)
     if item is not None and owned(item, service):
         if "deletionTimestamp" not in metadata_of(item):
             delete(cluster, "StatefulSet.apps", item, "Foreground")
         return Ending("its pods end")
-    # As the server has it, not as it was last heard: a pod that is missed here would lose its volume while it writes.
     pods = _live(cluster, "Pod", service)
     if pods:
         return Ending(f"{len(pods)} of its pods end")
@@ -52,6 +53,15 @@ def finalizers_without_ours(item: Object) -> list[str]:
     """The finalizers of others."""
     found = metadata_of(item).get("finalizers")
     return [one for one in found if one != FINALIZER] if isinstance(found, list) else []
+
+
+def _set(cluster: Cluster, service: Service) -> Object | None:
+    try:
+        return cluster.get(RESOURCES["StatefulSet.apps"].path_to(*service.key))
+    except ClusterError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _live(cluster: Cluster, kind: Kind, service: Service) -> list[Object]:

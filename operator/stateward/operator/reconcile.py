@@ -242,7 +242,7 @@ class Reconcile:
             why = "deletionPolicy.finalBackup: true: no backup can be taken yet, nothing goes; take one, set it to false"
             report.blocked = ("FinalBackup", why)
             return False
-        ending = deletion.step(self.cluster, self.look, one)
+        ending = deletion.step(self.cluster, one)
         if ending.over:
             self._finalizers(item, deletion.finalizers_without_ours(item))
             _log.info("%s: deleted, claims: %s", one.title, one.claims)

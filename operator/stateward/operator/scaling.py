@@ -62,6 +62,8 @@ class Scaling:
                 return None
             return self._step("wait", "", "no member gives the engine's list of members")
         learner = next((peer.name for peer in peers if peer.learner and peer.name in service.names(stand.replicas)), "")
+        if learner and learner == service.member(stand.replicas - 1) and service.members < stand.replicas:
+            return self._down(peers)  # it need not catch up to leave
         if learner:
             return self._promote(learner)
         ahead = service.member(stand.replicas)
@@ -70,6 +72,9 @@ class Scaling:
             return self._alien(alien)
         if any(peer.name == ahead for peer in peers):
             return self._made(ahead, peers)
+        last = service.member(stand.replicas - 1)
+        if service.members >= stand.replicas > 1 and not any(peer.name == last for peer in peers):
+            return self._gone(last)
         if steady:
             return None
         return self._up(ahead) if service.members > stand.replicas else self._down(peers)
@@ -112,6 +117,15 @@ class Scaling:
             "it has no pod, and leaves the engine's list of members",
             tell=lambda: self.driver.leave(member, self._voters(without=member), place),
         )
+
+    def _gone(self, member: str) -> Step:
+        """The last member is not in the list, and more are wanted: it was on its way out."""
+        ordinal = self.stand.replicas - 1
+        claim = self.look.get("PersistentVolumeClaim", self.service.namespace, claim_name(self.service, ordinal))
+        if claim is not None and LEFT in mapping_of(metadata_of(claim), "annotations"):
+            return self._step("stop", member, "it has left: its pod goes before it comes again", replicas=ordinal)
+        why = f"{member}: not in the engine's list of members; set members to {ordinal} to let it go, then up again"
+        return replace(self._step("wait", member, why), blocked="MemberNotListed")
 
     def _promote(self, member: str) -> Step:
         place = self._place(self.stand.replicas)
