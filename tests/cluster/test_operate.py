@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster_kit import Cluster, Kubectl, eventually
+from cluster_kit import Cluster, Door, Kubectl, eventually
 from control_plane import ROOT
 from standin_etcd import StandIn
 
@@ -155,6 +155,18 @@ def test_a_service_is_made_scaled_and_deleted_and_says_how_it_stands(
     kubectl.must("delete", KIND, NAME, "--timeout=60s", seconds=90)
     kinds = "statefulsets,pods,persistentvolumeclaims"
     assert kubectl.names(kinds, "-l", "stateward.dev/service=db") == []
+
+
+def test_the_operator_passes_the_door_as_anybody_would(
+    door: Door, kubectl: Kubectl, operator: object, standin: StandIn
+) -> None:
+    create(kubectl, deletionPolicy={"claims": "Delete"})
+    for members in (3, 5, 3):
+        scale(kubectl, members)
+        settle(kubectl, members)
+    standin.engine.deleting = True
+    kubectl.must("delete", KIND, NAME, "--timeout=60s", seconds=90)
+    assert kubectl.names("statefulsets,pods,persistentvolumeclaims", "-l", "stateward.dev/service=db") == []
 
 
 def test_claims_stay_with_a_deleted_service_and_a_new_one_takes_them_on(

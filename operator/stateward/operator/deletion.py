@@ -7,11 +7,12 @@ from typing import Final
 
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
-from stateward.operator.apply import RESOURCES, owned
+from stateward.operator.apply import MANAGER, RESOURCES, owned
 from stateward.operator.objects.common import LABEL
 from stateward.operator.observe import claim_ordinal
 from stateward.operator.service import FINALIZER, Service
-from stateward.policies.view import Kind, Object, metadata_of, text_of
+from stateward.policies.view import Kind, Object, mapping_of, metadata_of, text_of
+from stateward.policies.waiver import CONFIRM_DELETE
 
 AGAIN: Final = 2.0
 
@@ -71,11 +72,18 @@ def _live(cluster: Cluster, kind: Kind, service: Service) -> list[Object]:
 
 
 def delete(cluster: Cluster, kind: Kind, item: Object, propagation: str) -> None:
-    """Deletes this very object, not another of the same name."""
+    """Deletes this very object, not another of the same name.
+
+    It is confirmed first, as anybody's deletion has to be: at the door this is a write like any other.
+    """
     metadata = metadata_of(item)
     path = RESOURCES[kind].path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
     options = {"propagationPolicy": propagation, "preconditions": {"uid": text_of(metadata, "uid")}}
+    name = text_of(metadata, "name")
+    confirmed = {"uid": text_of(metadata, "uid"), "annotations": {CONFIRM_DELETE: name}}
     try:
+        if text_of(mapping_of(metadata, "annotations"), CONFIRM_DELETE) != name:
+            cluster.patch(path, {"metadata": confirmed}, field_manager=MANAGER)
         cluster.delete(path, options)
     except ClusterError as error:
         if error.status not in (404, 409):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from pydantic import ValidationError
@@ -34,6 +34,7 @@ from stateward.operator.service import FINALIZER, KIND, Key, Service
 from stateward.operator.status import Report
 from stateward.policies import quantity
 from stateward.policies.view import Kind, Object, kind_of_object, mapping_of, metadata_of, text_of
+from stateward.policies.waiver import WAIVE
 
 STEADY: Final = 60.0
 """Seconds between two looks at a service that is as it should be: what Kubernetes tells comes at once anyway."""
@@ -42,6 +43,8 @@ UNSETTLED: Final = 5.0
 OWN: Final = Resource(KIND, GROUP, VERSION, "statefulservices", True, frozenset())
 _SET: Final[Kind] = "StatefulSet.apps"
 _TRIES: Final = 3
+_MEMBER_DOWN: Final = "SW209"
+_EXCUSED: Final = timedelta(minutes=15)
 STATES: Final = ("wanted", "present", "ready")
 
 _log = logging.getLogger("stateward.operator")
@@ -125,15 +128,22 @@ class Reconcile:
             self.metrics.writes.labels(applied.kind, applied.change).inc()
             self._event(one, applied)
 
-    def _remember(self, one: Service, stand: Stand, driver: Driver, note: str, value: str) -> None:
-        """Writes a note onto the StatefulSet, and nothing else.
+    def _remember(self, one: Service, stand: Stand, driver: Driver, notes: Mapping[str, str]) -> None:
+        """Writes notes onto the StatefulSet, and nothing else.
 
         What follows from it is written by the next look, whoever takes that: written together with it, a crash in between
         would have the next look take it back.
         """
         item = self.objects(one, stand, driver)[-1]
-        item["metadata"]["annotations"][note] = value
+        item["metadata"]["annotations"].update(notes)
         Writer(self.cluster, self.look.get).apply(one, item)
+
+    def _excuse(self, stand: Stand, step: Step) -> dict[str, str]:
+        """A waiver for the write that takes a pod away whose member has left: at the door it looks like one that is down."""
+        if step.replicas is None or step.replicas >= stand.replicas:
+            return {}
+        until = (self.now() + _EXCUSED).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {WAIVE: f'{_MEMBER_DOWN} until={until} reason="{step.member} has left the list of members"'}
 
     def _apply(self, one: Service, stand: Stand, driver: Driver, dry: bool = False) -> list[Applied]:
         look: Look = self.look.get
@@ -185,7 +195,7 @@ class Reconcile:
             report.operation = ("Create", "form", "", f"{len(healthy)} of {count} serve")
             report.again = SOON
             return
-        self._remember(one, stand, driver, FORMED, "true")
+        self._remember(one, stand, driver, {FORMED: "true"})
         report.stand = replace(stand, formed=True)
         report.decisions.append(f"{one.engine} {stand.running.version} is founded: all of {count} serve")
         self._happened(one, "Created", report.decisions[-1], normal=True)
@@ -218,7 +228,7 @@ class Reconcile:
             if result.outcome != "done":
                 return
         elif step.replicas is not None:
-            self._remember(one, stand, driver, MEMBERS, str(step.replicas))
+            self._remember(one, stand, driver, {MEMBERS: str(step.replicas), **self._excuse(stand, step)})
         elif step.clear is not None:
             deletion.delete(self.cluster, "PersistentVolumeClaim", step.clear, "Background")
         elif step.mark is not None:
