@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from stateward.policies.change import Change
 from stateward.policies.facts import is_live, is_ready, labels_of, owned_by
@@ -10,6 +11,9 @@ from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
 from stateward.policies.view import UNKNOWN, Sight, accuses
+
+_NATIVE: Final = "statefulset"
+"""The adapter of StatefulSets: their status is Kubernetes' own."""
 
 
 @rule(
@@ -61,7 +65,10 @@ def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
 
 
 def _ready(service: Service, see: Sight) -> int | None:
-    said, seen = _said(service), _seen(service, see)
+    said = _said(service)
+    if said is not None and service.adapter.name == _NATIVE:
+        return said  # Kubernetes counts pods that are Ready
+    seen = _seen(service, see)
     # CloudNativePG counts a pod whose containers are ready, also where its node has died (pkg/utils/pod_conditions.go).
     return min(said, seen) if said is not None and seen is not None else seen if said is None else said
 
@@ -78,7 +85,7 @@ def _said(service: Service) -> int | None:
 def _seen(service: Service, see: Sight) -> int | None:
     """By the pods."""
     label = service.adapter.pod_label
-    if service.adapter.name != "statefulset" and label is None:
+    if service.adapter.name != _NATIVE and label is None:
         return None
     pods = see.select("Pod", service.namespace, whole=True)
     if pods is UNKNOWN:
