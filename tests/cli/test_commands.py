@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -481,3 +482,24 @@ def test_the_demo_runs():
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"allowed": false' in done.stdout
     assert "Stateward refuses this UPDATE of StatefulSet prod/registry-etcd" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["rules"], ["rules", "--format", "json"], ["explain", "SW201"]])
+def test_output_that_cannot_be_written_is_one_line_and_exit_code_2(words):
+    program = [sys.executable, "-c", "from stateward.cli.main import main; main()", *words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: the output cannot be written: No space left on device; what was written of it is not whole\n"
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    program = [sys.executable, "-c", "from stateward.cli.main import main; main()", "explain", "SW201"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(program, stdout=write, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 from typing import Final
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from stateward.cli.leaving import AtOnce
 
@@ -69,6 +71,9 @@ def _color_option(default: str | None) -> click.Option:
     )
 
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
 class _Lazy(click.Group):
     """A group that imports a command only when it is run: `stateward --help` imports none."""
 
@@ -118,14 +123,24 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point. A reader that goes away (`| head`) is no error."""
+    """The entry point. A reader that goes away (`| head`) is no error; a disk that is full is one, in one line."""
     try:
         try:
             cli(prog_name="stateward")
-        except AtOnce as end:
+        except SystemExit as end:
+            if isinstance(sys.stdout, PacifyFlushWrapper):  # how click says that the reader has gone; it would exit with 1
+                sys.exit(0)
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(end.status)
+            if isinstance(end, AtOnce):
+                os._exit(end.status)
+            raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # Of a file the commands themselves say which; what has no name is where the output goes.
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        os.write(2, f"error: the output cannot be written: {error.strerror}; what was written of it is not whole\n".encode())
+        os._exit(2)  # the interpreter's own end would try to write it again
