@@ -9,7 +9,6 @@ import sys
 from typing import Final
 
 import click
-from click.utils import PacifyFlushWrapper
 
 from stateward.cli.leaving import AtOnce
 
@@ -124,11 +123,12 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point. A reader that goes away (`| head`) is no error; a disk that is full is one, in one line."""
+    output = sys.stdout
     try:
         try:
             cli(prog_name="stateward")
         except SystemExit as end:
-            if isinstance(sys.stdout, PacifyFlushWrapper):  # how click says that the reader has gone; it would exit with 1
+            if sys.stdout is not output:  # how click tells that the reader has gone; it would exit with 1, as for a refusal
                 sys.exit(0)
             sys.stdout.flush()
             sys.stderr.flush()
