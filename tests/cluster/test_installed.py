@@ -37,6 +37,9 @@ def the_installation(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
         if one.proxy is not None:
             one.proxy.close()
         one.stateward("uninstall", "--crds")
+        # It leaves the kinds of services, which would take every service with them.
+        kinds = [f"{plural}.stateward.dev" for plural in ("statefulservices", "servicebackups", "servicerestores")]
+        one.kubectl.past("delete", "crd", *kinds, "--ignore-not-found", "--timeout=60s", seconds=90)
         one.kubectl.past("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 

@@ -141,7 +141,8 @@ def test_members_of_a_quorum_are_spread_where_the_namespace_asks(kubectl: Kubect
     done = kubectl(*command, "-f", "-", stdin=item)
 
     assert done.passed, str(done)
-    assert [text[:5] for text in done.warnings] == ["SW001", "SW002"], str(done)
+    # What rules say of a cluster with few nodes comes beside it.
+    assert [text[:5] for text in done.warnings if text.startswith("SW0")] == ["SW001", "SW002"], str(done)
     made = the_set(kubectl)
     assert pod_of(made)["topologySpreadConstraints"] == pod_of(tried)["topologySpreadConstraints"]
     assert pod_of(made)["affinity"] == pod_of(tried)["affinity"]

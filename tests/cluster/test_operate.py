@@ -51,12 +51,14 @@ def wanted(**spec: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Cluster:
+def served(cluster: Cluster) -> Iterator[Cluster]:
     """The API server, with the kind."""
     cluster.needs_controllers()
-    cluster.kubectl.past.must("apply", "--server-side", "-f", str(CRD))
-    eventually(lambda: cluster.kubectl.past("get", KIND, "-A").passed, "the kind is served")
-    return cluster
+    past = cluster.kubectl.past
+    past.must("apply", "--server-side", "-f", str(CRD))
+    eventually(lambda: past("get", KIND, "-A").passed, "the kind is served")
+    yield cluster
+    past("delete", "crd", KIND, "--ignore-not-found", "--timeout=60s", seconds=90)
 
 
 @pytest.fixture
