@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -13,9 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import control_plane as control
 import pytest
 from cluster_kit import Cluster, Door, Kubectl, eventually
-from control_plane import ROOT
 from standin_etcd import StandIn
 
 from stateward.kube.client import Cluster as Client
@@ -26,7 +28,7 @@ from stateward.operator.informer import Informers
 from stateward.operator.metrics import Metrics
 from stateward.operator.reconcile import Reconcile
 
-CRD = ROOT / "manifests" / "crds" / "statefulservices.yaml"
+CRD = control.ROOT / "manifests" / "crds" / "statefulservices.yaml"
 KIND = "statefulservices.stateward.dev"
 NAME = "db"
 UNSCHEDULABLE = {"nodeSelector": {"stateward.test/nowhere": "true"}}
@@ -51,14 +53,35 @@ def wanted(**spec: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Iterator[Cluster]:
-    """The API server, with the kind."""
-    cluster.needs_controllers()
-    past = cluster.kubectl.past
-    past.must("apply", "--server-side", "-f", str(CRD))
-    eventually(lambda: past("get", KIND, "-A").passed, "the kind is served")
-    yield cluster
-    past("delete", "crd", KIND, "--ignore-not-found", "--timeout=60s", seconds=90)
+def served() -> Iterator[Cluster]:
+    """An API server of its own, with the kind: no scheduler and no kubelet must have a hand in what is stood in for."""
+    try:
+        assets = control.programs(lambda _: None)
+    except control.MissingError as error:
+        pytest.skip(str(error))
+    with (
+        tempfile.TemporaryDirectory(prefix="stateward-tests-") as place,
+        control.ControlPlane(assets, Path(place), controllers=True) as plane,
+    ):
+        beside = assets / "kubectl"
+        program = str(beside) if beside.exists() else shutil.which("kubectl")
+        if program is None:
+            pytest.skip("no kubectl; put it on PATH")
+        cluster = Cluster(plane.kubeconfig, program, Path(place), plane.controllers, [], False)
+        cluster.needs_controllers()
+        cluster.kubectl.past.must("apply", "--server-side", "-f", str(CRD))
+        eventually(lambda: cluster.kubectl.past("get", KIND, "-A").passed, "the kind is served")
+        yield cluster
+
+
+@pytest.fixture
+def door(served: Cluster, tmp_path: Path) -> Iterator[Door]:
+    """A door before this API server."""
+    opened = Door(served.kubectl, tmp_path)
+    opened.start()
+    yield opened
+    if opened.process is not None:
+        opened.stop()
 
 
 @pytest.fixture
