@@ -167,6 +167,14 @@ def test_a_refusal_says_status_reason_and_next_step(api: Any, cluster: Cluster, 
     )
 
 
+def test_what_is_not_there_is_none_and_a_refusal_stays_one(api: Any, cluster: Cluster, kit: Any) -> None:
+    api.always("GET /api/v1/namespaces/prod/configmaps/gone", kit.refuse(404, "NotFound", "not found"))
+    api.always("GET /api/v1/namespaces/prod/configmaps/secret", kit.refuse(403, "Forbidden", "no"))
+    assert cluster.find("/api/v1/namespaces/prod/configmaps/gone") is None
+    with pytest.raises(ClusterError, match="403"):
+        cluster.find("/api/v1/namespaces/prod/configmaps/secret")
+
+
 def test_a_page_of_a_proxy_is_an_error_too(api: Any, cluster: Cluster) -> None:
     api.next("GET /version", lambda to, asked: to.send(502, b"<html>Bad Gateway</html>"))
     with pytest.raises(ClusterError, match="502 error: <html>Bad Gateway") as caught:

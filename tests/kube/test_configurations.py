@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stateward.kube import record
+from stateward.kube.client import Cluster
 from stateward.kube.configurations import Keeper
 from stateward.kube.errors import ClusterError, UnreachableError
 from stateward.kube.installed import INSTALLED, MUTATING, NAME, PATHS, VALIDATING, Door, configurations
@@ -51,6 +52,8 @@ class Held:
         if path not in self.objects:
             raise ClusterError(404, "NotFound", f"GET {path}: not found")
         return copy.deepcopy(self.objects[path])
+
+    find = Cluster.find
 
     def create(self, path: str, item: Mapping[str, Any]) -> dict[str, Any]:
         whole = f"{path}/{item['metadata']['name']}"

@@ -53,15 +53,9 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Cluster]:
 def deployment(cluster: Cluster, namespace: str) -> Mapping[str, Any] | None:
     """The installation's Deployment, None where there is none. Raises ClusterError."""
     from stateward.kube.client import path_of
-    from stateward.kube.errors import ClusterError
     from stateward.kube.installed import NAME
 
-    try:
-        return cluster.get(path_of("apis", "apps", "v1", "namespaces", namespace, "deployments", NAME))
-    except ClusterError as error:
-        if error.status == 404:
-            return None
-        raise
+    return cluster.find(path_of("apis", "apps", "v1", "namespaces", namespace, "deployments", NAME))
 
 
 def write(cluster: Cluster, namespace: str, change: Callable[[Record], Record]) -> None:

@@ -211,23 +211,13 @@ class _Reader:
             return Edit(None, document)
         namespace = namespace if resource.namespaced else ""
         self._collections[kind, namespace] = resource
-        live = self._get(resource.path_to(namespace, name)) if name else None
+        live = self.cluster.find(resource.path_to(namespace, name)) if name else None
         if kind == SECRET:
             item = document.object = _digested(item)
         if live is None:
             return Edit(None, document)
         old = {"apiVersion": resource.api_version, "kind": resource.kind_name, **_cleaned(live, kind)}
         return Edit(Live(old), Merged(document, self._merged(document, resource, live, old)))
-
-    def _get(self, path: str) -> Object | None:
-        from stateward.kube.errors import ClusterError
-
-        try:
-            return self.cluster.get(path)
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
 
     def _merged(self, document: manifests.Document, resource: Resource, live: Object, old: Object) -> Object:
         item, kind = document.object, resource.kind

@@ -122,6 +122,15 @@ class Cluster:
         """One object, or a discovery document. 404 is a ClusterError with status 404."""
         return self.call("GET", path, query)
 
+    def find(self, path: str) -> dict[str, Any] | None:
+        """An object by its path, None where there is none. Raises ClusterError."""
+        try:
+            return self.get(path)
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def list_page(
         self, path: str, *, limit: int = 500, token: str = "", accept: str = JSON, read_seconds: float | None = None
     ) -> dict[str, Any]:

@@ -278,12 +278,7 @@ class Keeper:
     # --- calls ---------------------------------------------------------------------------------------------------
 
     def _get(self, kind: str) -> Object | None:
-        try:
-            return self._cluster.get(f"{PATHS[kind]}/{NAME}")
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self._cluster.find(f"{PATHS[kind]}/{NAME}")
 
     def _delete(self, kind: str, uid: str) -> None:
         try:

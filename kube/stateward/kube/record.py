@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stateward.kube.client import Cluster, path_of
-from stateward.kube.errors import ClusterError
 from stateward.kube.installed import INSTALLED, MUTATING, VALIDATING
 from stateward.policies.view import mapping_of, metadata_of, text_of
 
@@ -55,12 +54,9 @@ def path_to(namespace: str, name: str = NAME) -> str:
 
 def read(cluster: Cluster, namespace: str) -> Record | None:
     """The record, None where there is none. Raises ClusterError."""
-    try:
-        found = cluster.get(path_to(namespace))
-    except ClusterError as error:
-        if error.status == 404:
-            return None
-        raise
+    found = cluster.find(path_to(namespace))
+    if found is None:
+        return None
     data = mapping_of(found, "data")
     return Record(
         door=DISABLED if text_of(data, _DOOR) == DISABLED else ENABLED,

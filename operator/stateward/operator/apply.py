@@ -11,7 +11,6 @@ import orjson
 
 from stateward.kube.client import Cluster
 from stateward.kube.discovery import Resource
-from stateward.kube.errors import ClusterError
 from stateward.operator.api.model import GROUP
 from stateward.operator.objects.common import Item
 from stateward.operator.service import Service
@@ -71,7 +70,7 @@ class Writer:
         if cached is not None and owned(cached, service) and settled(item, cached):
             return Applied(kind, name)
         path = RESOURCES[kind].path_to(service.namespace, name)
-        live = self._get(path)
+        live = self._cluster.find(path)
         if live is None:
             if self._dry:
                 return Applied(kind, name, "created")
@@ -89,14 +88,6 @@ class Writer:
         if text_of(metadata_of(after), "resourceVersion") == text_of(metadata_of(live), "resourceVersion"):
             return Applied(kind, name)  # it was so already: the cache is behind, or the server writes it another way
         return Applied(kind, name, "reverted", _others(live)) if ours else Applied(kind, name, "changed")
-
-    def _get(self, path: str) -> Object | None:
-        try:
-            return self._cluster.get(path)
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
 
 
 def stamped(wanted: Item) -> Item:

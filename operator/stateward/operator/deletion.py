@@ -57,12 +57,7 @@ def finalizers_without_ours(item: Object) -> list[str]:
 
 
 def _set(cluster: Cluster, service: Service) -> Object | None:
-    try:
-        return cluster.get(RESOURCES["StatefulSet.apps"].path_to(*service.key))
-    except ClusterError as error:
-        if error.status == 404:
-            return None
-        raise
+    return cluster.find(RESOURCES["StatefulSet.apps"].path_to(*service.key))
 
 
 def _live(cluster: Cluster, kind: Kind, service: Service) -> list[Object]:

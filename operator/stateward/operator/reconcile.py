@@ -155,12 +155,7 @@ class Reconcile:
         return found if found is not None else self._live_set(one)
 
     def _live_set(self, one: Service) -> Object | None:
-        try:
-            return self.cluster.get(RESOURCES[_SET].path_to(*one.key))
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
+        return self.cluster.find(RESOURCES[_SET].path_to(*one.key))
 
     def _as_wanted(self, one: Service, stand: Stand, driver: Driver) -> bool:
         """Whether nothing is to be done, as far as is known without asking the API server."""

@@ -58,16 +58,12 @@ def command(kubeconfig: str | None, context: str | None, namespace: str, dry_run
 
 
 def _there(cluster: Cluster) -> bool:
-    from stateward.kube.errors import ClusterError
     from stateward.kube.installed import NAME, PATHS, VALIDATING
     from stateward.kube.registration import MANAGED_BY, MANAGER
 
-    try:
-        found = cluster.get(f"{PATHS[VALIDATING]}/{NAME}")
-    except ClusterError as error:
-        if error.status == 404:
-            return False
-        raise
+    found = cluster.find(f"{PATHS[VALIDATING]}/{NAME}")
+    if found is None:
+        return False
     manager = text_of(mapping_of(metadata_of(found), "labels"), MANAGED_BY)
     if manager != MANAGER:
         inputs.stop(
