@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from stateward.kube.rights import GROUP
+from stateward.kube.definition import column, definition
 from stateward.policies.match import FIELDS
 from stateward.policies.modes import MODES
 from stateward.policies.profiles import titles
@@ -22,6 +22,11 @@ _RULES: Final = 256
 """Rules that a policy or a waiver names: more than there are."""
 _ROWS: Final = 32
 _NAMES: Final = 64
+_LABELS: Final[Schema] = {
+    "type": "object",
+    "maxProperties": _NAMES,
+    "additionalProperties": {"type": "string", "maxLength": 63},
+}
 
 
 def documents() -> dict[str, dict[str, Any]]:
@@ -32,11 +37,11 @@ def documents() -> dict[str, dict[str, Any]]:
 def ward_policy() -> dict[str, Any]:
     """Cluster-scoped: what each rule does, and where."""
     columns = [
-        _column("Profile", "string", ".spec.profile"),
-        _column("Mode", "string", ".spec.mode"),
-        _column("Loaded", "string", '.status.conditions[?(@.type=="Loaded")].status'),
-        {**_column("Reason", "string", '.status.conditions[?(@.type=="Loaded")].message'), "priority": 1},
-        _column("Age", "date", ".metadata.creationTimestamp"),
+        column("Profile", "string", ".spec.profile"),
+        column("Mode", "string", ".spec.mode"),
+        column("Loaded", "string", '.status.conditions[?(@.type=="Loaded")].status'),
+        column("Reason", "string", '.status.conditions[?(@.type=="Loaded")].message', wide=True),
+        column("Age", "date", ".metadata.creationTimestamp"),
     ]
     return _crd("WardPolicy", "wardpolicies", "Cluster", ["wp"], columns, _policy_spec(), _STATUS)
 
@@ -44,12 +49,12 @@ def ward_policy() -> dict[str, Any]:
 def ward_waiver() -> dict[str, Any]:
     """Namespaced: which rule may be broken, by what, until when and why."""
     columns = [
-        _column("Rules", "string", ".spec.rules"),
-        _column("Kind", "string", ".spec.target.kind"),
-        _column("Target", "string", ".spec.target.name"),
-        _column("Until", "string", ".spec.until"),
-        {**_column("Reason", "string", ".spec.reason"), "priority": 1},
-        _column("Age", "date", ".metadata.creationTimestamp"),
+        column("Rules", "string", ".spec.rules"),
+        column("Kind", "string", ".spec.target.kind"),
+        column("Target", "string", ".spec.target.name"),
+        column("Until", "string", ".spec.until"),
+        column("Reason", "string", ".spec.reason", wide=True),
+        column("Age", "date", ".metadata.creationTimestamp"),
     ]
     return _crd("WardWaiver", "wardwaivers", "Namespaced", ["ww"], columns, _waiver_spec(), None)
 
@@ -154,8 +159,7 @@ def _user_rule() -> Schema:
 
 def _match(*extra: str) -> Schema:
     lists = {name: _list(_word("", 253), _NAMES) for name in dict.fromkeys((*extra, *FIELDS)) if name != "labels"}
-    labels = {"type": "object", "maxProperties": _NAMES, "additionalProperties": {"type": "string", "maxLength": 63}}
-    return _mapping({**lists, "labels": labels}, "All that is given must hold; * and ? are patterns.")
+    return _mapping({**lists, "labels": _LABELS}, "All that is given must hold; * and ? are patterns.")
 
 
 _STATUS: Final[Schema] = {
@@ -190,12 +194,7 @@ _STATUS: Final[Schema] = {
 
 def _waiver_spec() -> Schema:
     kind = _word("The kind, with its group (StatefulSet.apps) or without.", 316)
-    labels = {
-        "type": "object",
-        "minProperties": 1,
-        "maxProperties": _NAMES,
-        "additionalProperties": {"type": "string", "maxLength": 63},
-    }
+    labels = {**_LABELS, "minProperties": 1}
     spec = _mapping(
         {
             "rules": {**_list(_word("Id or name of a rule.", 63), _RULES, "What is waived."), "minItems": 1},
@@ -252,10 +251,6 @@ def _mapping(properties: Mapping[str, Schema], description: str = "", required: 
     return found
 
 
-def _column(name: str, type_: str, path: str) -> dict[str, Any]:
-    return {"name": name, "type": type_, "jsonPath": path}
-
-
 def _crd(
     kind: str, plural: str, scope: str, short: list[str], columns: list[dict[str, Any]], spec: Schema, status: Schema | None
 ) -> dict[str, Any]:
@@ -274,21 +269,4 @@ def _crd(
         "schema": {"openAPIV3Schema": schema},
         **({"subresources": {"status": {}}} if status is not None else {}),
     }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/name": "stateward"}},
-        "spec": {
-            "group": GROUP,
-            "names": {
-                "kind": kind,
-                "listKind": f"{kind}List",
-                "plural": plural,
-                "singular": kind.lower(),
-                "shortNames": short,
-                "categories": ["stateward"],
-            },
-            "scope": scope,
-            "versions": [version],
-        },
-    }
+    return definition(kind, plural, scope, short, [version])

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from stateward.kube import converting, record
 from stateward.kube.declared import needed
+from stateward.kube.definition import GROUP
 from stateward.kube.installed import NAME
 from stateward.kube.registration import plural_of, resource_of
-from stateward.policies import policy
 from stateward.policies.adapters.adapter import Adapter
 from stateward.policies.rule import Rule
 from stateward.policies.view import Kind
@@ -17,7 +17,6 @@ from stateward.policies.view import Kind
 SECRET: Final = "stateward-certs"  # noqa: S105 - its name
 READER: Final = "stateward-reader"
 """The account whose token `stateward why` and `status` show."""
-GROUP: Final = policy.API_VERSION.partition("/")[0]
 AGGREGATE: Final = "stateward.dev/aggregate-to-view"
 """Label of a ClusterRole whose rules Stateward gets too: for kinds of one's own."""
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import orjson
 
 from stateward.kube.client import Cluster
+from stateward.kube.definition import GROUP
 from stateward.kube.discovery import Resource
-from stateward.operator.api.model import GROUP
 from stateward.operator.objects.common import Item
 from stateward.operator.service import Service
 from stateward.policies import quantity

@@ -12,11 +12,11 @@ from typing import Final
 from stateward.kube.answer import Answer
 from stateward.kube.backoff import Timing
 from stateward.kube.client import Cluster
+from stateward.kube.definition import GROUP
 from stateward.kube.discovery import Discovery, Resource
 from stateward.kube.errors import ClusterError
 from stateward.kube.reflector import Reflector
 from stateward.kube.store import UNLIMITED, Listing, Store
-from stateward.operator.api.model import GROUP
 from stateward.operator.objects.common import LABEL
 from stateward.operator.service import KIND, Key
 from stateward.policies.view import UNKNOWN, Kind, Object, items_of, mapping_of, metadata_of, text_of

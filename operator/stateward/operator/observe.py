@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stateward.operator.api.model import GROUP
+from stateward.kube.definition import GROUP
 from stateward.operator.drivers.protocol import Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
 from stateward.operator.objects.common import CONTAINER, VOLUME

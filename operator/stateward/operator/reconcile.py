@@ -12,12 +12,12 @@ from typing import Final
 from pydantic import ValidationError
 
 from stateward.kube.client import Cluster
+from stateward.kube.definition import GROUP
 from stateward.kube.discovery import Resource
 from stateward.kube.errors import ClusterError
 from stateward.kube.events import About, Happening
 from stateward.operator import deletion, service, status
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
-from stateward.operator.api.model import GROUP
 from stateward.operator.api.status import StatefulServiceStatus
 from stateward.operator.api.v1beta1 import VERSION, StatefulService
 from stateward.operator.apply import MANAGER, RESOURCES, Applied, Look, NotOursError, Writer, owned, settled, stamped

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from stateward.operator.api.model import GROUP
+from stateward.kube.definition import GROUP
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.policies.view import text_of
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-GROUP: Final = "stateward.dev"
+from stateward.kube.definition import GROUP
+
 KIND: Final = "StatefulService"
 REVIEW: Final = "apiextensions.k8s.io/v1"
 

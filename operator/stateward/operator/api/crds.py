@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from stateward.kube.definition import column, definition
 from stateward.operator.api import schema, v1alpha1, v1beta1
-from stateward.operator.api.model import GROUP
 
 Crd = dict[str, Any]
 
@@ -26,17 +26,17 @@ def documents() -> dict[str, Crd]:
 def service() -> Crd:
     """StatefulService: stored as v1beta1, served as v1alpha1 too."""
     columns = [
-        _column("Engine", "string", ".spec.engine"),
-        _column("Version", "string", ".spec.version"),
-        _column("Members", "integer", ".spec.members"),
-        _column("Serving", "integer", ".status.readyMembers"),
-        _column("Ready", "string", f"{_READY}.status"),
-        _column("Doing", "string", ".status.operation.kind"),
-        _column("Backup", "date", ".status.backup.last.time"),
-        _column("Running", "string", ".status.runningVersion", wide=True),
-        _column("Primary", "string", ".status.primary", wide=True),
-        _column("Reason", "string", f"{_READY}.message", wide=True),
-        _column("Age", "date", ".metadata.creationTimestamp"),
+        column("Engine", "string", ".spec.engine"),
+        column("Version", "string", ".spec.version"),
+        column("Members", "integer", ".spec.members"),
+        column("Serving", "integer", ".status.readyMembers"),
+        column("Ready", "string", f"{_READY}.status"),
+        column("Doing", "string", ".status.operation.kind"),
+        column("Backup", "date", ".status.backup.last.time"),
+        column("Running", "string", ".status.runningVersion", wide=True),
+        column("Primary", "string", ".status.primary", wide=True),
+        column("Reason", "string", f"{_READY}.message", wide=True),
+        column("Age", "date", ".metadata.creationTimestamp"),
     ]
     subresources = {
         "status": {},
@@ -58,7 +58,7 @@ def service() -> Crd:
     new = _version(v1beta1.VERSION, v1beta1.StatefulService, more)
     # Of this version alone: the API server refuses versions that have the same ones and different schemas.
     new["selectableFields"] = [{"jsonPath": ".spec.engine"}, {"jsonPath": ".spec.version"}]
-    found = _crd("StatefulService", SERVICES, ["sfs"], old, new)
+    found = definition("StatefulService", SERVICES, "Namespaced", ["sfs"], [old, new], ["stateward", "all"])
     found["spec"]["conversion"] = conversion()
     return found
 
@@ -66,41 +66,31 @@ def service() -> Crd:
 def backup() -> Crd:
     """ServiceBackup."""
     columns = [
-        _column("Service", "string", ".spec.service"),
-        _column("Phase", "string", ".status.phase"),
-        _column("Version", "string", ".status.version"),
-        _column("Size", "integer", ".status.size", wide=True),
-        _column("Location", "string", ".status.location", wide=True),
-        _column("Verified", "date", ".status.verified"),
-        _column("Completed", "date", ".status.completed"),
-        _column("Age", "date", ".metadata.creationTimestamp"),
+        column("Service", "string", ".spec.service"),
+        column("Phase", "string", ".status.phase"),
+        column("Version", "string", ".status.version"),
+        column("Size", "integer", ".status.size", wide=True),
+        column("Location", "string", ".status.location", wide=True),
+        column("Verified", "date", ".status.verified"),
+        column("Completed", "date", ".status.completed"),
+        column("Age", "date", ".metadata.creationTimestamp"),
     ]
-    more = {
-        "additionalPrinterColumns": columns,
-        "subresources": {"status": {}},
-        "selectableFields": [{"jsonPath": ".spec.service"}],
-    }
-    return _crd("ServiceBackup", BACKUPS, ["sfb"], _version(v1beta1.VERSION, v1beta1.ServiceBackup, more))
+    return _of_a_service(BACKUPS, "sfb", v1beta1.ServiceBackup, columns)
 
 
 def restore() -> Crd:
     """ServiceRestore."""
     columns = [
-        _column("Service", "string", ".spec.service"),
-        _column("Backup", "string", ".spec.source.backup.name"),
-        _column("Phase", "string", ".status.phase"),
-        _column("Step", "string", ".status.step", wide=True),
-        _column("RTO", "integer", ".status.rtoSeconds", wide=True),
-        _column("Reason", "string", ".status.message", wide=True),
-        _column("Completed", "date", ".status.completed"),
-        _column("Age", "date", ".metadata.creationTimestamp"),
+        column("Service", "string", ".spec.service"),
+        column("Backup", "string", ".spec.source.backup.name"),
+        column("Phase", "string", ".status.phase"),
+        column("Step", "string", ".status.step", wide=True),
+        column("RTO", "integer", ".status.rtoSeconds", wide=True),
+        column("Reason", "string", ".status.message", wide=True),
+        column("Completed", "date", ".status.completed"),
+        column("Age", "date", ".metadata.creationTimestamp"),
     ]
-    more = {
-        "additionalPrinterColumns": columns,
-        "subresources": {"status": {}},
-        "selectableFields": [{"jsonPath": ".spec.service"}],
-    }
-    return _crd("ServiceRestore", RESTORES, ["sfr"], _version(v1beta1.VERSION, v1beta1.ServiceRestore, more))
+    return _of_a_service(RESTORES, "sfr", v1beta1.ServiceRestore, columns)
 
 
 def conversion(namespace: str = "stateward", name: str = "stateward", port: int = 443) -> dict[str, Any]:
@@ -115,31 +105,16 @@ def conversion(namespace: str = "stateward", name: str = "stateward", port: int 
     }
 
 
+def _of_a_service(plural: str, short: str, model: type[BaseModel], columns: list[dict[str, Any]]) -> Crd:
+    """A kind that is about one service, and selected by it."""
+    more = {
+        "additionalPrinterColumns": columns,
+        "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": ".spec.service"}],
+    }
+    return definition(model.__name__, plural, "Namespaced", [short], [_version(v1beta1.VERSION, model, more)])
+
+
 def _version(name: str, model: type[BaseModel], more: dict[str, Any]) -> dict[str, Any]:
     stored = name == v1beta1.VERSION
     return {"name": name, "served": True, "storage": stored, **more, "schema": {"openAPIV3Schema": schema.of_kind(model)}}
-
-
-def _column(name: str, type_: str, path: str, *, wide: bool = False) -> dict[str, Any]:
-    return {"name": name, "type": type_, "jsonPath": path, **({"priority": 1} if wide else {})}
-
-
-def _crd(kind: str, plural: str, short: list[str], *versions: dict[str, Any]) -> Crd:
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/name": "stateward"}},
-        "spec": {
-            "group": GROUP,
-            "names": {
-                "kind": kind,
-                "listKind": f"{kind}List",
-                "plural": plural,
-                "singular": kind.lower(),
-                "shortNames": short,
-                "categories": ["stateward", "all"] if plural == SERVICES else ["stateward"],
-            },
-            "scope": "Namespaced",
-            "versions": list(versions),
-        },
-    }

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-GROUP: Final = "stateward.dev"
 RULES: Final = "x-kubernetes-validations"
 
 

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
+from stateward.kube.definition import GROUP
 from stateward.operator.api import rules
-from stateward.operator.api.model import GROUP, Label, Model, Name, Text, Time, Version, Word, by_key, judged
+from stateward.operator.api.model import Label, Model, Name, Text, Time, Version, Word, by_key, judged
 from stateward.operator.api.parts import Condition, Destination, Encryption, VolumeState
 from stateward.operator.api.spec import Parameter, Placement, Resources, StatefulServiceSpec, Storage
 from stateward.operator.api.status import StatefulServiceStatus

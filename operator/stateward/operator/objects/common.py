@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from stateward.operator.api.model import GROUP
+from stateward.kube.definition import GROUP
 from stateward.operator.service import Service
 
 Item = dict[str, Any]
