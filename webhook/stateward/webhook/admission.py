@@ -10,25 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, Protocol
-
-import orjson
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from stateward.policies.engine import Verdict
 from stateward.policies.policy import Policy, Unknowns
 from stateward.policies.request import BadReview, decode
 from stateward.policies.review import Answer, review
 from stateward.policies.view import View
+from stateward.webhook import asgi
+from stateward.webhook.asgi import Header, Receive, Scope, Send
 from stateward.webhook.deadline import budget
 from stateward.webhook.logs import frames, line
 from stateward.webhook.metrics import Metrics
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 Decided = Callable[[Verdict, float], None]
 """Told of a verdict that says something, and of the seconds that it took, after the answer is sent."""
@@ -44,11 +38,6 @@ class Judge(Protocol):
 
 LIMIT: Final = 7 * 1024 * 1024
 """Bytes of a body. The API server takes 3 MiB and a review may hold two objects; controller-runtime has the same."""
-
-_JSON: Final = b"application/json"
-_TYPE: Final[Header] = (b"content-type", _JSON)
-_CLOSE: Final[Header] = (b"connection", b"close")
-_ALLOW: Final[Header] = (b"allow", b"POST")
 
 _log = logging.getLogger("stateward.webhook")
 
@@ -104,15 +93,15 @@ class Admission:
             answer = self.judge(body, self.view, self.policy, now=self._clock(), unknown="warn")
         except _RefusedError as refused:
             self._metrics.bad(refused.reason)
-            await self._send(send, refused.status, _error(str(refused)), *refused.headers)
+            await asgi.answer(send, refused.status, asgi.error(str(refused)), *refused.headers, leaving=self.leaving)
         except BadReview as bad:
             self._metrics.bad("unreadable")
             # Not its text: that repeats what was sent.
             _log.warning(line("bad-review", uid=bad.uid))
-            await self._send(send, 400, _error(str(bad)))
+            await asgi.answer(send, 400, asgi.error(str(bad)), leaving=self.leaving)
         except Exception as fault:  # noqa: BLE001,RUF100 - whatever it is, the API server's failurePolicy decides
             self._fault(body, fault, started)
-            await self._send(send, 500, _FAULT)
+            await asgi.answer(send, 500, _FAULT, leaving=self.leaving)
         else:
             verdict = answer.verdict
             request = verdict.request
@@ -120,7 +109,7 @@ class Admission:
                 self._evicted(request.namespace, request.name)
             seconds = time.perf_counter() - started
             self._metrics.answered(verdict, seconds)
-            await self._send(send, 200, answer.body)
+            await asgi.answer(send, 200, answer.body, leaving=self.leaving)
             if verdict.judged or verdict.faults:
                 _report(verdict)
                 if self._decided is not None:
@@ -135,9 +124,9 @@ class Admission:
             elif name == b"content-length":
                 length = value
         if scope["method"] != "POST":
-            raise _RefusedError(405, "method", "an AdmissionReview is sent by POST", _ALLOW, _CLOSE)
-        if given != _JSON and given.partition(b";")[0].strip().lower() != _JSON:
-            raise _RefusedError(415, "content-type", "an AdmissionReview is sent as application/json", _CLOSE)
+            raise _RefusedError(405, "method", "an AdmissionReview is sent by POST", asgi.ALLOW, asgi.CLOSE)
+        if given != asgi.JSON and given.partition(b";")[0].strip().lower() != asgi.JSON:
+            raise _RefusedError(415, "content-type", "an AdmissionReview is sent as application/json", asgi.CLOSE)
         if len(length) > 6 and (len(length) > 7 or int(length) > LIMIT):
             raise _too_large()
         seconds = budget(scope["query_string"])
@@ -177,13 +166,6 @@ class Admission:
             raise _too_large()
         return b"".join(parts)
 
-    async def _send(self, send: Send, status: int, body: bytes, *headers: Header) -> None:
-        sent: list[Header] = [_TYPE, (b"content-length", b"%d" % len(body)), *headers]
-        if self.leaving and _CLOSE not in sent:
-            sent.append(_CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": sent})
-        await send({"type": "http.response.body", "body": body})
-
     def _fault(self, body: bytes | None, fault: Exception, started: float) -> None:
         """Counts and logs a fault. The request is read once more: whatever failed, its uid should be known."""
         uid = operation = kind = ""
@@ -198,10 +180,6 @@ class Admission:
         self._metrics.fault(operation, kind, seconds)
         named = line("fault", uid=uid, operation=operation, kind=kind, error=type(fault).__name__)
         _log.error("%s\n%s", named, frames(fault))
-
-
-def _error(text: str) -> bytes:
-    return orjson.dumps({"error": text})
 
 
 def _report(verdict: Verdict) -> None:
@@ -225,11 +203,11 @@ def _report(verdict: Verdict) -> None:
 
 
 def _too_large() -> _RefusedError:
-    return _RefusedError(413, "too-large", f"an AdmissionReview has at most {LIMIT} bytes", _CLOSE)
+    return _RefusedError(413, "too-large", f"an AdmissionReview has at most {LIMIT} bytes", asgi.CLOSE)
 
 
 def _late() -> _RefusedError:
-    return _RefusedError(504, "late", "the time that the caller gave by ?timeout= has passed", _CLOSE)
+    return _RefusedError(504, "late", "the time that the caller gave by ?timeout= has passed", asgi.CLOSE)
 
 
-_FAULT: Final = _error("a fault in Stateward, see its log for the uid of this request")
+_FAULT: Final = asgi.error("a fault in Stateward, see its log for the uid of this request")

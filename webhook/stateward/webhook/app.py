@@ -13,8 +13,9 @@ from prometheus_client.core import InfoMetricFamily, Metric
 from stateward.kube.events import Events
 from stateward.policies.policy import Policy
 from stateward.policies.view import Kind, View
-from stateward.webhook.admission import Admission, Judge, Receive, Scope, Send
+from stateward.webhook.admission import Admission, Judge
 from stateward.webhook.api import Door, Ready
+from stateward.webhook.asgi import Receive, Scope, Send
 from stateward.webhook.auth import Guard
 from stateward.webhook.convert_route import Conversion
 from stateward.webhook.decisions import Decisions

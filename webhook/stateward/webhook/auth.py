@@ -20,11 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-import orjson
-
 from stateward.kube.errors import ClusterError
 from stateward.kube.reviews import Account
-from stateward.webhook.admission import Header, Scope
+from stateward.webhook import asgi
+from stateward.webhook.asgi import Header, Scope
 from stateward.webhook.logs import line
 
 OPEN: Final = frozenset({"/livez", "/readyz"})
@@ -69,7 +68,7 @@ class Refusal:
     @property
     def body(self) -> bytes:
         """The answer's body."""
-        return orjson.dumps({"error": self.message})
+        return asgi.error(self.message)
 
 
 class Guard:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 
-import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from stateward.webhook.admission import Receive, Scope, Send
+from stateward.webhook import asgi
+from stateward.webhook.asgi import Receive, Scope, Send
 
 GUARDED: Final = frozenset({"/validate", "/mutate"})
 """What needs a certificate. Probes and scrapes have none; what else is served asks for a token."""
@@ -54,19 +54,13 @@ class _Refusing:
 
     def __init__(self, app: Any, reason: str) -> None:
         self._app = app
-        self._body = orjson.dumps({"error": reason})
+        self._body = asgi.error(reason)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] not in GUARDED:
             await self._app(scope, receive, send)
             return
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(self._body)).encode()),
-            (b"connection", b"close"),  # what else of the body may come is not read
-        ]
-        await send({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body})
+        await asgi.answer(send, 401, self._body, asgi.CLOSE)
 
 
 def _names(peer: Peer) -> frozenset[str]:

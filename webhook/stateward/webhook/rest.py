@@ -7,21 +7,20 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from stateward.webhook import api
-from stateward.webhook.admission import Header, Receive, Scope, Send
+from stateward.webhook import api, asgi
 from stateward.webhook.api import Door
+from stateward.webhook.asgi import Receive, Scope, Send
 from stateward.webhook.auth import Guard
 from stateward.webhook.logs import frames, line
 from stateward.webhook.metrics import Metrics
 
 _log = logging.getLogger("stateward.webhook")
-_FAULT: Final = orjson.dumps({"error": "a fault in Stateward; see its log"})
+_FAULT: Final = asgi.error("a fault in Stateward; see its log")
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -89,19 +88,13 @@ class Guarded:
         try:
             refusal = await self.guard.refusal(scope)
             if refusal is not None:
-                await _answer(send, refusal.status, refusal.body, *refusal.headers)
+                await asgi.answer(send, refusal.status, refusal.body, *refusal.headers)
                 return
             await self._app(scope, receive, sending)
         except Exception as fault:  # noqa: BLE001,RUF100 - a caller gets an answer, whatever happens
             _log.error("%s\n%s", line("api-fault", path=scope["path"], error=type(fault).__name__), frames(fault))
             if not begun:
-                await _answer(send, 500, _FAULT)
-
-
-async def _answer(send: Send, status: int, body: bytes, *headers: Header) -> None:
-    sent = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": sent})
-    await send({"type": "http.response.body", "body": body})
+                await asgi.answer(send, 500, _FAULT)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
