@@ -272,31 +272,38 @@ class Events:
         self._cluster.call(method, path, {"fieldManager": "stateward"}, body=body, read_seconds=_SECONDS, **more)
 
     def _event(self, series: _Series, name: str) -> dict[str, Any]:
-        about, latest = series.latest.about, series.latest
-        regarding = {"apiVersion": about.api_version, "kind": about.kind, "name": about.name}
-        if about.namespace:
-            regarding["namespace"] = about.namespace
-        if about.uid:
-            regarding["uid"] = about.uid
-        return {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": about.namespace or "default"},
-            "involvedObject": regarding,
-            "type": "Normal" if latest.normal else "Warning",
-            "reason": latest.reason,
-            "message": _cut(latest.message),
-            "count": series.count,
-            "firstTimestamp": _time(series.first),
-            "lastTimestamp": _time(latest.at),
-            "source": {"component": "stateward"},
-            "reportingComponent": self._reporter,
-            "reportingInstance": self._instance,
-        }
+        return event(series.latest, name, series.first, series.count, reporter=self._reporter, instance=self._instance)
 
     def _drop(self, reason: str, count: int) -> None:
         if count > 0:
             self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+def event(
+    latest: Happening, name: str, first: float, count: int = 1, *, reporter: str = REPORTER, instance: str
+) -> dict[str, Any]:
+    """The Event that says it: `count` times since `first` (seconds since the epoch)."""
+    about = latest.about
+    regarding = {"apiVersion": about.api_version, "kind": about.kind, "name": about.name}
+    if about.namespace:
+        regarding["namespace"] = about.namespace
+    if about.uid:
+        regarding["uid"] = about.uid
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": about.namespace or "default"},
+        "involvedObject": regarding,
+        "type": "Normal" if latest.normal else "Warning",
+        "reason": latest.reason,
+        "message": _cut(latest.message),
+        "count": count,
+        "firstTimestamp": _time(first),
+        "lastTimestamp": _time(latest.at),
+        "source": {"component": "stateward"},
+        "reportingComponent": reporter,
+        "reportingInstance": instance,
+    }
 
 
 def _time(moment: float) -> str:
