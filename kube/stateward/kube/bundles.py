@@ -10,12 +10,9 @@ from typing import Any, Final
 
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.errors import ClusterError
+from stateward.kube.installed import PATHS
 from stateward.policies.view import items_of, mapping_of, metadata_of, text_of
 
-_KINDS: Final = {
-    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
-    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
-}
 _JSON_PATCH: Final = "application/json-patch+json"
 _ATTEMPTS: Final = 3
 """At one configuration, if others write to it meanwhile."""
@@ -46,8 +43,7 @@ class Trust:
 def trusting(cluster: Cluster, namespace: str, service: str) -> list[Trust]:
     """Every webhook that asks this Service, of whatever name its configuration is. Raises ClusterError."""
     found = []
-    for kind, plural in _KINDS.items():
-        collection = path_of("apis", "admissionregistration.k8s.io", "v1", plural)
+    for kind, collection in PATHS.items():
         for item in items_of(cluster.list_page(collection, limit=0), "items"):
             found += list(_webhooks(kind, collection, item, namespace, service))
     return found

@@ -23,6 +23,8 @@ from stateward.policies.webhooks import CONFIGURATIONS
 WEBHOOK: Final = "validate.stateward.dev"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "stateward"
+OURS: Final = f"{MANAGED_BY}={MANAGER}"
+"""The label selector of every configuration of ours."""
 LABELS: Final[Mapping[str, str]] = {MANAGED_BY: MANAGER, "app.kubernetes.io/name": "stateward"}
 """What every configuration of ours carries."""
 

@@ -9,7 +9,7 @@ from stateward.kube import record
 from stateward.kube.client import Cluster, path_of
 from stateward.kube.errors import ClusterError
 from stateward.kube.installed import NAME, PATHS
-from stateward.kube.registration import MANAGED_BY, MANAGER
+from stateward.kube.registration import OURS
 from stateward.kube.rights import READER, SECRET
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
 
@@ -22,7 +22,7 @@ _OWN: Final = ("app.kubernetes.io/name", "stateward")
 def asking(cluster: Cluster) -> Iterator[tuple[str, str, Object]]:
     """Path, title and object of every configuration of ours. Raises ClusterError."""
     for kind, path in PATHS.items():
-        listed = cluster.get(path, {"labelSelector": f"{MANAGED_BY}={MANAGER}"})
+        listed = cluster.get(path, {"labelSelector": OURS})
         for item in items_of(listed, "items"):
             name = text_of(metadata_of(item), "name")
             yield f"{path}/{name}", f"{kind.lower()}/{name}", item

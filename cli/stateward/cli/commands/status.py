@@ -26,11 +26,6 @@ Examples:
 
 Exit codes: 0 it could be asked, 2 nobody answered.
 """
-_CONFIGURATIONS: Final = {
-    "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
-    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
-}
-_MANAGED: Final = "app.kubernetes.io/managed-by=stateward"
 _OUTCOMES: Final = ("wouldBeDenied", "denied", "warned", "waived", "audited", "fault")
 _MEANS: Final = {"deny": "denials refuse", "warn": "denials warn", "audit": "nothing is refused, nobody is warned"}
 _SHOWN: Final = 12
@@ -110,13 +105,13 @@ def _add(counter: Counter[str], row: Mapping[str, Any]) -> None:
 
 def _configurations(cluster: Cluster) -> Iterator[dict[str, Any]]:
     """What the API server asks by. Those that cannot be read are said to be unknown."""
-    from stateward.kube.client import path_of
     from stateward.kube.errors import ClusterError
+    from stateward.kube.installed import PATHS
+    from stateward.kube.registration import OURS
 
-    for kind, plural in _CONFIGURATIONS.items():
-        path = path_of("apis", "admissionregistration.k8s.io", "v1", plural)
+    for kind, path in PATHS.items():
         try:
-            items = cluster.get(path, {"labelSelector": _MANAGED}).get("items") or []
+            items = cluster.get(path, {"labelSelector": OURS}).get("items") or []
         except ClusterError as error:
             yield {"kind": kind, "name": None, "webhooks": [], "problem": str(error)}
             continue
