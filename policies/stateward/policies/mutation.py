@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from stateward.policies.change import Change
 from stateward.policies.paths import Path
-from stateward.policies.rule import Judges
+from stateward.policies.rule import Judges, said
 from stateward.policies.structs import dataclass, field
 from stateward.policies.view import Kind, Look, Sight
 
@@ -78,7 +78,6 @@ class Mutation:
 
 
 _ID: Final = re.compile(r"SW0\d[1-9]|SW0[1-9]0")
-_NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 def mutation(
@@ -96,11 +95,7 @@ def mutation(
     """Turns a filler into a Mutation. Raises ValueError where the metadata is not complete."""
     if not _ID.fullmatch(id):
         raise ValueError(f'mutation id "{id}": SW001 to SW099 is wanted')
-    if not _NAME.fullmatch(name):
-        raise ValueError(f'mutation name "{name}": lower-case words joined by dashes are wanted')
-    for what, text in (("summary", summary), ("why", why), ("safe", safe), ("source", source)):
-        if not text.strip():
-            raise ValueError(f"mutation {id}: {what} is empty")
+    said("mutation", id, name, summary=summary, why=why, safe=safe, source=source)
     if not kinds:
         raise ValueError(f"mutation {id}: kinds are missing")
 

@@ -109,6 +109,15 @@ _ID: Final = re.compile(r"SW[1-9]\d\d")
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
+def said(kind: str, id: str, name: str, **texts: str) -> None:  # noqa: A002 - the field's own word
+    """Raises ValueError where a rule or a mutation is not named as one is, or leaves one of these texts empty."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f'{kind} name "{name}": lower-case words joined by dashes are wanted')
+    for what, text in texts.items():
+        if not text.strip():
+            raise ValueError(f"{kind} {id}: {what} is empty")
+
+
 def rule(
     *,
     id: str,  # noqa: A002 - the field's own word
@@ -130,11 +139,7 @@ def rule(
     """Turns a check into a Rule. Raises ValueError where the metadata is not complete."""
     if not _ID.fullmatch(id):
         raise ValueError(f'rule id "{id}": SW and three digits are wanted')
-    if not _NAME.fullmatch(name):
-        raise ValueError(f'rule name "{name}": lower-case words joined by dashes are wanted')
-    for what, text in (("summary", summary), ("why", why), ("remedy", remedy), ("source", source)):
-        if not text.strip():
-            raise ValueError(f"rule {id}: {what} is empty")
+    said("rule", id, name, summary=summary, why=why, remedy=remedy, source=source)
 
     def register(check: Check) -> Rule:
         return Rule(

@@ -63,10 +63,10 @@ class _Adapters(Mapping[Kind, Adapter]):
         self._all: Mapping[Kind, Any] = built_in
 
     def use(self, own: Mapping[Kind, Adapter]) -> None:
-        """Has these, and no others, be the user's own: once, when a process starts with a policy, before it judges.
+        """Has these, and no others, be the user's own: those of the policy that is in force.
 
         A process knows one set of kinds: what it reads from a cluster, what it registers for and what its rules see of
-        other objects are all made from it.
+        other objects are all made from it, and made anew by whoever exchanges the policy.
         """
         self.own = own
         self._all = {**dict.fromkeys(self._built_in), **own} if own else self._built_in
