@@ -10,8 +10,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -171,6 +173,29 @@ def _documents(item: Any) -> str:
 
 
 # --- the cluster ---------------------------------------------------------------------------------------------------
+
+
+def kubectl_of(assets: Path | None) -> str:
+    """kubectl beside an API server's programs, else the one on PATH; skips where there is none."""
+    beside = assets / "kubectl" if assets is not None else None
+    found = str(beside) if beside is not None and beside.exists() else shutil.which("kubectl")
+    if found is None:
+        pytest.skip("no kubectl; put it on PATH")
+    return found
+
+
+@contextmanager
+def own_plane(controllers: bool = False) -> Iterator[tuple[control.ControlPlane, Cluster]]:
+    """A control plane without nodes for one file of tests; skips where its programs are not to be had."""
+    try:
+        assets = control.programs(lambda _: None)
+    except control.MissingError as error:
+        pytest.skip(str(error))
+    with (
+        tempfile.TemporaryDirectory(prefix="stateward-tests-") as folder,
+        control.ControlPlane(assets, Path(folder), controllers=controllers) as plane,
+    ):
+        yield plane, Cluster(plane.kubeconfig, kubectl_of(assets), Path(folder), plane.controllers, [], False)
 
 
 @dataclass

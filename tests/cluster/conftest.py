@@ -29,7 +29,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import control_plane as control
-from cluster_kit import REGISTERED, Cluster, Door, Kubectl, eventually
+from cluster_kit import REGISTERED, Cluster, Door, Kubectl, eventually, kubectl_of
 
 HERE = Path(__file__).resolve().parent
 
@@ -95,11 +95,7 @@ def _cluster(folder: Path, stack: contextlib.ExitStack, say: Callable[[str], Non
         except (control.MissingError, control.BrokenError) as error:
             pytest.fail(str(error))
         kubeconfig = plane.kubeconfig
-    beside = assets / "kubectl" if assets is not None else None
-    program = str(beside) if beside is not None and beside.exists() else shutil.which("kubectl")
-    if program is None:
-        pytest.skip("no kubectl; put it on PATH")
-    found = Cluster(kubeconfig, program, folder, False, [], can_import)
+    found = Cluster(kubeconfig, kubectl_of(assets), folder, False, [], can_import)
     kubectl = found.kubectl
     found.nodes = [
         node["metadata"]["name"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -17,7 +15,7 @@ from typing import Any
 
 import control_plane as control
 import pytest
-from cluster_kit import Cluster, Door, Kubectl, eventually
+from cluster_kit import Cluster, Door, Kubectl, eventually, own_plane
 from standin_etcd import StandIn
 
 from stateward.kube.client import Cluster as Client
@@ -55,19 +53,7 @@ def wanted(**spec: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Cluster]:
     """An API server of its own, with the kind: no scheduler and no kubelet must have a hand in what is stood in for."""
-    try:
-        assets = control.programs(lambda _: None)
-    except control.MissingError as error:
-        pytest.skip(str(error))
-    with (
-        tempfile.TemporaryDirectory(prefix="stateward-tests-") as place,
-        control.ControlPlane(assets, Path(place), controllers=True) as plane,
-    ):
-        beside = assets / "kubectl"
-        program = str(beside) if beside.exists() else shutil.which("kubectl")
-        if program is None:
-            pytest.skip("no kubectl; put it on PATH")
-        cluster = Cluster(plane.kubeconfig, program, Path(place), plane.controllers, [], False)
+    with own_plane(controllers=True) as (_, cluster):
         cluster.needs_controllers()
         cluster.kubectl.past.must("apply", "--server-side", "-f", str(CRD))
         eventually(lambda: cluster.kubectl.past("get", KIND, "-A").passed, "the kind is served")

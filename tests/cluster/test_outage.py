@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import control_plane as control
 import pytest
-from cluster_kit import Door, Item, Kubectl, eventually, stateful_set, with_image
+from cluster_kit import Cluster, Door, Item, Kubectl, eventually, own_plane, stateful_set, with_image
 
 ORDERS = stateful_set("orders", "postgres:16.4")
 OLDER = with_image(ORDERS, "postgres:15.3")
@@ -84,17 +82,15 @@ class Way:
 
 
 @pytest.fixture(scope="module")
-def plane() -> Iterator[control.ControlPlane]:
+def own() -> Iterator[tuple[control.ControlPlane, Cluster]]:
     """A control plane of its own, for it dies."""
-    try:
-        assets = control.programs(lambda _: None)
-    except control.MissingError as error:
-        pytest.skip(str(error))
-    with (
-        tempfile.TemporaryDirectory(prefix="stateward-tests-") as folder,
-        control.ControlPlane(assets, Path(folder)) as running,
-    ):
-        yield running
+    with own_plane() as made:
+        yield made
+
+
+@pytest.fixture
+def plane(own: tuple[control.ControlPlane, Cluster]) -> control.ControlPlane:
+    return own[0]
 
 
 @pytest.fixture
@@ -105,10 +101,9 @@ def way(plane: control.ControlPlane) -> Iterator[Way]:
 
 
 @pytest.fixture
-def kubectl(plane: control.ControlPlane) -> Kubectl:
+def kubectl(own: tuple[control.ControlPlane, Cluster]) -> Kubectl:
     """As the administrator, by the straight way."""
-    program = shutil.which("kubectl") or str(control.programs(lambda _: None) / "kubectl")
-    straight = Kubectl(program, plane.kubeconfig, plane.folder / "cache", f"sw-{uuid.uuid4().hex[:8]}")
+    straight = own[1].kubectl.at(f"sw-{uuid.uuid4().hex[:8]}")
     straight.must("create", "namespace", straight.namespace)
     return straight
 
