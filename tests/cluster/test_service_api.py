@@ -391,6 +391,7 @@ def test_objects_are_written_anew_before_a_version_is_forgotten(own: Kubectl, cl
 def test_while_nobody_converts_the_stored_version_goes_on_until_a_door_has_itself_asked(
     own: Kubectl, cluster: Cluster
 ) -> None:
+    own.must("create", "service", "clusterip", "ward", "--tcp=8443")  # which a door in front asks for
     own.must("create", "-f", "-", stdin=service(backup=backup(retention={"days": 30})))
     before = own.get("crd", NAME)
     server = Server.from_kubeconfig(cluster.kubeconfig)
@@ -402,12 +403,12 @@ def test_while_nobody_converts_the_stored_version_goes_on_until_a_door_has_itsel
         assert patched(own, {"spec": {"members": 5}}).passed
         assert not own("label", ALPHA, "keys", "tier=one").passed
         bundle = base64.b64decode(before["spec"]["conversion"]["webhook"]["clientConfig"]["caBundle"])
-        door = Door("doors", "ward", 8443)
+        door = Door(own.namespace, "ward", 8443)
         assert not publish(server, door, bundle, write=False)
         assert publish(server, door, bundle)
         assert publish(server, door, bundle, write=False)
         assert own.get("crd", NAME)["spec"]["conversion"]["webhook"]["clientConfig"] == {
-            "service": {"namespace": "doors", "name": "ward", "port": 8443, "path": CONVERT},
+            "service": {"namespace": own.namespace, "name": "ward", "port": 8443, "path": CONVERT},
             "caBundle": base64.b64encode(bundle).decode(),
         }
     finally:
