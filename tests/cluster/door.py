@@ -41,6 +41,7 @@ from stateward.kube.trim import trimmer
 from stateward.policies import cases
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.engine import evaluate
+from stateward.policies.mutate import mutate
 from stateward.policies.policy import DEFAULT
 from stateward.policies.rules import RULES
 from stateward.policies.view import UNKNOWN, MemoryView, kind_of, kind_of_object
@@ -560,8 +561,10 @@ class Door:
     """
 
     def __init__(self, plane: ControlPlane, stack: contextlib.ExitStack) -> None:
+        from stateward.kube import mutating
         from stateward.kube.client import Cluster
-        from stateward.kube.registration import configuration, register
+        from stateward.kube.installed import MUTATING, PATHS
+        from stateward.kube.registration import client_config, configuration, register
         from stateward.kube.shaped import shaped
         from stateward.kube.watcher import ClusterWatch
         from stateward.webhook import server
@@ -581,17 +584,29 @@ class Door:
             ages=self.watch.view.ages,
             clock=lambda: self.now,
             evicted=self.watch.view.leave,
+            mutate=mutate,
         )
         running = stack.enter_context(server.Server(app, listening, context=certificates.hot.context))
         if not self.watch.wait_synced(PATIENCE):
             raise BrokenError(f"the door does not see the cluster: {'; '.join(self.watch.unknown().values())}")
 
+        at = f"https://127.0.0.1:{running.port}"
+
         def registered() -> None:
+            early = {
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": MUTATING,
+                "metadata": {"name": CONFIGURATION},
+                "webhooks": mutating.webhooks(
+                    lambda path: client_config(f"{at}{path}", None, certificates.bundle), timeout_seconds=10
+                ),
+            }
+            cluster.apply(f"{PATHS[MUTATING]}/{CONFIGURATION}", early)
             wanted = configuration(
                 RULES,
                 ADAPTERS,
                 name=CONFIGURATION,
-                url=f"https://127.0.0.1:{running.port}/validate",
+                url=f"{at}/validate",
                 ca_bundle=certificates.bundle,
                 timeout_seconds=10,
                 shaped=shaped(cluster),
