@@ -110,13 +110,14 @@ def test_the_image_is_what_runs_and_resources_are_what_is_asked_for() -> None:
     assert pod()["containers"][0]["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}}
 
 
-def test_only_members_reach_the_port_that_is_for_members() -> None:
+def test_only_members_and_the_operator_reach_the_port_that_is_for_members() -> None:
     ingress = network.policy(service(), container(), "stateward")["spec"]["ingress"]
     clients, members = ingress
     assert [one["port"] for one in clients["ports"]] == [2379]
     assert {"podSelector": {}} in clients["from"]
     assert [one["port"] for one in members["ports"]] == [2380]
-    assert members["from"] == [{"podSelector": {"matchLabels": {"stateward.dev/service": "db"}}}]
+    operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "stateward"}}}
+    assert members["from"] == [{"podSelector": {"matchLabels": {"stateward.dev/service": "db"}}}, operator]
 
 
 def test_members_find_each_other_before_they_are_ready_and_clients_find_ready_ones_alone() -> None:

@@ -46,6 +46,7 @@ class Reflector:
         store: Store,
         *,
         metadata_only: bool = False,
+        namespace: str = "",
         timing: Timing | None = None,
         clock: Callable[[], float] = time.monotonic,
         gate: threading.Semaphore | None = None,
@@ -60,6 +61,7 @@ class Reflector:
         self.errors = 0
         self.relists = 0
         self._cluster = cluster
+        self._path = resource.path_to(namespace) if namespace else resource.path
         self._accept = (METADATA_LIST, METADATA_WATCH) if metadata_only else (JSON, JSON)
         self._timing = timing if timing is not None else Timing()
         self._clock = clock
@@ -208,7 +210,7 @@ class Reflector:
     def _open(self, query: dict[str, str | int], accept: str) -> Iterator[Answer]:
         """An answer that `stop` can close."""
         read = between(self._timing.read)
-        with self._cluster.open("GET", self.resource.path, query, accept=accept, read_seconds=read) as answer:
+        with self._cluster.open("GET", self._path, query, accept=accept, read_seconds=read) as answer:
             self._answer = answer
             try:
                 if self._stopping.is_set():  # stop() came while it was being opened and did not see it

@@ -32,8 +32,12 @@ RESOURCES: Final[Mapping[Kind, Resource]] = {
         ("ServiceAccount", "v1", "serviceaccounts"),
         ("PodDisruptionBudget.policy", "v1", "poddisruptionbudgets"),
         ("NetworkPolicy.networking.k8s.io", "v1", "networkpolicies"),
+        ("Secret", "v1", "secrets"),
+        ("Role.rbac.authorization.k8s.io", "v1", "roles"),
+        ("RoleBinding.rbac.authorization.k8s.io", "v1", "rolebindings"),
     )
 }
+_SECRET: Final[Kind] = "Secret"  # noqa: S105 - the kind
 Look = Callable[[Kind, str, str], Object | None]
 
 
@@ -56,21 +60,25 @@ class Applied:
 class Writer:
     """Applies objects for one reconcile. `look` is the cache; the API server is asked only where something is to be done."""
 
-    def __init__(self, cluster: Cluster, look: Look, *, dry: bool = False) -> None:
-        """`dry`: says what would be done, and writes nothing."""
+    def __init__(self, cluster: Cluster, look: Look, *, dry: bool = False, seen: dict[str, str] | None = None) -> None:
+        """`dry`: says what would be done, and writes nothing. `seen` is kept by who calls: see `unchanged`."""
         self._cluster = cluster
         self._look = look
         self._dry = dry
+        self._seen = seen if seen is not None else {}
 
     def apply(self, service: Service, wanted: Item) -> Applied:
         """Makes an object what it should be. Raises NotOursError and ClusterError."""
         kind, name = kind_of(wanted["apiVersion"], wanted["kind"]), wanted["metadata"]["name"]
         item = stamped(wanted)
         cached = self._look(kind, service.namespace, name)
-        if cached is not None and owned(cached, service) and settled(item, cached):
+        if cached is not None and owned(cached, service) and (settled(item, cached) or unchanged(item, cached, self._seen)):
             return Applied(kind, name)
         path = RESOURCES[kind].path_to(service.namespace, name)
         live = self._cluster.find(path)
+        if live is not None and kind == _SECRET and owned(live, service) and settled(item, live):
+            self._seen[path] = text_of(metadata_of(live), "resourceVersion")
+            return Applied(kind, name)
         if live is None:
             if self._dry:
                 return Applied(kind, name, "created")
@@ -88,6 +96,15 @@ class Writer:
         if text_of(metadata_of(after), "resourceVersion") == text_of(metadata_of(live), "resourceVersion"):
             return Applied(kind, name)  # it was so already: the cache is behind, or the server writes it another way
         return Applied(kind, name, "reverted", _others(live)) if ours else Applied(kind, name, "changed")
+
+
+def unchanged(wanted: Item, cached: Object, seen: Mapping[str, str]) -> bool:
+    """Whether an object whose content is not cached (a Secret) is still the one that was found as wanted."""
+    if kind_of(wanted["apiVersion"], wanted["kind"]) != _SECRET or _mark(cached) != _mark(stamped(wanted)):
+        return False
+    metadata = metadata_of(cached)
+    path = RESOURCES[_SECRET].path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
+    return seen.get(path) == text_of(metadata, "resourceVersion")
 
 
 def stamped(wanted: Item) -> Item:

@@ -34,6 +34,8 @@ WATCHED: Final[tuple[Kind, ...]] = (
     "ServiceAccount",
     "PodDisruptionBudget.policy",
     "NetworkPolicy.networking.k8s.io",
+    "Role.rbac.authorization.k8s.io",
+    "RoleBinding.rbac.authorization.k8s.io",
     _SECRET,
 )
 """Every kind that a service is made of; of Secrets the metadata alone."""
@@ -147,10 +149,13 @@ class Informers:
         changed: Callable[[Iterable[Key]], None],
         *,
         kinds: Iterable[Kind] = WATCHED,
+        namespace: str = "",
         timing: Timing | None = None,
     ) -> None:
+        """`namespace`: the only one that is looked at; "" for all."""
         self._cluster = cluster
         self._timing = timing
+        self._namespace = namespace
         self._kinds: Mapping[Kind, _Informer] = {kind: _Informer(_Told(kind, changed, _trim(kind))) for kind in kinds}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="informers", daemon=True)
@@ -227,7 +232,8 @@ class Informers:
 
     def _reflector(self, kind: Kind, resource: Resource, store: Store) -> Reflector:
         made = Reflector if kind == KIND else _Ours
-        return made(self._cluster, resource, store, metadata_only=kind == _SECRET, timing=self._timing)
+        only = kind == _SECRET
+        return made(self._cluster, resource, store, metadata_only=only, namespace=self._namespace, timing=self._timing)
 
 
 def _trim(kind: Kind) -> Callable[[Object], Object]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stateward.kube.definition import GROUP
-from stateward.operator.drivers.protocol import Container, Driver, Peer, Place, Seen, Target
+from stateward.operator.drivers.protocol import Access, Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
 from stateward.operator.objects.common import CONTAINER, VOLUME
 from stateward.operator.objects.quorum import quorum
@@ -21,6 +21,8 @@ VERSION: Final = f"{GROUP}/version"
 """Annotation of the StatefulSet: the version that its pods are made with."""
 MEMBERS: Final = f"{GROUP}/members"
 """Annotation of the StatefulSet: how many members it is to have. Its replicas may be what somebody else has written."""
+NOTES: Final = frozenset({FORMED, VERSION, MEMBERS})
+"""What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
 LEFT: Final = f"{GROUP}/left"
 """Annotation of a claim: its member has left by our doing, so that nothing is lost with what is on it."""
 
@@ -38,6 +40,7 @@ class Stand:
     """The members that can be asked now."""
     seen: Mapping[str, Seen]
     pods: Mapping[str, Object]
+    access: Access = field(default_factory=Access, repr=False)
 
     @property
     def replicas(self) -> int:
@@ -72,7 +75,7 @@ def running_of(service: Service, container: Container, item: Object | None, look
     replicas = spec.get("replicas")
     claim = mapping_of(next(iter(items_of(spec, "volumeClaimTemplates")), {}), "spec")
     size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
-    kept = {name: str(notes[name]) for name in (FORMED,) if name in notes}
+    kept = {name: str(notes[name]) for name in NOTES if name in notes}
     running = Running(
         _count(text_of(notes, MEMBERS)) or (replicas if type(replicas) is int else service.members),
         text_of(notes, VERSION) or service.version,
@@ -105,22 +108,24 @@ def claim_ordinal(service: Service, claim: Object) -> int | None:
     return int(number) if number != name and number.isdecimal() and len(number) < 4 else None
 
 
-def look_at(service: Service, driver: Driver, container: Container, item: Object | None, look: Informers) -> Stand:
+def look_at(
+    service: Service, driver: Driver, container: Container, item: Object | None, look: Informers, access: Access
+) -> Stand:
     """Asks every member that runs, one after the other; a member that does not answer is unknown."""
     running, exists, formed = running_of(service, container, item, look)
     pods = {text_of(metadata_of(pod), "name"): pod for pod in look.of("Pod", service.key)}
-    targets = tuple(found for pod in pods.values() if (found := _target(pod, container)) is not None)
+    targets = tuple(found for pod in pods.values() if (found := _target(pod, container, access)) is not None)
     seen = {target.name: driver.see(target) for target in targets}
-    return Stand(running, exists, formed, targets, seen, pods)
+    return Stand(running, exists, formed, targets, seen, pods, access)
 
 
-def place_of(service: Service, running: Running, formed: bool) -> Place:
-    """Where the service is, with the members that it has in this step."""
+def place_of(service: Service, running: Running, formed: bool, members: int | None = None) -> Place:
+    """Where the service is, with so many members; without a number those that it has in this step."""
     return Place(
         service.namespace,
         service.name,
         running.version,
-        service.names(running.replicas),
+        service.names(running.replicas if members is None else members),
         formed,
         service.parameters,
     )
@@ -150,9 +155,10 @@ def _image(spec: Mapping[str, Any]) -> str:
     return next((text_of(one, "image") for one in items_of(template, "containers") if one.get("name") == CONTAINER), "")
 
 
-def _target(pod: Object, container: Container) -> Target | None:
+def _target(pod: Object, container: Container, access: Access) -> Target | None:
     status: Mapping[str, Any] = mapping_of(pod, "status")
     address = text_of(status, "podIP")
     if not address or text_of(status, "phase") != "Running" or "deletionTimestamp" in metadata_of(pod):
         return None
-    return Target(text_of(metadata_of(pod), "name"), address, container.ports)
+    ports = {**container.ports, **{name: port for one in container.beside for name, port in one.ports.items()}}
+    return Target(text_of(metadata_of(pod), "name"), address, ports, access)

@@ -27,6 +27,8 @@ class Options:
     identity: str
     namespace: str
     """Of the Lease."""
+    watch: str = ""
+    """The only namespace whose services it looks after; "" for all of them."""
     inside: bool = False
     """Whether it runs in a pod of that namespace, so that members have to let that in."""
     host: str = "127.0.0.1"
@@ -56,7 +58,7 @@ def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
     metrics = Metrics()
     # Reflectors tell of keys, and what is done with keys looks into what reflectors keep: one of both comes first.
     told: list[Callable[..., None]] = []
-    informers = Informers(cluster, lambda keys: told[0](keys), timing=options.timing)
+    informers = Informers(cluster, lambda keys: told[0](keys), namespace=options.watch, timing=options.timing)
     leader = Leader(cluster, options.namespace, LEASE, options.identity)
     events = Events(cluster, options.identity, reporter=REPORTER)
     reconcile = Reconcile(cluster, informers, metrics, events.tell, namespace=options.namespace if options.inside else "")

@@ -88,6 +88,8 @@ def _member(name: str, stand: Stand) -> MemberStatus:
         version=(seen.version or None) if seen is not None else None,
         ready=seen is not None and seen.healthy is True and pod is not None and is_ready(pod),
         node=(text_of(mapping_of(pod, "spec"), "nodeName") or None) if pod is not None else None,
+        lag=seen.lag if seen is not None else None,
+        lag_unit=seen.lag_unit if seen is not None and seen.lag is not None else None,
         message=message,
     )
 

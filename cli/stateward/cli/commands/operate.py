@@ -26,7 +26,12 @@ Examples:
     "--kubeconfig", metavar="FILE", help="Of the cluster; without it: $KUBECONFIG, ~/.kube/config, the pod's account."
 )
 @click.option("--context", metavar="NAME", help="The context of the kubeconfig.")
-@click.option("--namespace", envvar="POD_NAMESPACE", metavar="NAME", help="Of the Lease; $POD_NAMESPACE, else default.")
+@click.option(
+    "--namespace", envvar="POD_NAMESPACE", metavar="NAME", help="Of the Lease; $POD_NAMESPACE, --watch, else default."
+)
+@click.option(
+    "--watch", default="", metavar="NAMESPACE", help="Look after the services of this namespace alone; without it, of all."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address of /metrics, /livez and /readyz.")
 @click.option(
     "--port", default=8081, show_default=True, type=click.IntRange(0, 65535), help="Their port; 0 takes a free one."
@@ -37,6 +42,7 @@ def command(
     kubeconfig: str | None,
     context: str | None,
     namespace: str | None,
+    watch: str,
     host: str,
     port: int,
     workers: int,
@@ -56,7 +62,8 @@ def command(
         extra.missing(error)
     options = Options(
         identity=f"{os.environ.get('POD_NAME') or socket.gethostname()}-{secrets.token_hex(4)}",
-        namespace=namespace or "default",
+        namespace=namespace or watch or "default",
+        watch=watch,
         inside="POD_NAMESPACE" in os.environ,
         host=host,
         port=port,
@@ -73,7 +80,7 @@ def command(
             inputs.stop(str(error))
         except OSError as error:
             inputs.stop(f"--host {host} --port {port}: {error.strerror or error}; name another port with --port")
-        click.echo(f"Stateward operates the StatefulServices of {cluster.host}")
+        click.echo(f"Stateward operates the StatefulServices of {f'namespace {watch} of ' if watch else ''}{cluster.host}")
         click.echo(f"  lease    {options.namespace}/stateward-operator, as {options.identity}")
         click.echo(f"  metrics  http://{host}:{running.page.port}/metrics")
         click.echo("  stop     Ctrl+C")

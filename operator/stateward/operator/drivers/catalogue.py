@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -39,10 +41,17 @@ def read(folder: Path) -> Driver:
         data = Engine.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
         if data.engine != folder.name:
             raise EngineError(f"{file}: engine: {data.engine} stands in a folder named {folder.name}; give both one name")
-        return FolderDriver(data)
+        return _code_of(folder)(data) if (folder / "driver.py").exists() else FolderDriver(data)
     except (OSError, yaml.YAMLError, TemplateError) as error:
         raise EngineError(f"{file}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise EngineError(f"{file}: {where}: {first['msg']}") from None
+
+
+def _code_of(folder: Path) -> Callable[[Engine], Driver]:
+    """The class `Driver` of a folder's own driver.py: what `engine.yaml` cannot say."""
+    module = import_module(f"stateward.operator.engines.{folder.name}.driver")
+    made: Callable[[Engine], Driver] = module.Driver
+    return made

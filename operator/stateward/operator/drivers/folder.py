@@ -11,8 +11,9 @@ import orjson
 
 from stateward.operator.drivers import reading, template
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
-from stateward.operator.drivers.protocol import Container, Peer, Place, Result, Seen, Target
-from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Parameter, Probe
+from stateward.operator.drivers.protocol import Access, Beside, Container, Peer, Place, Result, Seen, Target
+from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe
+from stateward.operator.drivers.schema import Beside as Aside
 
 
 class FolderDriver:
@@ -20,10 +21,17 @@ class FolderDriver:
 
     def __init__(self, data: Engine) -> None:
         self.engine = data.engine
+        self.leaders = frozenset(data.leaders)
+        self.listed = data.commands.members is not None and data.commands.join is not None
+        self.routed = data.routed
+        self.labels_itself = data.labels_itself
+        self.passwords: Mapping[str, int] = data.passwords
         self._data = data
         template.check(data.image, "image")
         for name, content in data.files.items():
             template.check({name: content}, f"files.{name}")
+        for name, content in data.secret_files.items():
+            template.check({name: content}, f"secret_files.{name}", [f"password.{one}" for one in data.passwords])
         for name in MUTATING:
             command = getattr(data.commands, name)
             if command is not None:
@@ -47,10 +55,24 @@ class FolderDriver:
             requests=run.requests,
             grace=run.grace,
             serves=self._data.serves,
+            secrets=run.secrets if self._data.secret_files else "",
+            scratch=run.scratch,
+            environment=run.environment,
+            prepare=run.prepare,
+            beside=[_beside(one) for one in run.beside],
+            rights=run.rights,
         )
 
     def configuration(self, place: Place) -> dict[str, str]:
-        """File name → content. Parameters are laid over what the folder says, which only names those it lets be."""
+        """File name → content. Parameters are laid under what the folder says, which names all that it does not let be."""
+        return self._rendered(self._data.files, place, {})
+
+    def secret_files(self, place: Place, access: Access) -> dict[str, str]:
+        """File name → content, of what has passwords in it."""
+        opened = {f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}
+        return self._rendered(self._data.secret_files, place, opened)
+
+    def _rendered(self, files: Mapping[str, dict[str, Any] | str], place: Place, more: Mapping[str, str]) -> dict[str, str]:
         rows: list[Mapping[str, str]] = [
             {"member.name": member, "member.host": place.host(member)} for member in place.members
         ]
@@ -61,13 +83,25 @@ class FolderDriver:
                 "service.namespace": place.namespace,
                 "service.version": place.version,
                 "service.state": "existing" if place.joins else "new",
+                **more,
                 **row,
             }
-            for name, content in self._data.files.items():
-                made = {**dict(place.parameters), **template.render(content, scope, {"members": rows})}
-                text = orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
-                found[template.render(name, scope)] = f"{text}\n"
+            for name, content in files.items():
+                found[template.render(name, scope)] = self.written(content, place, scope, rows)
         return found
+
+    def written(
+        self,
+        content: dict[str, Any] | str,
+        place: Place,
+        scope: Mapping[str, str],
+        rows: list[Mapping[str, str]],
+    ) -> str:
+        """One file of a member, as the engine reads it."""
+        if isinstance(content, str):
+            return str(template.render(content, scope))
+        made = {**dict(place.parameters), **template.render(content, scope, {"members": rows})}
+        return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
 
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run."""
@@ -91,6 +125,8 @@ class FolderDriver:
     def see(self, target: Target) -> Seen:
         """Health, role and version of one member."""
         health, status = self._data.commands.health, self._data.commands.status
+        if health is None or status is None:
+            return Seen(target.name, reason=f"{self._data.title}: its folder does not say how it is asked")
         healthy: bool | None
         reason = ""
         try:
@@ -118,6 +154,8 @@ class FolderDriver:
     def peers(self, targets: Sequence[Target], place: Place) -> list[Peer] | None:
         """The list of members of the first member that gives one."""
         command = self._data.commands.members
+        if command is None:
+            return []
         for target in targets:
             try:
                 answer = ask(target, command.http, command.http.body)
@@ -125,21 +163,8 @@ class FolderDriver:
                 continue
             rows = reading.value_at(answer, command.each)
             if isinstance(rows, list) and rows:
-                return [self._peer(row, place) for row in rows]
+                return [_peer(command, row, place) for row in rows]
         return None
-
-    def _peer(self, row: Any, place: Place) -> Peer:
-        command = self._data.commands.members
-        # By its address: a member that was added and has never run has no name yet.
-        address = reading.text_at(row, command.address)
-        host = urlsplit(address).hostname or address
-        member, _, rest = host.partition(".")
-        ours = f"{member}.{rest}" == place.host(member)
-        return Peer(
-            identity=reading.text_at(row, command.identity),
-            name=member if ours else "",
-            learner=command.learner is not None and reading.value_at(row, command.learner) is True,
-        )
 
     # --- what is told --------------------------------------------------------------------------------------------
 
@@ -155,22 +180,64 @@ class FolderDriver:
         """Takes a member out of the list."""
         return self._tell("leave", self._data.commands.leave, member, targets, place)
 
-    def _tell(self, name: str, command: Command | None, member: str, targets: Sequence[Target], place: Place) -> Result:
+    def switchover(self, member: str, targets: Sequence[Target], place: Place) -> Result:
+        """Has the member hand over."""
+        return self._tell("switchover", self._data.commands.switchover, member, targets, place)
+
+    def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
+        """Makes the data that of this version for good."""
+        return self._tell("finalise", self._data.commands.finalise, "", targets, place, {"version": version})
+
+    def _tell(
+        self,
+        name: str,
+        command: Command | None,
+        member: str,
+        targets: Sequence[Target],
+        place: Place,
+        more: Mapping[str, str] | None = None,
+    ) -> Result:
         """Asks whether it is done, tells it, and asks again: what was told twice would be done twice."""
         if command is None:
             return Result("done", f"{self._data.title} needs no {name}")
         peers = self.peers(targets, place)
         if peers is None:
             return Result("unknown", f"{name} {member}: no member gives the list of members")
-        if _done(command.done, peers, member):
+        if self._done(command.done, peers, member, targets):
             return Result("done")
-        scope = {"member.name": member, "member.host": place.host(member), "member.identity": _identity(peers, member)}
+        scope = {
+            "member.name": member,
+            "member.host": place.host(member),
+            "member.identity": _identity(peers, member),
+            "other.identity": self._other(peers, member, targets),
+            **(more or {}),
+        }
         said = self._give(command.http, targets, scope)
         after = self.peers(targets, place)
-        if after is not None and _done(command.done, after, member):
+        if after is not None and self._done(command.done, after, member, targets):
             return Result("done")
         # A refusal is one only where the list can still be read: it then says that nothing has happened.
         return said if after is not None or said.outcome == "unknown" else Result("unknown", said.reason)
+
+    def _done(self, done: Done, peers: Sequence[Peer], member: str, targets: Sequence[Target]) -> bool:
+        if done.listed is not None:
+            return _listed(done, peers, member)
+        seen = {target.name: self.see(target) for target in targets}
+        if done.leads is not None:
+            leading = [one for one in seen.values() if one.role in self.leaders]
+            return len(leading) == 1 and (leading[0].name == member) is done.leads
+        status, when = self._data.commands.status, done.status
+        if status is None or when is None or not targets:
+            return False
+        try:
+            return all(reading.holds(ask(target, status.http, status.http.body), when) for target in targets)
+        except (NoAnswerError, RefusedError):
+            return False
+
+    def _other(self, peers: Sequence[Peer], member: str, targets: Sequence[Target]) -> str:
+        """Whom a member may hand over to: one with a vote that serves."""
+        voters = {peer.name: peer.identity for peer in peers if not peer.learner and peer.name != member}
+        return next((voters[one.name] for one in targets if one.name in voters and self.see(one).healthy is True), "")
 
     def _give(self, call: Http, targets: Sequence[Target], scope: Mapping[str, str]) -> Result:
         """Tells the first member that answers. After a call without an answer no other member is told the same."""
@@ -187,23 +254,47 @@ class FolderDriver:
         return refused
 
 
-def _done(done: Done, peers: Sequence[Peer], member: str) -> bool:
+def _peer(command: Members, row: Any, place: Place) -> Peer:
+    # By its address: a member that was added and has never run has no name yet.
+    address = reading.text_at(row, command.address)
+    host = urlsplit(address).hostname or address
+    member, _, rest = host.partition(".")
+    ours = f"{member}.{rest}" == place.host(member)
+    return Peer(
+        identity=reading.text_at(row, command.identity),
+        name=member if ours else "",
+        learner=command.learner is not None and reading.value_at(row, command.learner) is True,
+    )
+
+
+def _listed(done: Done, peers: Sequence[Peer], member: str) -> bool:
     entry = next((peer for peer in peers if peer.name == member), None)
     if entry is None:
         return not done.listed
-    return done.listed and (done.learner is None or entry.learner == done.learner)
+    return done.listed is True and (done.learner is None or entry.learner == done.learner)
 
 
 def _identity(peers: Sequence[Peer], member: str) -> str:
     return next((peer.identity for peer in peers if peer.name == member), "")
 
 
-def _probe(probe: Probe) -> dict[str, Any]:
-    asked = (
-        {"httpGet": {"path": probe.path, "port": probe.port, "scheme": "HTTP"}}
-        if probe.path is not None
-        else {"tcpSocket": {"port": probe.port}}
+def _beside(one: Aside) -> Beside:
+    return Beside(
+        one.name,
+        one.command,
+        one.ports,
+        _probe(one.readiness) if one.readiness is not None else None,
+        _probe(one.liveness) if one.liveness is not None else None,
+        one.requests,
     )
+
+
+def _probe(probe: Probe) -> dict[str, Any]:
+    asked: dict[str, Any] = {"tcpSocket": {"port": probe.port}}
+    if probe.command:
+        asked = {"exec": {"command": probe.command}}
+    elif probe.path is not None:
+        asked = {"httpGet": {"path": probe.path, "port": probe.port, "scheme": "HTTP"}}
     return {
         **asked,
         "periodSeconds": probe.every,

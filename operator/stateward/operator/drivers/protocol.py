@@ -10,6 +10,14 @@ Role = str
 """`leader`, `follower`, `learner`, as the engine calls it; "" where it is not known."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Access:
+    """What opens an engine's endpoints. It has no text of its own: nothing of it may reach a log."""
+
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    """Name, as the engine's folder has it, to password; empty as long as none were made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A member that can be asked: the pod's name, where it is, and which of its ports is which."""
@@ -18,6 +26,7 @@ class Target:
     host: str
     """An address, not a name: names come from DNS that the pod itself may have to be ready for."""
     ports: Mapping[str, int]
+    access: Access = field(default_factory=Access, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,9 @@ class Seen:
     """What the engine itself calls the member."""
     reason: str = ""
     """Why it is not healthy, or not known."""
+    lag: int | None = None
+    """How far it is behind the one that leads, in `lag_unit`; None: not known, or it leads."""
+    lag_unit: Literal["bytes", "entries", "seconds"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,18 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """Another container of each member's pod, of the same image, with the same files."""
+
+    name: str
+    command: Sequence[str]
+    ports: Mapping[str, int]
+    readiness: Mapping[str, Any] | None
+    liveness: Mapping[str, Any] | None
+    requests: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """What runs in each member's pod, as the engine wants it."""
 
@@ -96,18 +120,42 @@ class Container:
     """Seconds that it may take to end."""
     serves: str
     """The name of the port that clients use."""
+    secrets: str = ""
+    """Where the Secret of rendered files is mounted; "" where the engine has none."""
+    scratch: Sequence[str] = ()
+    """Folders that can be written and are lost with the pod; all else but `data` is read-only."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Nothing secret. POD_NAME and POD_IP are there anyway."""
+    prepare: Sequence[str] = ()
+    """A command that runs before the engine, with the same files and volumes."""
+    beside: Sequence[Beside] = ()
+    rights: Sequence[Mapping[str, Any]] = ()
+    """Rules of a Role, where the engine itself asks the API server; with none no token is mounted."""
 
 
 class Driver(Protocol):
     """One engine. Commands never raise and never take longer than their timeout."""
 
     engine: str
+    leaders: frozenset[Role]
+    """Roles of the member that takes writes."""
+    listed: bool
+    """Whether the engine keeps a list that a member has to be added to and taken out of."""
+    routed: bool
+    """Whether clients have to reach the member that leads: then there is a Service for it and one for the others."""
+    labels_itself: bool
+    """Whether the engine labels its pods with their roles (`stateward.dev/role`); otherwise the loop does."""
+    passwords: Mapping[str, int]
+    """Passwords that are generated for a service, and how long each is."""
 
     def container(self, version: str) -> Container:
         """What runs in the pods of this version."""
 
     def configuration(self, place: Place) -> dict[str, str]:
         """File name → content, a file or more for each member."""
+
+    def secret_files(self, place: Place, access: Access) -> dict[str, str]:
+        """The same of what must not be read by everybody: they are in a Secret."""
 
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run; empty where they can."""
@@ -126,3 +174,9 @@ class Driver(Protocol):
 
     def leave(self, member: str, targets: Sequence[Target], place: Place) -> Result:
         """Takes a member out of the engine's list; done where it is not in it."""
+
+    def switchover(self, member: str, targets: Sequence[Target], place: Place) -> Result:
+        """Has this member, which leads, hand over to another that is up to date; done where it does not lead."""
+
+    def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
+        """Makes the data that of this version for good; done where it is, or where the engine knows no such step."""

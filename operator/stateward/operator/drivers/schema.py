@@ -12,7 +12,7 @@ _Route = Annotated[str, StringConstraints(pattern=r"^/[!-~]*$", max_length=1024)
 _Where = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w-]*(\.[\w-]+)*$", max_length=200)]
 """A path into an answer: `header.member_id`, `peerURLs.0`."""
 _Folder = Annotated[str, StringConstraints(pattern=r"^/[\w./-]+$")]
-MUTATING: Final = ("join", "promote", "leave")
+MUTATING: Final = ("join", "promote", "leave", "switchover", "finalise")
 
 
 class _Strict(BaseModel):
@@ -80,10 +80,23 @@ class Members(_Strict):
 
 
 class Done(_Strict):
-    """When a mutating command has had its effect, by the list of members."""
+    """When a mutating command has had its effect.
 
-    listed: bool
+    By the list of members (`listed`, `learner`), by whether the member leads, or by what every member says of its status.
+    """
+
+    listed: bool | None = None
     learner: bool | None = None
+    leads: bool | None = None
+    status: When | None = None
+
+    @model_validator(mode="after")
+    def _one_way_of_seeing_it(self) -> Done:
+        if sum(one is not None for one in (self.listed, self.leads, self.status)) != 1:
+            raise ValueError("one of listed, leads and status is wanted")
+        if self.learner is not None and self.listed is None:
+            raise ValueError("learner means something beside listed alone")
+        return self
 
 
 class Command(_Strict):
@@ -96,23 +109,32 @@ class Command(_Strict):
 class Commands(_Strict):
     """All that can be asked of a member, or told it."""
 
-    health: Health
-    status: Status
-    members: Members
+    health: Health | None = None
+    status: Status | None = None
+    members: Members | None = None
     join: Command | None = None
     promote: Command | None = None
     leave: Command | None = None
+    switchover: Command | None = None
+    finalise: Command | None = None
 
 
 class Probe(_Strict):
-    """A probe of the kubelet; times are seconds."""
+    """A probe of the kubelet; times are seconds. Of a port, or a command."""
 
-    port: _Name
+    port: _Name | None = None
     path: _Route | None = None
     """Without it, that the port is open."""
+    command: list[str] = []
     every: int = Field(5, ge=1)
     timeout: int = Field(3, ge=1)
     failures: int = Field(3, ge=1)
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Probe:
+        if (self.port is None) == (not self.command):
+            raise ValueError("one of port and command is wanted")
+        return self
 
 
 class Probes(_Strict):
@@ -121,6 +143,17 @@ class Probes(_Strict):
     readiness: Probe
     liveness: Probe
     startup: Probe
+
+
+class Beside(_Strict):
+    """Another container of each member's pod, of the same image."""
+
+    name: _Name
+    command: list[str] = Field(min_length=1)
+    ports: dict[_Name, _Port] = {}
+    requests: dict[str, str] = {}
+    readiness: Probe | None = None
+    liveness: Probe | None = None
 
 
 class Run(_Strict):
@@ -132,6 +165,12 @@ class Run(_Strict):
     requests: dict[str, str] = {}
     data: _Folder
     files: _Folder = "/etc/stateward"
+    secrets: _Folder = "/etc/stateward-secrets"
+    scratch: list[_Folder] = []
+    environment: dict[str, str] = {}
+    prepare: list[str] = []
+    beside: list[Beside] = []
+    rights: list[dict[str, list[str]]] = []
 
 
 class Parameter(_Strict):
@@ -156,10 +195,19 @@ class Engine(_Strict):
     """The oldest version that is run, as `>=3.4.29`."""
     ports: dict[_Name, _Port] = Field(min_length=1)
     serves: _Name
+    leaders: list[str] = []
+    """Roles of the member that takes writes; none where every member does."""
+    routed: bool = False
+    """Whether clients have to reach the member that leads."""
+    labels_itself: bool = False
+    """Whether the engine labels its pods with their roles."""
+    passwords: dict[_Name, Annotated[int, Field(ge=16, le=128)]] = {}
     run: Run
     probes: Probes
-    files: dict[str, dict[str, Any]]
-    """Name (may hold `{member.name}`) to content, written as JSON, which is YAML."""
+    files: dict[str, dict[str, Any] | str] = {}
+    """Name (may hold `{member.name}`) to content: a mapping is written as JSON, which is YAML; a text as it is."""
+    secret_files: dict[str, dict[str, Any] | str] = {}
+    """The same with `{password.NAME}` in it, kept in a Secret."""
     parameters: dict[str, Parameter] = {}
     commands: Commands
     sources: list[str] = []
@@ -167,11 +215,11 @@ class Engine(_Strict):
     @model_validator(mode="after")
     def _ports_are_known(self) -> Engine:
         commands = self.commands
-        calls = [commands.health.http, commands.status.http, commands.members.http]
-        calls += [one.http for name in MUTATING if (one := getattr(commands, name)) is not None]
-        probes = (self.probes.readiness, self.probes.liveness, self.probes.startup)
+        names = ("health", "status", "members", *MUTATING)
+        calls = [one.http for name in names if (one := getattr(commands, name)) is not None]
+        probes = [self.probes.readiness, self.probes.liveness, self.probes.startup]
         for port in [self.serves, *(call.port for call in calls), *(probe.port for probe in probes)]:
-            if port not in self.ports:
+            if port is not None and port not in self.ports:
                 raise ValueError(f"port {port}: none of ports ({', '.join(self.ports)})")
         if "{version}" not in self.image:
             raise ValueError(f"image {self.image}: {{version}} is missing, so that every version would be the same")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-PLACEHOLDER: Final = re.compile(r"\{([a-z]+(?:\.[a-z]+)?)\}")
+PLACEHOLDER: Final = re.compile(r"\{([a-z]+(?:\.[a-z][a-z0-9-]*)?)\}")
 KNOWN: Final = frozenset(
     {
         "service.name",
@@ -16,6 +16,7 @@ KNOWN: Final = frozenset(
         "member.name",
         "member.host",
         "member.identity",
+        "other.identity",
         "version",
     }
 )
@@ -44,12 +45,13 @@ def render(template: Any, scope: Mapping[str, str], each: Mapping[str, list[Mapp
     return template
 
 
-def check(template: Any, where: str) -> None:
+def check(template: Any, where: str, more: Iterable[str] = ()) -> None:
     """Raises TemplateError where a placeholder is unknown, or a list has another shape than it should have."""
+    known = KNOWN.union(more)
     for text in _texts(template, where):
         for name in PLACEHOLDER.findall(text):
-            if name not in KNOWN:
-                raise TemplateError(f"{where}: {{{name}}} is unknown; known are {', '.join(sorted(KNOWN))}")
+            if name not in known:
+                raise TemplateError(f"{where}: {{{name}}} is unknown; known are {', '.join(sorted(known))}")
 
 
 def _texts(template: Any, where: str) -> Iterator[str]:

@@ -10,6 +10,10 @@ from stateward.operator.service import Service
 Item = dict[str, Any]
 
 LABEL: Final = f"{GROUP}/service"
+ROLE: Final = f"{GROUP}/role"
+"""Label of a pod: the role that its member has, where clients have to reach the one that leads."""
+PRIMARY: Final = "primary"
+REPLICA: Final = "replica"
 VOLUME: Final = "data"
 CONTAINER: Final = "engine"
 
@@ -55,6 +59,16 @@ def named(service: Service, api_version: str, kind: str, name: str, **more: Any)
 def headless(service: Service) -> str:
     """The Service that gives each member its name in DNS."""
     return f"{service.name}-members"
+
+
+def credentials(service: Service) -> str:
+    """The Secret of generated passwords: made once, never written again but to rotate them."""
+    return f"{service.name}-credentials"
+
+
+def secret_config(service: Service) -> str:
+    """The Secret of the members' files that have passwords in them."""
+    return f"{service.name}-secrets"
 
 
 def config(service: Service) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from stateward.operator.drivers.protocol import Container
-from stateward.operator.objects.common import Item, headless, named, selector
+from stateward.operator.objects.common import PRIMARY, REPLICA, ROLE, Item, headless, named, selector
 from stateward.operator.service import Service
 
 
-def services(service: Service, container: Container) -> list[Item]:
-    """The headless Service that members find each other by, and the one that clients use."""
+def services(service: Service, container: Container, routed: bool) -> list[Item]:
+    """The headless Service that members find each other by, and those that clients use.
+
+    `routed`: clients have to reach the member that leads; the others have a Service of their own, for reading.
+    """
     members = {
         "clusterIP": "None",
         # Members find each other before they are ready: they become ready by finding each other.
@@ -16,29 +19,35 @@ def services(service: Service, container: Container) -> list[Item]:
         "selector": selector(service),
         "ports": [_port(name, number) for name, number in container.ports.items()],
     }
-    clients = {
-        "type": "ClusterIP",
-        "selector": selector(service),
-        "ports": [_port(container.serves, container.ports[container.serves])],
-    }
+
+    def clients(**labels: str) -> Item:
+        return {
+            "type": "ClusterIP",
+            "selector": {**selector(service), **labels},
+            "ports": [_port(container.serves, container.ports[container.serves])],
+        }
+
+    found = [named(service, "v1", "Service", headless(service), spec=members)]
+    if not routed:
+        return [*found, named(service, "v1", "Service", service.name, spec=clients())]
     return [
-        named(service, "v1", "Service", headless(service), spec=members),
-        named(service, "v1", "Service", service.name, spec=clients),
+        *found,
+        named(service, "v1", "Service", service.name, spec=clients(**{ROLE: PRIMARY})),
+        named(service, "v1", "Service", f"{service.name}-replicas", spec=clients(**{ROLE: REPLICA})),
     ]
 
 
 def policy(service: Service, container: Container, operator_namespace: str) -> Item:
-    """Clients of the same namespace and the operator reach the port that serves; the others are for members alone."""
+    """Clients of the same namespace reach the port that serves; the others are for members. The operator reaches all."""
     among = {"podSelector": {"matchLabels": selector(service)}}
-    anybody: list[Item] = [{"podSelector": {}}]
-    if operator_namespace:
-        name = {"kubernetes.io/metadata.name": operator_namespace}
-        anybody.append({"namespaceSelector": {"matchLabels": name}})
+    name = {"kubernetes.io/metadata.name": operator_namespace}
+    operator: list[Item] = [{"namespaceSelector": {"matchLabels": name}}] if operator_namespace else []
     serves = {"port": container.ports[container.serves], "protocol": "TCP"}
-    inner = [{"port": port, "protocol": "TCP"} for name, port in container.ports.items() if name != container.serves]
-    ingress = [{"from": anybody, "ports": [serves]}]
+    ports = {**container.ports, **{name: port for one in container.beside for name, port in one.ports.items()}}
+    inner = [{"port": port, "protocol": "TCP"} for name, port in ports.items() if name != container.serves]
+    ingress = [{"from": [{"podSelector": {}}, *operator], "ports": [serves]}]
     if inner:
-        ingress.append({"from": [among], "ports": inner})
+        ingress.append({"from": [among, *operator], "ports": inner})
     spec = {"podSelector": {"matchLabels": selector(service)}, "policyTypes": ["Ingress"], "ingress": ingress}
     return named(service, "networking.k8s.io/v1", "NetworkPolicy", service.name, spec=spec)
 

@@ -6,8 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stateward.operator.drivers.protocol import Container
-from stateward.operator.objects.common import CONTAINER, VOLUME, Item, config, headless, labels, named, selector
+from stateward.operator.drivers.protocol import Beside, Container
+from stateward.operator.objects.common import (
+    CONTAINER,
+    VOLUME,
+    Item,
+    config,
+    headless,
+    labels,
+    named,
+    secret_config,
+    selector,
+)
 from stateward.operator.service import Service
 
 _ZONE: Final = "topology.kubernetes.io/zone"
@@ -47,7 +57,7 @@ def pod(service: Service, container: Container, running: Running) -> Item:
     """A pod of the profile `restricted` (Pod Security Standards)."""
     return {
         "serviceAccountName": service.name,
-        "automountServiceAccountToken": False,
+        "automountServiceAccountToken": bool(container.rights),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": container.grace,
         "securityContext": {
@@ -58,8 +68,12 @@ def pod(service: Service, container: Container, running: Running) -> Item:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(service, container, running)],
-        "volumes": [{"name": "config", "configMap": {"name": config(service)}}],
+        **_before(container, running),
+        "containers": [
+            _container(service, container, running),
+            *(_beside(one, container, running) for one in container.beside),
+        ],
+        "volumes": _volumes(service, container),
         **_spread(service),
         **service.placement,
     }
@@ -71,31 +85,81 @@ def configuration(service: Service, files: Mapping[str, str]) -> Item:
 
 
 def account(service: Service) -> Item:
-    """An account that may do nothing: what runs in the pods needs nothing of the API server."""
+    """An account that may do nothing, but where the engine itself has to ask the API server (`rights`)."""
     return named(service, "v1", "ServiceAccount", service.name, automountServiceAccountToken=False)
 
 
-def _container(service: Service, container: Container, running: Running) -> Item:
+def _before(container: Container, running: Running) -> Item:
+    if not container.prepare:
+        return {}
+    return {"initContainers": [{"name": "prepare", "command": list(container.prepare), **_common(container, running)}]}
+
+
+def _beside(one: Beside, container: Container, running: Running) -> Item:
+    probes = {"readinessProbe": one.readiness, "livenessProbe": one.liveness}
     return {
-        "name": CONTAINER,
+        "name": one.name,
+        "command": list(one.command),
+        "ports": _ports(one.ports),
+        "resources": {"requests": dict(one.requests)},
+        **_common(container, running),
+        **{name: dict(probe) for name, probe in probes.items() if probe is not None},
+    }
+
+
+def _common(container: Container, running: Running) -> Item:
+    """What every container of a member has: the image, the files, the volumes."""
+    fields = {"POD_NAME": "metadata.name", "POD_IP": "status.podIP", "POD_NAMESPACE": "metadata.namespace"}
+    environment: list[Item] = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()
+    ]
+    environment += [{"name": name, "value": value} for name, value in container.environment.items()]
+    mounts: list[Item] = [
+        {"name": VOLUME, "mountPath": container.data},
+        {"name": "config", "mountPath": container.files, "readOnly": True},
+    ]
+    if container.secrets:
+        mounts.append({"name": "secrets", "mountPath": container.secrets, "readOnly": True})
+    mounts += [{"name": _scratch(number), "mountPath": path} for number, path in enumerate(container.scratch)]
+    return {
         "image": running.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": list(container.command),
-        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
-        "ports": [{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in container.ports.items()],
-        "resources": dict(service.resources) if service.resources else {"requests": dict(container.requests)},
+        "env": environment,
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
+        "volumeMounts": mounts,
+    }
+
+
+def _volumes(service: Service, container: Container) -> list[Item]:
+    found: list[Item] = [{"name": "config", "configMap": {"name": config(service)}}]
+    if container.secrets:
+        # A program of another group must not read it; the pod's group is that of the engine.
+        found.append({"name": "secrets", "secret": {"secretName": secret_config(service), "defaultMode": 0o440}})
+    return [*found, *({"name": _scratch(number), "emptyDir": {}} for number, _ in enumerate(container.scratch))]
+
+
+def _scratch(number: int) -> str:
+    return f"scratch-{number}"
+
+
+def _ports(ports: Mapping[str, int]) -> list[Item]:
+    return [{"name": name, "containerPort": number, "protocol": "TCP"} for name, number in ports.items()]
+
+
+def _container(service: Service, container: Container, running: Running) -> Item:
+    return {
+        "name": CONTAINER,
+        "command": list(container.command),
+        "ports": _ports(container.ports),
+        "resources": dict(service.resources) if service.resources else {"requests": dict(container.requests)},
         "readinessProbe": dict(container.readiness),
         "livenessProbe": dict(container.liveness),
         "startupProbe": dict(container.startup),
-        "volumeMounts": [
-            {"name": VOLUME, "mountPath": container.data},
-            {"name": "config", "mountPath": container.files, "readOnly": True},
-        ],
+        **_common(container, running),
     }
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from stateward.operator.api.status import StatefulServiceStatus
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
-from stateward.operator.drivers.protocol import Peer, Place, Seen, Target
+from stateward.operator.drivers.protocol import Peer, Place, Result, Seen, Target
 from stateward.operator.objects.workload import Running
 from stateward.operator.observe import Stand
-from stateward.operator.scaling import Scaling, Step
+from stateward.operator.operations.scale import scale
 from stateward.operator.service import read
+from stateward.operator.step import Step
+from stateward.operator.turn import Hand, Turn
 
 NOTHING: dict[str, Any] = {}
 LEFT = {"stateward.dev/left": "db-3"}
@@ -60,7 +64,9 @@ def decide(
     targets = tuple(Target(name, "127.0.0.1", {"client": 1, "peer": 2}) for name in one.names(replicas))
     seen = {target.name: Seen(target.name, None if target.name in away else True) for target in targets}
     stand = Stand(Running(replicas, "3.5.16", "x", "", "1Gi", {}), True, True, targets, seen, {})
-    return Scaling(one, stand, Driver(listed), Look(claims)).next()  # type: ignore[arg-type]
+    hand = Hand(None, one, lambda _: Result("done"))  # type: ignore[arg-type]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return scale(Turn(one, stand, Driver(listed), Look(claims), hand, StatefulServiceStatus(), now))  # type: ignore[arg-type]
 
 
 THREE = ("db-0", "db-1", "db-2")

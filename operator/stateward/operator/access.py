@@ -1,0 +1,88 @@
+"""What opens a service's endpoints: its passwords, read from its Secret, kept in memory alone and never shown."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Mapping
+
+from stateward.kube.client import Cluster
+from stateward.kube.errors import ClusterError
+from stateward.operator.apply import MANAGER, RESOURCES
+from stateward.operator.drivers.protocol import Access, Driver
+from stateward.operator.informer import Informers
+from stateward.operator.objects import secret
+from stateward.operator.objects.common import Item, credentials
+from stateward.operator.service import Key, Service
+from stateward.policies.view import Object, mapping_of, metadata_of, text_of
+
+
+class Accesses:
+    """Reads each Secret once, and again when it is another. Thread-safe."""
+
+    def __init__(self, cluster: Cluster, look: Informers) -> None:
+        self._cluster = cluster
+        self._look = look
+        self._known: dict[Key, tuple[str, Access]] = {}
+        """Service → resourceVersion of its Secret, and what was in it."""
+        self._lock = threading.Lock()
+
+    def of(self, service: Service, driver: Driver) -> Access:
+        """What there is to open it with; without passwords as long as none were made. Raises ClusterError."""
+        if not driver.passwords:
+            return Access()
+        seen = self._look.get("Secret", service.namespace, credentials(service))
+        version = text_of(metadata_of(seen), "resourceVersion") if seen is not None else ""
+        with self._lock:
+            known = self._known.get(service.key)
+        if known is not None and known[0] == version:
+            return known[1]
+        item = self._cluster.find(RESOURCES["Secret"].path_to(service.namespace, credentials(service)))
+        access = Access(passwords(item) if item is not None else {})
+        with self._lock:
+            # Under the version that was read, not the one that was heard of: an older one heard later reads again.
+            self._known[service.key] = (text_of(metadata_of(item), "resourceVersion") if item is not None else "", access)
+        return access
+
+    def missing(self, driver: Driver, access: Access) -> bool:
+        """Whether there are passwords to be made."""
+        return bool(set(driver.passwords) - set(access.passwords))
+
+    def make(self, service: Service, driver: Driver) -> Access:
+        """Makes the Secret; whoever was first, the passwords are those that are there then. Raises ClusterError.
+
+        A Secret that is there and lacks one gets that one alone: what an engine was founded with is never made anew.
+        """
+        made = secret.generated(service, driver.passwords)
+        path = RESOURCES["Secret"].path_to(service.namespace)
+        try:
+            item = self._cluster.create(path, made)
+        except ClusterError as error:
+            if error.status != 409:
+                raise
+            item = self._completed(f"{path}/{credentials(service)}", made)
+        return Access(passwords(item))
+
+    def _completed(self, path: str, made: Item) -> Object:
+        live = self._cluster.get(path)
+        lacking = {name: value for name, value in made["data"].items() if name not in mapping_of(live, "data")}
+        if not lacking:
+            return live
+        version = text_of(metadata_of(live), "resourceVersion")
+        return self._cluster.patch(path, {"metadata": {"resourceVersion": version}, "data": lacking}, field_manager=MANAGER)
+
+    def forget(self, key: Key) -> None:
+        """The service is no more."""
+        with self._lock:
+            self._known.pop(key, None)
+
+
+def passwords(item: Object) -> Mapping[str, str]:
+    """What a Secret holds, decoded; what is no text is left out."""
+    found: dict[str, str] = {}
+    for name, value in mapping_of(item, "data").items():
+        try:
+            found[name] = base64.b64decode(value, validate=True).decode()
+        except (ValueError, TypeError):
+            continue
+    return found

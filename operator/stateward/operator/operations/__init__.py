@@ -1,0 +1,12 @@
+"""What is done with a service, in the order in which it is asked for: the first that wants a step gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from stateward.operator.operations.form import form
+from stateward.operator.operations.scale import scale
+from stateward.operator.turn import Operation
+
+OPERATIONS: Final[Sequence[Operation]] = (form, scale)

@@ -1,0 +1,41 @@
+"""What is not carried out, and why: said in the condition Blocked, with nothing touched."""
+
+from __future__ import annotations
+
+from stateward.operator.api.v1beta1 import StatefulService
+from stateward.operator.drivers import catalogue
+from stateward.operator.drivers.protocol import Driver
+from stateward.operator.observe import Stand
+from stateward.operator.service import Service, not_carried_out
+from stateward.policies import quantity
+
+Refusal = tuple[str, str]
+"""One word, and a message."""
+
+
+def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refusal | None:
+    """Why this spec cannot be carried out."""
+    if driver is None:
+        known = ", ".join(catalogue.names())
+        return "UnknownEngine", f"engine: {one.engine}: nobody here knows how to run it; known are {known}"
+    problems = driver.problems(one.version, one.parameters)
+    if problems:
+        return "UnsupportedSpec", "; ".join(problems)
+    missing = not_carried_out(model)
+    return ("NotCarriedOut", missing) if missing else None
+
+
+def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
+    """A change of the spec that is not carried out: it is said, and the rest goes on as it is."""
+    running = stand.running
+    if one.version != running.version:
+        why = f"version: {one.version}: upgrades are not carried out yet; its members stay at {running.version}"
+        return "UpgradeNotCarriedOut", f"{why}; set it back"
+    image = one.image or driver.container(one.version).image
+    if image != running.image:
+        why = f"image: {image}: another image is an upgrade, which is not carried out yet; its members stay at"
+        return "UpgradeNotCarriedOut", f"{why} {running.image}; set it back"
+    if quantity.parse(one.size) != quantity.parse(running.size):
+        why = f"storage.size: {one.size}: growth is not carried out yet; its volumes stay at {running.size}"
+        return "GrowthNotCarriedOut", f"{why}; set it back"
+    return None
