@@ -121,7 +121,7 @@ def test_only_members_and_the_operator_reach_the_port_that_is_for_members() -> N
 
 
 def test_members_find_each_other_before_they_are_ready_and_clients_find_ready_ones_alone() -> None:
-    headless, clients = network.services(service(), container())
+    headless, clients = network.services(service(), container(), False)
     assert headless["spec"]["publishNotReadyAddresses"] is True
     assert headless["spec"]["clusterIP"] == "None"
     assert "publishNotReadyAddresses" not in clients["spec"]
@@ -197,3 +197,10 @@ def test_objects_lead_to_their_service_by_owner_and_pods_and_claims_by_label() -
     itself = {"apiVersion": "stateward.dev/v1beta1", "kind": "StatefulService", "metadata": by_owner["metadata"]}
     assert keys_of(by_owner) == keys_of(by_label) == keys_of(itself) == [("prod", "db")]
     assert keys_of({"kind": "Pod", "metadata": {"namespace": "prod", "name": "x"}}) == []
+
+
+def test_clients_of_an_engine_with_a_primary_reach_it_by_a_service_of_its_own() -> None:
+    _, primary, replicas = network.services(service(), container(), True)
+    assert (primary["metadata"]["name"], replicas["metadata"]["name"]) == ("db", "db-replicas")
+    assert primary["spec"]["selector"] == {"stateward.dev/service": "db", "stateward.dev/role": "primary"}
+    assert replicas["spec"]["selector"] == {"stateward.dev/service": "db", "stateward.dev/role": "replica"}
