@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 
 from stateward.cli import inputs
+from stateward.cli.certs_in_cluster import Namespace
+from stateward.cli.certs_in_folder import SECRET, Folder
 from stateward.cli.places import default_folder
 
 if TYPE_CHECKING:
-    from stateward.certs.rotation import Kept
     from stateward.cli.certs_report import Report
-    from stateward.kube.client import Cluster
-    from stateward.webhook.secret_store import SecretStore
 
-SECRET: Final = "stateward-certs"  # noqa: S105 - its name
-_SERVED_AT: Final = "127.0.0.1:8443"  # where `stateward serve` listens
 _EXTRA: Final = ("cryptography", "kubernetes", "urllib3", "uvicorn", "fastapi", "prometheus_client")
-_LAPTOP: Final = ("localhost", "127.0.0.1", "::1")
-_STEP: Final = 1.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -118,7 +111,7 @@ def rotate(leaf: bool, forget: bool, wait: float, style: str, **place: Any) -> N
 
 def _place(
     folder: Path | None, kubeconfig: str | None, context: str | None, namespace: str | None, secret: str, service: str
-) -> _Folder | _Namespace:
+) -> Folder | Namespace:
     in_cluster = kubeconfig is not None or context is not None or namespace is not None
     if folder is not None and in_cluster:
         inputs.stop("--dir is about a folder, --kubeconfig, --context and --namespace about a cluster; give one of both")
@@ -126,7 +119,7 @@ def _place(
         if not in_cluster:
             import cryptography  # noqa: F401,RUF100 - its use is deep inside
 
-            return _Folder(folder if folder is not None else default_folder())
+            return Folder(folder if folder is not None else default_folder())
         import urllib3
 
         from stateward.kube.client import Cluster
@@ -139,7 +132,7 @@ def _place(
         cluster = Cluster.connect(kubeconfig, context, connect_seconds=5.0, read_seconds=10.0)
     except ClusterError as error:
         inputs.stop(str(error))
-    return _Namespace(cluster, namespace or "stateward", secret, service)
+    return Namespace(cluster, namespace or "stateward", secret, service)
 
 
 def _missing(error: ImportError) -> NoReturn:
@@ -165,232 +158,3 @@ def _show(report: Report, style: str) -> None:
             click.echo(line)
     if report.problems:
         raise SystemExit(1)
-
-
-class _Folder:
-    """A folder of our own."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def init(self, names: tuple[str, ...]) -> Report:
-        """Makes or mends what is there."""
-        return self._changed(lambda folder, now: folder.ensure(names or self._names() or _LAPTOP, now), first=True)
-
-    def rotate(self, what: str, _wait: float) -> Report:
-        """At once."""
-        names = self._names()
-        if not names:
-            inputs.stop(f"{self.path}: there is no certificate to rotate; make one: stateward certs init --dir {self.path}")
-        if what == "forget":
-            return self._changed(_forgotten(names))
-        return self._changed(lambda folder, now: folder.rotate(names, now, what))
-
-    def status(self, at: tuple[str, int] | None) -> Report:
-        """What is there, without touching it."""
-        from stateward.certs.rotation import bundle
-        from stateward.webhook.handshake import HandshakeError, handshake
-
-        if not self.path.is_dir():
-            inputs.stop(f"{self.path}: there is no such folder; make one: stateward certs init --dir {self.path}")
-        report = self._report()
-        names = self._names()
-        host, port = at if at is not None else _address(_SERVED_AT)
-        if names:
-            try:
-                handshake(host, port, names[0], bundle(report.kept, report.now))
-                report.handshakes.append((f"{host}:{port}", names[0], ""))
-            except HandshakeError as error:
-                if error.trust or at is not None:
-                    report.handshakes.append((f"{host}:{port}", names[0], str(error)))
-                else:
-                    report.notes.append(f"no handshake: nothing listens at {host}:{port}; --connect HOST:PORT tries another")
-        return report.judge()
-
-    def _changed(self, change: Callable[..., Any], *, first: bool = False) -> Report:
-        from stateward.certs.errors import CertificateError
-        from stateward.certs.folder import CertificateFolder
-
-        try:
-            served = change(CertificateFolder(self.path), datetime.now(UTC))
-        except CertificateError as error:
-            inputs.stop(str(error))
-        report = self._report()
-        report.notes += served.notes
-        if first:
-            entries = " ".join(f"--from-file={self.path / entry}" for entry in ("ca.crt", "ca.key", "tls.crt", "tls.key"))
-            report.notes.append(f"into a cluster: kubectl create secret generic {SECRET} {entries}")
-            report.notes.append(f"as a caBundle: base64 < {self.path / 'ca.crt'} | tr -d '\\n'")
-        return report.judge()
-
-    def _report(self) -> Report:
-        from stateward.certs import stored
-        from stateward.cli.certs_report import Report
-
-        data = {}
-        for entry in stored.ENTRIES:
-            try:
-                data[entry] = (self.path / entry).read_bytes()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                inputs.stop(f"{self.path / entry}: cannot be read ({error.strerror}); see who owns it")
-        return Report(
-            f"folder {self.path}",
-            stored.read(data, f"{self.path}/"),
-            datetime.now(UTC),
-            remedy=f"stateward certs init --dir {self.path} mends it",
-        )
-
-    def _names(self) -> tuple[str, ...]:
-        from stateward.certs.errors import CertificateError
-        from stateward.certs.names import names_of
-        from stateward.certs.pem import read_certificates
-
-        try:
-            return names_of(read_certificates((self.path / "tls.crt").read_bytes(), "tls.crt")[0])
-        except (OSError, CertificateError):
-            return ()
-
-
-def _forgotten(names: tuple[str, ...]) -> Callable[..., Any]:
-    def change(folder: Any, now: datetime) -> Any:
-        folder.forget()
-        return folder.ensure(names, now)
-
-    return change
-
-
-class _Namespace:
-    """A Secret in a cluster, and the webhooks that ask the Service beside it."""
-
-    def __init__(self, cluster: Cluster, namespace: str, secret: str, service: str) -> None:
-        self.cluster, self.namespace, self.secret, self.service = cluster, namespace, secret, service
-
-    def init(self, names: tuple[str, ...]) -> Report:
-        """The leader's steps, taken here."""
-        from stateward.certs.keeper import Keeper
-        from stateward.certs.names import service_names
-        from stateward.kube import bundles
-
-        store = self._store()
-        notes: list[str] = []
-        keeper = Keeper(
-            store,
-            (*service_names(self.service, self.namespace), *names),
-            publish=lambda pem: bundles.publish(self.cluster, self.namespace, self.service, pem),
-            published=lambda: dict(self._bundles()),
-            may_write=lambda: True,
-            monotonic=time.monotonic,
-            say=notes.append,
-        )
-        until = time.monotonic() + 120
-        while (waiting := self._asked(lambda: keeper.turn(store.now))) and time.monotonic() < until:
-            click.echo(f"waiting: {waiting}", err=True)
-            time.sleep(5 * _STEP)
-        report = self._report(store)
-        report.notes += notes
-        return report.judge()
-
-    def rotate(self, what: str, wait: float) -> Report:
-        """Leaves word for the leader, and waits for it."""
-        from stateward.webhook.secret_store import ROTATE
-
-        store = self._store()
-        before = self._asked(store.read)
-        if not store.exists:
-            self._no_secret()
-        patch = {"metadata": {"annotations": {ROTATE: what}}}
-        path = f"/api/v1/namespaces/{self.namespace}/secrets/{self.secret}"
-        self._asked(lambda: self.cluster.patch(path, patch))
-        click.echo(f"asked for: {ROTATE}={what} on {store.where}; waiting for the replica that leads", err=True)
-        until = time.monotonic() + wait
-        while True:
-            kept = self._asked(store.read)
-            if _done(what, before, kept):
-                return self._report(store).judge()
-            if time.monotonic() > until:
-                break
-            time.sleep(min(_STEP, wait))
-        report = self._report(store)
-        report.problems.append(
-            f"not rotated within {wait:.0f} s: "
-            + (
-                f"no replica obeyed; see whether one runs and leads: kubectl get pods,leases -n {self.namespace}"
-                if kept.asked
-                else "the next authority is not in every webhook configuration; see the log of the replica that leads"
-            )
-        )
-        return report.judge()
-
-    def status(self, at: tuple[str, int] | None) -> Report:
-        """The Secret, the configurations, and a handshake where one can be tried."""
-        from stateward.webhook.handshake import HandshakeError, handshake
-
-        store = self._store()
-        report = self._report(store)
-        if not store.exists:
-            self._no_secret()
-        name = f"{self.service}.{self.namespace}.svc"
-        if at is None:
-            report.notes.append(
-                f"no handshake: the Service is reached inside the cluster; kubectl port-forward -n {self.namespace} "
-                f"service/{self.service} 8443:443, and --connect 127.0.0.1:8443"
-            )
-            return report.judge()
-        for pem in dict.fromkeys(pem for _, pem in report.bundles or ()):
-            try:
-                handshake(*at, name, pem)
-                reason = ""
-            except HandshakeError as error:
-                reason = str(error)
-            report.handshakes.append((f"{at[0]}:{at[1]}", name, reason))
-        return report.judge()
-
-    def _store(self) -> SecretStore:
-        from stateward.webhook.secret_store import SecretStore
-
-        return SecretStore(self.cluster, self.namespace, self.secret)
-
-    def _bundles(self) -> list[tuple[str, bytes]]:
-        from stateward.kube import bundles
-
-        return [(one.name, one.bundle) for one in bundles.trusting(self.cluster, self.namespace, self.service)]
-
-    def _report(self, store: SecretStore) -> Report:
-        from stateward.cli.certs_report import Report
-
-        kept = self._asked(store.read)
-        return Report(
-            store.where,
-            kept,
-            store.now(),
-            bundles=self._asked(self._bundles),
-            remedy=f"the replica that leads mends it; see whether one does: kubectl get pods,leases -n {self.namespace}",
-        )
-
-    def _no_secret(self) -> NoReturn:
-        inputs.stop(
-            f"Secret {self.namespace}/{self.secret}: there is none in {self.cluster.host}; the replica that leads makes it, "
-            f"or: stateward certs init --namespace {self.namespace} (another namespace or name: --namespace, --secret)"
-        )
-
-    @staticmethod
-    def _asked(call: Callable[[], Any]) -> Any:
-        """The answer; a clear end of the command where the cluster does not give one."""
-        from stateward.certs.errors import CertificateError
-        from stateward.kube.errors import ClusterError
-
-        try:
-            return call()
-        except (ClusterError, CertificateError) as error:
-            inputs.stop(str(error))
-
-
-def _done(what: str, before: Kept, kept: Kept) -> bool:
-    """Whether what was asked for is done."""
-    if kept.asked or kept.next is not None or kept.leaf is None:
-        return False
-    if what == "forget":
-        return not kept.old
-    return before.leaf is None or kept.leaf.certificate != before.leaf.certificate
