@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from click.testing import CliRunner
@@ -23,59 +25,12 @@ def three(monkeypatch):
     monkeypatch.setattr(workers, "_processors", lambda: 3)
     monkeypatch.setattr(manifests, "_LEAST_FILES", 2)
     monkeypatch.setattr(linting, "_LEAST_EDITS", 2)
+    monkeypatch.setattr(linting, "_LEAST_TASK", 2)
+    monkeypatch.setattr(manifests, "_LEAST_TASK", 2)
 
 
-def test_shares_are_in_order_and_none_is_too_small(monkeypatch):
-    monkeypatch.setattr(workers, "_processors", lambda: 4)
-    for count in range(40):
-        parts = workers.shares(range(count), 5)
-        assert [item for part in parts for item in part] == list(range(count))
-        assert len(parts) == max(1, min(4, count // 5))
-        assert len(parts) == 1 or min(map(len, parts)) >= 5
-
-
-def test_what_copies_hand_back_comes_in_order():
-    parts = [[1], [2, 3], [4], [5]]
-    with workers.helping(parts, lambda part: bytes(part) * 100_000) as others:
-        assert list(others) == [b"\2\3" * 100_000, b"\4" * 100_000, b"\5" * 100_000]
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda: os.kill(os.getpid(), signal.SIGKILL),
-        lambda: sys.exit(0),
-        lambda: 1 // 0,
-        lambda: (_ for _ in ()).throw(MemoryError),
-        lambda: (_ for _ in ()).throw(KeyboardInterrupt),
-    ],
-)
-def test_a_copy_that_does_not_get_to_the_end_hands_nothing_back(end, capfd):
-    def work(part):
-        if part == [2]:
-            end()
-        return bytes(part)
-
-    with workers.helping([[1], [2], [3]], work) as others:
-        assert list(others) == [None, b"\3"]
-    assert capfd.readouterr() == ("", "")
-
-
-def test_copies_end_with_what_began_them():
-    before = open_files()
-    with pytest.raises(KeyboardInterrupt), workers.helping([[1], [2], [3]], lambda _: signal.pause()):  # type: ignore[arg-type,return-value]
-        raise KeyboardInterrupt
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, 0)
-    assert open_files() == before
-
-
-def unpack(packed):
-    return [bytes([number]) for number in packed]
-
-
-def pack(made):
-    return b"".join(made)
+def same(made):
+    return made
 
 
 @pytest.mark.parametrize("tasks", [0, 1, 2, 7, 100])
@@ -88,44 +43,82 @@ def test_every_task_of_a_crew_is_done_once_and_in_order(monkeypatch, tasks, tmp_
         return bytes([number])
 
     before = open_files()
-    with workers.Crew(tasks, work, pack) as crew:
-        assert list(crew.results(unpack)) == [bytes([number]) for number in range(tasks)]
+    with workers.Crew(tasks, work, same, same) as crew:
+        assert list(crew.results()) == [bytes([number]) for number in range(tasks)]
     assert open_files() == before
     assert tasks == 0 or sorted((tmp_path / "done").read_bytes()) == list(range(tasks))
 
 
-def test_what_a_lost_member_of_a_crew_had_taken_is_done_by_the_caller(monkeypatch):
+@pytest.mark.parametrize("size", [0, 1, 1_000_000])
+def test_what_copies_make_waits_for_nobody_and_comes_whole(monkeypatch, size):
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
+    first = os.getpid()
+
+    def work(number):
+        return os.getpid(), bytes([number]) * size
+
+    with workers.Crew(20, work, pickle.dumps, pickle.loads) as crew:
+        with suppress(ChildProcessError):  # they end although nobody has asked for anything yet
+            for helper in crew._helpers:
+                os.waitid(os.P_PID, helper._pid, os.WEXITED | os.WNOWAIT)
+        found = list(crew.results())
+    assert [made for _, made in found] == [bytes([number]) * size for number in range(20)]
+    assert first not in {pid for pid, _ in found}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        lambda: sys.exit(0),
+        lambda: 1 // 0,
+        lambda: (_ for _ in ()).throw(MemoryError),
+        lambda: (_ for _ in ()).throw(KeyboardInterrupt),
+    ],
+)
+def test_what_a_lost_member_of_a_crew_had_taken_is_done_by_the_caller(monkeypatch, end, capfd):
     monkeypatch.setattr(workers, "_processors", lambda: 3)
     first = os.getpid()
 
     def work(number):
         if os.getpid() != first and number % 2:
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
         return bytes([number])
 
-    with workers.Crew(50, work, pack) as crew:
+    with workers.Crew(50, work, same, same) as crew:
         time.sleep(0.1)  # so that there is something to lose
-        assert list(crew.results(unpack)) == [bytes([number]) for number in range(50)]
+        assert list(crew.results()) == [bytes([number]) for number in range(50)]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_comes_first_is_given_before_the_rest_is_done(monkeypatch):
+    monkeypatch.setattr(workers, "_processors", lambda: 1)
+    done = []
+    with workers.Crew(9, lambda number: done.append(number) or number, same, same) as crew:  # type: ignore[func-returns-value,arg-type,return-value]
+        assert next(crew.results()) == 0
+    assert done == [0]
 
 
 def test_a_crew_ends_with_what_began_it(monkeypatch):
     monkeypatch.setattr(workers, "_processors", lambda: 3)
     before = open_files()
-    with pytest.raises(KeyboardInterrupt), workers.Crew(9, lambda _: signal.pause(), pack):  # type: ignore[arg-type,return-value]
+    with pytest.raises(KeyboardInterrupt), workers.Crew(9, lambda _: signal.pause(), same, same):  # type: ignore[arg-type,return-value]
         raise KeyboardInterrupt
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, 0)
     assert open_files() == before
 
 
-def test_where_no_process_can_be_made_all_is_left_to_the_caller(monkeypatch):
-    def refused():
+@pytest.mark.parametrize("forbidden", ["fork", "memfd_create"])
+def test_where_no_process_can_be_made_all_is_left_to_the_caller(monkeypatch, forbidden):
+    def refused(*_):
         raise BlockingIOError
 
+    monkeypatch.setattr(workers, "_processors", lambda: 3)
     before = open_files()
-    monkeypatch.setattr(os, "fork", refused)
-    with workers.helping([[1], [2]], lambda part: bytes(part)) as others:
-        assert list(others) == [None]
+    monkeypatch.setattr(os, forbidden, refused)
+    with workers.Crew(9, lambda number: bytes([number]), same, same) as crew:
+        assert list(crew.results()) == [bytes([number]) for number in range(9)]
     assert open_files() == before
 
 
@@ -182,9 +175,9 @@ def test_a_report_is_the_same_where_every_copy_is_killed(folder, monkeypatch):
     shared = CliRunner().invoke(cli, command)
     serve = workers._serve
 
-    def killed(work, reading, writing):
+    def killed(work, made, writing):
         os.kill(os.getpid(), signal.SIGKILL)
-        serve(work, reading, writing)
+        serve(work, made, writing)
 
     monkeypatch.setattr(workers, "_serve", killed)
     alone = CliRunner().invoke(cli, command)

@@ -119,20 +119,27 @@ def _items(gathered: Gathered, policy: Policy, now: float, collector: Collector,
             item = collector.told(edit, judge(edit, gathered.view, policy, now))
             yield item, as_text.item(item) if as_texts and item is not None else ""
 
-    def packed(edits: Iterable[Edit]) -> bytes:
-        return pickle.dumps(list(told(edits)), pickle.HIGHEST_PROTOCOL)
+    edits = gathered.edits
+    if len(edits) < 2 * _LEAST_EDITS:
+        yield from told(edits)
+        return
+    import pickle
 
-    parts = workers.shares(gathered.edits, _LEAST_EDITS)
-    if len(parts) > 1:
-        import pickle
-    with workers.helping(parts, packed) as others:
-        yield from told(parts[0])
-        for part, made in zip(parts[1:], others, strict=True):
-            yield from told(part) if made is None else pickle.loads(made)  # noqa: S301 - a copy of this process wrote it
+    size = max(_LEAST_TASK, -(-len(edits) // workers.MOST_TASKS))
+    with workers.Crew(
+        -(-len(edits) // size),
+        lambda number: list(told(edits[number * size : (number + 1) * size])),
+        lambda some: pickle.dumps(some, pickle.HIGHEST_PROTOCOL),
+        pickle.loads,
+    ) as crew:
+        for some in crew.results():
+            yield from some
 
 
 _LEAST_EDITS: Final = 500
 """Edits that are worth a process of their own: judging them takes longer than making it."""
+_LEAST_TASK: Final = 100
+"""Edits that are judged together."""
 
 
 def _baseline(path: str | None, update: bool) -> Baseline | None:

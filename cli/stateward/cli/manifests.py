@@ -185,14 +185,14 @@ class Reading:
         files = choice.files
         size = max(_LEAST_TASK, -(-len(files) // workers.MOST_TASKS))
         self._crew = workers.Crew(
-            -(-len(files) // size), lambda number: _loaded(files[number * size : (number + 1) * size]), _packed
+            -(-len(files) // size), lambda number: _loaded(files[number * size : (number + 1) * size]), _packed, _unpacked
         )
 
     def result(self) -> Loaded:
         """What `read` gives of the same files."""
         whole = Loaded([], self.choice.problems, self.choice.skipped)
         with _no_collection():
-            for loaded in self._crew.results(_unpacked):
+            for loaded in self._crew.results():
                 whole.documents.extend(loaded.documents)
                 whole.problems.extend(loaded.problems)
                 whole.skipped.extend(loaded.skipped)
@@ -214,33 +214,28 @@ def _loaded(files: Iterable[Given]) -> Loaded:
     return loaded
 
 
-def _packed(all_loaded: list[Loaded]) -> bytes:
+def _packed(loaded: Loaded) -> bytes:
     """What was loaded, as `_unpacked` takes it: plain values alone, which marshal writes ten times as fast as pickle."""
-    plain = []
-    for loaded in all_loaded:
-        texts: dict[int, tuple[int, str]] = {}
-        parts: dict[int, tuple[int, tuple[int, int, int, int | None]]] = {}
-        documents = []
-        for document in loaded.documents:
-            part = document._part
-            text, _ = texts.setdefault(id(part.text), (len(texts), part.text.raw))
-            number, _ = parts.setdefault(id(part), (len(parts), (text, part.start, part._end, part._nth)))
-            documents.append((document.source, document.index, document.object, document.prefix, number))
-        problems = [(one.source, one.line, one.column, one.message) for one in loaded.problems]
-        raws = [raw for _, raw in texts.values()]
-        places = [made for _, made in parts.values()]
-        plain.append((raws, places, documents, problems, loaded.skipped, loaded.broken))
-    return marshal.dumps(plain)
+    texts: dict[int, tuple[int, str]] = {}
+    parts: dict[int, tuple[int, tuple[int, int, int, int | None]]] = {}
+    documents = []
+    for document in loaded.documents:
+        part = document._part
+        text, _ = texts.setdefault(id(part.text), (len(texts), part.text.raw))
+        number, _ = parts.setdefault(id(part), (len(parts), (text, part.start, part._end, part._nth)))
+        documents.append((document.source, document.index, document.object, document.prefix, number))
+    problems = [(one.source, one.line, one.column, one.message) for one in loaded.problems]
+    raws = [raw for _, raw in texts.values()]
+    places = [made for _, made in parts.values()]
+    return marshal.dumps((raws, places, documents, problems, loaded.skipped, loaded.broken))
 
 
-def _unpacked(packed: bytes) -> list[Loaded]:
-    all_loaded = []
-    for raws, places, documents, problems, skipped, broken in marshal.loads(packed):  # noqa: S302 - a copy of this process wrote it
-        texts = [Text(raw) for raw in raws]
-        parts = [_Part(texts[text], start, end, nth) for text, start, end, nth in places]
-        found = [Document(source, index, item, prefix, parts[part]) for source, index, item, prefix, part in documents]
-        all_loaded.append(Loaded(found, [Problem(*one) for one in problems], skipped, broken))
-    return all_loaded
+def _unpacked(packed: bytes) -> Loaded:
+    raws, places, documents, problems, skipped, broken = marshal.loads(packed)  # noqa: S302 - a copy of this process wrote it
+    texts = [Text(raw) for raw in raws]
+    parts = [_Part(texts[text], start, end, nth) for text, start, end, nth in places]
+    found = [Document(source, index, item, prefix, parts[part]) for source, index, item, prefix, part in documents]
+    return Loaded(found, [Problem(*one) for one in problems], skipped, broken)
 
 
 def take(file: Given, text: Text | Problem, loaded: Loaded) -> None:

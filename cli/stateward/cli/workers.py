@@ -1,4 +1,4 @@
-"""Long runs on several processors: forked copies of this process work on a share each and hand back bytes.
+"""Long runs on several processors: forked copies of this process take tasks and hand back bytes.
 
 A copy has everything that was read so far, so nothing is sent to it. What it cannot do (it is killed, memory runs out, the
 system forbids it) this process does itself: a result is never lost, only late.
@@ -7,40 +7,18 @@ system forbids it) this process does itself: a result is never lost, only late.
 from __future__ import annotations
 
 import os
+import select
 import signal
+import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import partial
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 MOST: Final = 8
 """Processes. More gain little: what they hand back is put together by one."""
-
-
-def shares(items: Sequence[T], least: int) -> list[Sequence[T]]:
-    """The items in as many parts, in their order, as there are processors for; each has at least `least` items."""
-    count = max(1, min(_processors(), len(items) // least))
-    bounds = [len(items) * number // count for number in range(count + 1)]
-    return [items[start:end] for start, end in pairwise(bounds)]
-
-
-@contextmanager
-def helping(parts: Sequence[Sequence[T]], work: Callable[[Sequence[T]], bytes]) -> Iterator[Iterator[bytes | None]]:
-    """Begins to work on all parts but the first, which is the caller's own.
-
-    Gives what `work` made of each, in their order; None of a part that the caller has to do, too.
-    """
-    helpers: list[_Helper] = []
-    try:
-        helpers.extend(_Helper(partial(work, part)) for part in parts[1:])
-        yield (helper.result() for helper in helpers)
-    finally:
-        for helper in helpers:
-            helper.stop()
 
 
 def _processors() -> int:
@@ -56,10 +34,13 @@ class Crew(Generic[T]):
     copies end with it.
     """
 
-    def __init__(self, tasks: int, work: Callable[[int], T], pack: Callable[[list[T]], bytes]) -> None:
-        """`pack` makes bytes of what a copy made, for `unpack` of `results`; at most MOST_TASKS tasks."""
+    def __init__(
+        self, tasks: int, work: Callable[[int], T], pack: Callable[[T], bytes], unpack: Callable[[bytes], T]
+    ) -> None:
+        """`pack` makes bytes of what a copy made of a task, `unpack` the same of them again; at most MOST_TASKS tasks."""
         self._tasks = tasks
         self._work = work
+        self._unpack = unpack
         self._helpers: list[_Helper] = []
         # Who reads a number from the pipe has the task. All of them are in it from the start, so reading never waits.
         self._queue, writing = os.pipe()
@@ -68,27 +49,39 @@ class Crew(Generic[T]):
         finally:
             os.close(writing)
 
-        def help_out() -> bytes:
-            taken = {number: work(number) for number in self._taken()}
-            numbers = b"".join(number.to_bytes(_NUMBER, "big") for number in taken)
-            return len(taken).to_bytes(_NUMBER, "big") + numbers + pack(list(taken.values()))
+        def packed() -> Iterator[tuple[int, bytes]]:
+            while (number := self._take()) is not None:
+                yield number, pack(work(number))
 
-        self._helpers.extend(_Helper(help_out) for _ in range(min(_processors(), tasks) - 1))
+        with suppress(OSError):  # without them this process does what there is to do
+            for _ in range(min(_processors(), tasks) - 1):
+                self._helpers.append(_Helper(packed))
 
-    def results(self, unpack: Callable[[bytes], list[T]]) -> Iterator[T]:
-        """What came of each task, in their order; what a copy did not hand back is done here."""
-        done = {number: self._work(number) for number in self._taken()}
-        for helper in self._helpers:
-            if packed := helper.result():
-                end = _NUMBER * (1 + int.from_bytes(packed[:_NUMBER], "big"))
-                numbers = [int.from_bytes(packed[at : at + _NUMBER], "big") for at in range(_NUMBER, end, _NUMBER)]
-                done.update(zip(numbers, unpack(packed[end:]), strict=True))
+    def results(self) -> Iterator[T]:
+        """What came of each task, in their order, each as early as it is there; what no copy handed back is done here."""
+        done: dict[int, T] = {}
         for number in range(self._tasks):
-            yield done.pop(number) if number in done else self._work(number)
+            while number not in done:
+                mine = self._take()
+                if mine is not None:
+                    done[mine] = self._work(mine)
+                elif not any(helper.works for helper in self._helpers):
+                    done[number] = self._work(number)
+                self._receive(done, wait=mine is None)
+            yield done.pop(number)
 
-    def _taken(self) -> Iterator[int]:
-        while token := os.read(self._queue, _NUMBER):
-            yield int.from_bytes(token, "big")
+    def _take(self) -> int | None:
+        """The next task; None where all are taken."""
+        token = os.read(self._queue, _NUMBER)
+        return int.from_bytes(token, "big") if token else None
+
+    def _receive(self, done: dict[int, T], *, wait: bool) -> None:
+        """Adds what copies have handed back; with `wait` at least something, or they have ended."""
+        working = [helper for helper in self._helpers if helper.works]
+        ready, _, _ = select.select(working, (), (), None if wait else 0) if working else ((), (), ())
+        for helper in ready:
+            for number, packed in helper.made():
+                done[number] = self._unpack(packed)
 
     def __enter__(self) -> Crew[T]:
         return self
@@ -105,50 +98,63 @@ MOST_TASKS: Final = 2_000
 
 
 class _Helper:
-    """A forked copy that does one thing."""
+    """A forked copy: what it makes it puts into a file in memory, which never waits, and tells that by a pipe."""
 
-    def __init__(self, work: Callable[[], bytes]) -> None:
-        self._pid = 0
-        self._reading, writing = os.pipe()
-        try:
-            with warnings.catch_warnings():
-                # The line of progress has a thread; the copy has none, and touches nothing that it locks.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._pid = os.fork()
-        except OSError:
-            os.close(writing)
-            return
-        if self._pid == 0:
-            _serve(work, self._reading, writing)
-        os.close(writing)
+    def __init__(self, work: Callable[[], Iterator[tuple[int, bytes]]]) -> None:
+        """Raises OSError where the system forbids it."""
+        self._end = 0
+        with ExitStack() as undo:
+            self._made = os.memfd_create("made")
+            undo.callback(os.close, self._made)
+            self._reading, writing = os.pipe()
+            undo.callback(os.close, self._reading)
+            try:
+                with warnings.catch_warnings():
+                    # The line of progress has a thread; the copy has none, and touches nothing that it locks.
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    self._pid = os.fork()
+                if self._pid == 0:
+                    _serve(work, self._made, writing)
+            finally:
+                os.close(writing)
+            undo.pop_all()
+        self.works = True
+        """Whether it may hand back something still."""
 
-    def result(self) -> bytes | None:
-        """What it made, whole; None where it did not get to the end."""
-        if not self._pid:
-            return None
-        with open(self._reading, "rb", closefd=False) as stream:
-            found = stream.read()
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
-        return found if status == 0 else None
+    def fileno(self) -> int:
+        """What can be read as soon as it has made something or has ended."""
+        return self._reading
+
+    def made(self) -> Iterator[tuple[int, bytes]]:
+        """The tasks that it has done since it was asked last, and what it made of them; waits for the first."""
+        notes = os.read(self._reading, _NOTE.size * MOST_TASKS)  # each is written at once, so none is cut
+        self.works = bool(notes)
+        for number, size in _NOTE.iter_unpack(notes):
+            yield number, os.pread(self._made, size, self._end)
+            self._end += size
 
     def stop(self) -> None:
         """Ends it, whatever it does."""
-        if self._pid:
-            with suppress(OSError):
-                os.kill(self._pid, signal.SIGKILL)
-                os.waitpid(self._pid, 0)
-            self._pid = 0
         with suppress(OSError):
-            os.close(self._reading)
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+        for handle in (self._reading, self._made):
+            with suppress(OSError):
+                os.close(handle)
 
 
-def _serve(work: Callable[[], bytes], reading: int, writing: int) -> Any:
+_NOTE: Final = struct.Struct("=HQ")
+"""A task's number, and how many bytes were made of it."""
+
+
+def _serve(work: Callable[[], Iterator[tuple[int, bytes]]], made: int, writing: int) -> Any:
     """The whole life of a copy. It leaves without a word: its parent says what there is to say."""
     try:
-        os.close(reading)
-        with open(writing, "wb") as stream:
-            stream.write(work())
+        with open(made, "wb") as file:
+            for number, packed in work():
+                file.write(packed)
+                file.flush()
+                os.write(writing, _NOTE.pack(number, len(packed)))
         os._exit(0)
     except BaseException:
         os._exit(1)
