@@ -1,16 +1,21 @@
-"""The one module that reads data files: adapters, engine profiles, the examples of rules.
+"""The one module that reads data files: adapters, engine profiles, operators, the examples of rules.
 
-What is plain YAML, as our own files are, is read without PyYAML, whose import and reading took a third of the time in
-which `stateward lint` of one file is done.
+Reading YAML took a third of the time in which `stateward lint` of one file is done. So what every run needs is read when
+Stateward is built (`build`), into one file of JSON beside the package. It says of each file of which text it was made, and
+counts only where that is the text still; any other file is read here, without PyYAML where it is plain YAML.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from stateward.policies.plainyaml import Reader, Unusual
 
@@ -65,25 +70,75 @@ def _unquoted(text: str) -> Any:
 _READER: Final = Reader(_unquoted, anchors=True)
 
 
+FOLDERS: Final = ("adapters/data", "engines/data", "operators/data")
+"""The folders that are read at the build."""
+BUILT: Final = "data.json"
+"""What the build makes of them, beside this module: name below the package → checksum of the text, value."""
+
+
+def build() -> bytes:
+    """What BUILT is to hold. A value that JSON would not give back as it is stays YAML alone."""
+    made = {}
+    for name in FOLDERS:
+        for path in _names(name):
+            content, value = _text(path), read(_HERE / path)
+            if repr(orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))) == repr(value):
+                made[path] = (zlib.crc32(content), value)
+    return orjson.dumps(made)
+
+
+@cache
+def _built() -> dict[str, tuple[int, Any]]:
+    try:
+        found: dict[str, tuple[int, Any]] = orjson.loads(_text(BUILT))
+    except (OSError, ValueError):  # it is not there in a checkout that was never built: YAML is read then
+        return {}
+    return found
+
+
+def _built_of(name: str, content: bytes) -> Any:
+    """The value that the build has read from this very text; None where it has not."""
+    checksum, value = _built().get(name, (None, None))
+    return value if checksum == zlib.crc32(content) else None
+
+
+def _text(name: str) -> bytes:
+    with open(f"{_HERE}/{name}", "rb") as file:
+        return file.read()
+
+
+def _names(folder: str) -> list[str]:
+    return [f"{folder}/{name}" for name in sorted(os.listdir(_HERE / folder)) if name.endswith(".yaml")]
+
+
 def folder(name: str) -> list[tuple[str, Any]]:
     """All YAML files of a folder below the package, by name: (file name, content)."""
-    return [(path.name, read(path)) for path in sorted((_HERE / name).glob("*.yaml"))]
+    return [(os.path.basename(path), file(path)) for path in _names(name)]
 
 
 def parts(name: str, keys: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """As `folder`, but only some top-level keys of each file: cheap where the rest is long."""
-    block = re.compile(rf"^(?:{'|'.join(keys)}):.*\n(?:(?:[ #-].*)?\n)*", re.MULTILINE)
     found = []
-    for path in sorted((_HERE / name).glob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
-        wanted = "".join(block.findall(text))
-        found.append((path.name, _parsed(path, wanted.encode()) if wanted else {}))
+    for path in _names(name):
+        content = _text(path)
+        value = _built_of(path, content)
+        if value is None:
+            value = _part(path, content, keys)
+        found.append((os.path.basename(path), {key: value[key] for key in value if key in keys}))
     return found
 
 
+def _part(path: str, content: bytes, keys: Sequence[str]) -> Any:
+    block = re.compile(rf"^(?:{'|'.join(keys)}):.*\n(?:(?:[ #-].*)?\n)*", re.MULTILINE)
+    wanted = "".join(block.findall(content.decode()))
+    return _parsed(_HERE / path, wanted.encode()) if wanted else {}
+
+
 def file(name: str) -> Any:
-    """One YAML file below the package."""
-    return read(_HERE / name)
+    """One YAML file below the package. What is given may be given again: nobody changes it."""
+    content = _text(name)
+    value = _built_of(name, content)
+    return _parsed(_HERE / name, content) if value is None else value
 
 
 @cache
