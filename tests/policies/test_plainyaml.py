@@ -1,5 +1,7 @@
 """What the reader of plain YAML reads, and what it leaves to a whole parser."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,7 +130,7 @@ def test_anchors_of_scalars_are_read_where_they_are_wanted():
 FILES = sorted(
     file
     for folder in ("adapters/data", "engines/data", "operators/data", "rules")
-    for file in (data._HERE / folder).rglob("*.yaml")
+    for file in Path(data._HERE, folder).rglob("*.yaml")
 )
 
 

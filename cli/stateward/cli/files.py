@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from stateward.cli.positions import Text
 from stateward.policies.structs import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STDIN: Final = "<stdin>"
 """The source of what comes from standard input."""
@@ -69,8 +71,8 @@ def choose(paths: Iterable[str | Path]) -> Choice:
         try:
             info = os.stat(path)
             if stat.S_ISDIR(info.st_mode):
-                for source in sorted(_below(path, choice), key=lambda each: each.split(os.sep)):
-                    _take_found(choice, seen, source)
+                for source, identity in _below(path, choice):
+                    _take_found(choice, seen, source, identity)
             else:
                 _take(choice, seen, (info.st_dev, info.st_ino), Given(path, named=True))
         except FileNotFoundError:
@@ -90,34 +92,54 @@ def _take(choice: Choice, seen: _Seen, identity: _Identity, new: Given) -> None:
         choice.files.append(new)
 
 
-def _take_found(choice: Choice, seen: _Seen, source: str) -> None:
-    try:
-        info = os.stat(source)
-    except OSError as error:  # a link to nothing, or to itself
-        choice.problems.append(_unreadable(source, error))
-        return
-    if stat.S_ISREG(info.st_mode):
-        _take(choice, seen, (info.st_dev, info.st_ino), Given(source, named=False))
-    else:  # reading a pipe would wait for ever
-        choice.skipped.append(source)
-
-
-def _below(folder: str, choice: Choice) -> Iterator[str]:
-    waiting = [folder]
-    while waiting:
-        folder = waiting.pop()
+def _take_found(choice: Choice, seen: _Seen, source: str, identity: _Identity | None) -> None:
+    if identity is None:
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        if not entry.name.startswith("."):
-                            waiting.append(entry.path)
-                    elif entry.name.lower().endswith(SUFFIXES) or entry.name in MARKERS:
-                        yield entry.path
-                    elif entry.is_symlink() and entry.is_dir() and not entry.name.startswith("."):
-                        choice.skipped.append(entry.path)
-        except OSError as error:
-            choice.problems.append(_unreadable(folder, error))
+            info = os.stat(source)
+        except OSError as error:  # a link to nothing, or to itself
+            choice.problems.append(_unreadable(source, error))
+            return
+        if not stat.S_ISREG(info.st_mode):  # reading a pipe would wait for ever
+            choice.skipped.append(source)
+            return
+        identity = (info.st_dev, info.st_ino)
+    _take(choice, seen, identity, Given(source, named=False))
+
+
+def _below(folder: str, choice: Choice) -> Iterator[tuple[str, _Identity | None]]:
+    """The files that may be manifests, in the order of their names, folder by folder; see `_inside`."""
+    waiting = _inside(folder, choice)
+    while waiting:
+        _, path, is_folder, identity = waiting.pop()
+        if is_folder:
+            waiting.extend(_inside(path, choice))
+        else:
+            yield path, identity
+
+
+def _inside(folder: str, choice: Choice) -> list[tuple[str, str, bool, _Identity | None]]:
+    """Name, path, whether it is a folder, and identity of what counts in a folder, the last name first.
+
+    A plain file is known by its entry alone, which spares a look at each of thousands.
+    """
+    found: list[tuple[str, str, bool, _Identity | None]] = []
+    try:
+        device = os.stat(folder).st_dev
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if not name.startswith("."):
+                        found.append((name, entry.path, True, None))
+                elif name.lower().endswith(SUFFIXES) or name in MARKERS:
+                    plain = entry.is_file(follow_symlinks=False)
+                    found.append((name, entry.path, False, (device, entry.inode()) if plain else None))
+                elif entry.is_symlink() and entry.is_dir() and not name.startswith("."):
+                    choice.skipped.append(entry.path)
+    except OSError as error:
+        choice.problems.append(_unreadable(folder, error))
+    found.sort(reverse=True)
+    return found
 
 
 def _unreadable(source: str, error: OSError | ValueError) -> Problem:

@@ -7,7 +7,6 @@ import marshal
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from stateward.cli import workers
@@ -19,6 +18,8 @@ from stateward.policies.plainyaml import Reader, Unusual
 from stateward.policies.structs import dataclass, field
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stateward.cli.nodes import Node
 
 __all__ = ["STDIN", "Document", "Loaded", "Problem", "Span", "load", "read", "take"]

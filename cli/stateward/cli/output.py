@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 from stateward.cli import inputs
 
@@ -15,7 +14,8 @@ def write_whole(path: str, text: str) -> None:
 
     What is no plain file (`/dev/stdout`, a pipe) is written as it is. Raises OSError.
     """
-    import tempfile  # takes a while, and most runs write no file
+    import tempfile  # takes a while, as the other does, and most runs write no file
+    from pathlib import Path
 
     target = Path(path).resolve()
     if target.exists() and not target.is_file():

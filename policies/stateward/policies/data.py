@@ -12,14 +12,16 @@ import re
 import zlib
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from stateward.policies.plainyaml import Reader, Unusual
 
-_HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HERE = os.path.dirname(__file__)
 _CERTAIN: Final = {"true": True, "false": False}
 _WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,15})")
 _UNCERTAIN: Final = re.compile(  # null, booleans, and what may be a number or a time in some version of YAML
@@ -35,16 +37,17 @@ DEEPEST: Final = 200
 """Levels of nesting in a file that a user hands in: far more than any has, far less than the parser's own stack takes."""
 
 
-def read(path: Path, theirs: bool = False) -> Any:
+def read(path: str | Path, theirs: bool = False) -> Any:
     """One YAML file; `theirs` where it is a user's and not our own. Raises DataError with line and reason."""
     try:
-        content = path.read_bytes()
+        with open(path, "rb") as opened:
+            content = opened.read()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     return _parsed(path, content, theirs)
 
 
-def _parsed(path: Path, content: bytes, theirs: bool = False) -> Any:
+def _parsed(path: str | Path, content: bytes, theirs: bool = False) -> Any:
     try:
         return _READER.read(content.decode())
     except (Unusual, UnicodeDecodeError):
@@ -81,7 +84,7 @@ def build() -> bytes:
     made = {}
     for name in FOLDERS:
         for path in _names(name):
-            content, value = _text(path), read(_HERE / path)
+            content, value = _text(path), read(f"{_HERE}/{path}")
             if repr(orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))) == repr(value):
                 made[path] = (zlib.crc32(content), value)
     return orjson.dumps(made)
@@ -108,7 +111,7 @@ def _text(name: str) -> bytes:
 
 
 def _names(folder: str) -> list[str]:
-    return [f"{folder}/{name}" for name in sorted(os.listdir(_HERE / folder)) if name.endswith(".yaml")]
+    return [f"{folder}/{name}" for name in sorted(os.listdir(f"{_HERE}/{folder}")) if name.endswith(".yaml")]
 
 
 def folder(name: str) -> list[tuple[str, Any]]:
@@ -131,23 +134,24 @@ def parts(name: str, keys: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
 def _part(path: str, content: bytes, keys: Sequence[str]) -> Any:
     block = re.compile(rf"^(?:{'|'.join(keys)}):.*\n(?:(?:[ #-].*)?\n)*", re.MULTILINE)
     wanted = "".join(block.findall(content.decode()))
-    return _parsed(_HERE / path, wanted.encode()) if wanted else {}
+    return _parsed(f"{_HERE}/{path}", wanted.encode()) if wanted else {}
 
 
 def file(name: str) -> Any:
     """One YAML file below the package. What is given may be given again: nobody changes it."""
     content = _text(name)
     value = _built_of(name, content)
-    return _parsed(_HERE / name, content) if value is None else value
+    return _parsed(f"{_HERE}/{name}", content) if value is None else value
 
 
 @cache
 def examples(rule_module: str) -> list[dict[str, Any]]:
     """The examples beside a rule's module (`stateward.policies.rules.storage.x` → `rules/storage/x.yaml`)."""
     relative = rule_module.removeprefix("stateward.policies.").replace(".", "/")
-    path = _HERE / f"{relative}.yaml"
-    if not path.exists():
-        raise DataError(f"{path}: every rule has its examples beside it; write {path.name} with cases to deny and allow")
+    path = f"{_HERE}/{relative}.yaml"
+    if not os.path.exists(path):
+        name = os.path.basename(path)
+        raise DataError(f"{path}: every rule has its examples beside it; write {name} with cases to deny and allow")
     content = read(path)
     if not isinstance(content, list):
         raise DataError(f"{path}: a list of cases is wanted")

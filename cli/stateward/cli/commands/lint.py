@@ -39,6 +39,7 @@ def _seldom_collected() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # or it would be called at once, for all that was made meanwhile, and the process is about to end
         gc.set_threshold(*before)
 
 
