@@ -94,6 +94,8 @@ class Reconcile:
         report.blocked = refusals.of_spec(model, one, driver)
         if driver is None:
             return
+        if not driver.problems(one.version, one.parameters):
+            driver = driver.of(one.parameters)
         access = self._accesses.of(one, driver)
         stand = look_at(one, driver, driver.container(one.version), self._set(one), self.look, access)
         report.stand = stand

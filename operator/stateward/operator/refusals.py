@@ -18,7 +18,9 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
     if driver is None:
         known = ", ".join(catalogue.names())
         return "UnknownEngine", f"engine: {one.engine}: nobody here knows how to run it; known are {known}"
-    problems = driver.problems(one.version, one.parameters)
+    problems = [*_members(one, driver), *driver.problems(one.version, one.parameters)]
+    if not problems and not one.image and not driver.container(one.version).image:
+        problems = [f"image: {one.engine} has none of its own; give one in spec.image"]
     if problems:
         return "UnsupportedSpec", "; ".join(problems)
     missing = not_carried_out(model)
@@ -39,3 +41,12 @@ def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
         why = f"storage.size: {one.size}: growth is not carried out yet; its volumes stay at {running.size}"
         return "GrowthNotCarriedOut", f"{why}; set it back"
     return None
+
+
+def _members(one: Service, driver: Driver) -> list[str]:
+    most = driver.most_members
+    if most is None or one.members <= most:
+        return []
+    return [
+        f"members: {one.members}: members of {one.engine} know nothing of each other, so {most} is the most; set it back"
+    ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
 
+from stateward.operator.drivers.filled import filled, has_holes, values_of
 from stateward.operator.drivers.folder import FolderDriver
 from stateward.operator.drivers.protocol import Driver
 from stateward.operator.drivers.schema import Engine
@@ -38,10 +39,13 @@ def read(folder: Path) -> Driver:
     """The driver that a folder makes. Raises EngineError."""
     file = folder / "engine.yaml"
     try:
-        data = Engine.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        holes = yaml.safe_load(file.read_text(encoding="utf-8"))
+        open_ = isinstance(holes, dict) and has_holes(holes)
+        data = Engine.model_validate(filled(holes, values_of(holes, {})) if open_ else holes)
         if data.engine != folder.name:
             raise EngineError(f"{file}: engine: {data.engine} stands in a folder named {folder.name}; give both one name")
-        return _code_of(folder)(data) if (folder / "driver.py").exists() else FolderDriver(data)
+        made = _code_of(folder) if (folder / "driver.py").exists() else FolderDriver
+        return made(data, holes if open_ else None)
     except (OSError, yaml.YAMLError, TemplateError) as error:
         raise EngineError(f"{file}: {error}") from None
     except ValidationError as error:
@@ -50,8 +54,8 @@ def read(folder: Path) -> Driver:
         raise EngineError(f"{file}: {where}: {first['msg']}") from None
 
 
-def _code_of(folder: Path) -> Callable[[Engine], Driver]:
+def _code_of(folder: Path) -> Callable[[Engine, Mapping[str, Any] | None], Driver]:
     """The class `Driver` of a folder's own driver.py: what `engine.yaml` cannot say."""
     module = import_module(f"stateward.operator.engines.{folder.name}.driver")
-    made: Callable[[Engine], Driver] = module.Driver
+    made: Callable[[Engine, Mapping[str, Any] | None], Driver] = module.Driver
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,8 @@ from urllib.parse import urlsplit
 import orjson
 
 from stateward.operator.drivers import reading, template
-from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
+from stateward.operator.drivers.filled import filled, values_of
+from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask, serves
 from stateward.operator.drivers.protocol import Access, Beside, Container, Peer, Place, Result, Seen, Target
 from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe
 from stateward.operator.drivers.schema import Beside as Aside
@@ -19,23 +21,34 @@ from stateward.operator.drivers.schema import Beside as Aside
 class FolderDriver:
     """Implements `Driver`. Raises TemplateError when it is made, where the folder names what nobody knows."""
 
-    def __init__(self, data: Engine) -> None:
+    def __init__(self, data: Engine, holes: Mapping[str, Any] | None = None) -> None:
+        """`holes`: the file as it is written, where a service's parameters fill what it leaves open."""
         self.engine = data.engine
+        self.most_members = data.most_members
         self.leaders = frozenset(data.leaders)
         self.listed = data.commands.members is not None and data.commands.join is not None
         self.routed = data.routed
         self.labels_itself = data.labels_itself
         self.passwords: Mapping[str, int] = data.passwords
         self._data = data
+        self._holes = holes
+        given = [f"parameters.{name}" for name in data.parameters]
         template.check(data.image, "image")
         for name, content in data.files.items():
-            template.check({name: content}, f"files.{name}")
+            template.check({name: content}, f"files.{name}", given)
         for name, content in data.secret_files.items():
             template.check({name: content}, f"secret_files.{name}", [f"password.{one}" for one in data.passwords])
         for name in MUTATING:
             command = getattr(data.commands, name)
             if command is not None:
                 template.check(command.http.body, f"commands.{name}.http.body")
+
+    def of(self, parameters: Mapping[str, Any]) -> FolderDriver:
+        """The same for a service of these parameters, which have no `problems`."""
+        if self._holes is None:
+            return self
+        data = Engine.model_validate(filled(self._holes, values_of(self._holes, parameters)))
+        return type(self)(data, self._holes)
 
     # --- what runs -----------------------------------------------------------------------------------------------
 
@@ -76,6 +89,11 @@ class FolderDriver:
         rows: list[Mapping[str, str]] = [
             {"member.name": member, "member.host": place.host(member)} for member in place.members
         ]
+        given = {
+            f"parameters.{name}": place.parameters.get(name, one.default) for name, one in self._data.parameters.items()
+        }
+        empty = {f"{{{name}}}" for name, value in given.items() if value is None}
+        more = {**more, **{name: str(value) for name, value in given.items() if value is not None}}
         found: dict[str, str] = {}
         for row in rows:
             scope = {
@@ -87,7 +105,8 @@ class FolderDriver:
                 **row,
             }
             for name, content in files.items():
-                found[template.render(name, scope)] = self.written(content, place, scope, rows)
+                if not (isinstance(content, str) and content in empty):
+                    found[template.render(name, scope)] = self.written(content, place, scope, rows)
         return found
 
     def written(
@@ -125,11 +144,14 @@ class FolderDriver:
     def see(self, target: Target) -> Seen:
         """Health, role and version of one member."""
         health, status = self._data.commands.health, self._data.commands.status
-        if health is None or status is None:
+        if health is None:
             return Seen(target.name, reason=f"{self._data.title}: its folder does not say how it is asked")
         healthy: bool | None
         reason = ""
         try:
+            if health.good is None:
+                serves(target, health.http)
+                return Seen(target.name, True)
             answer = ask(target, health.http)
             healthy = reading.holds(answer, health.good)
             if not healthy:
@@ -138,6 +160,8 @@ class FolderDriver:
             healthy, reason = False, str(error)
         except NoAnswerError as error:
             return Seen(target.name, None, reason=str(error))
+        if status is None:
+            return Seen(target.name, healthy, reason=reason)
         try:
             answer = ask(target, status.http, status.http.body)
         except (NoAnswerError, RefusedError) as error:
@@ -323,5 +347,16 @@ def _problem(known: Parameter, value: Any) -> str:
         return "" if least <= value <= most else f"a number from {known.minimum} to {known.maximum} is wanted"
     if known.type == "choice":
         return "" if value in known.choices else f"one of {', '.join(known.choices)} is wanted"
+    if known.type == "text":
+        return "" if isinstance(value, str) else "a text is wanted"
+    if known.type == "words":
+        return _words(value)
     good = isinstance(value, str) and re.fullmatch(known.pattern, value) is not None
     return "" if good else f"a text that matches {known.pattern} is wanted"
+
+
+def _words(value: Any) -> str:
+    try:
+        return "" if isinstance(value, str) and shlex.split(value) else "a program and its arguments are wanted"
+    except ValueError as error:
+        return f"it cannot be split into words: {str(error).lower()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any, Final
@@ -25,6 +26,20 @@ class NoAnswerError(Exception):
 
 class RefusedError(Exception):
     """The engine answered that it will not."""
+
+
+def serves(target: Target, call: Http) -> None:
+    """Whether a member answers at all, with 2xx where there is a path to ask. Raises NoAnswerError and RefusedError."""
+    if call.path is None:
+        try:
+            socket.create_connection((target.host, target.ports[call.port]), min(_CONNECT, call.seconds)).close()
+        except OSError as error:
+            raise NoAnswerError(f"{target.name}: port {call.port}: no answer ({type(error).__name__})") from None
+        return
+    where = f"{target.name}: {call.method} {call.path}"
+    status, raw = _send(where, target, call, call.body, time.monotonic() + call.seconds)
+    if not 200 <= status <= 299:
+        raise RefusedError(f"{where}: {status}: {_said(None, raw)}")
 
 
 def ask(target: Target, call: Http, body: Any = None) -> Any:

@@ -147,6 +147,11 @@ class Driver(Protocol):
     """Whether the engine labels its pods with their roles (`stateward.dev/role`); otherwise the loop does."""
     passwords: Mapping[str, int]
     """Passwords that are generated for a service, and how long each is."""
+    most_members: int | None
+    """More than so many make no service of this engine; None: as many as one likes."""
+
+    def of(self, parameters: Mapping[str, Any]) -> Driver:
+        """The same for a service of these parameters, which have no `problems`: a folder may leave things to them."""
 
     def container(self, version: str) -> Container:
         """What runs in the pods of this version."""

@@ -23,7 +23,8 @@ class Http(_Strict):
     """A call to the engine's own endpoint. Placeholders stand in `body` alone."""
 
     port: _Name
-    path: _Route
+    path: _Route | None = None
+    """Without it, for `health` alone: that the port is open."""
     method: Literal["GET", "POST"] = "GET"
     body: Any = None
     seconds: float = Field(2.0, gt=0, le=30)
@@ -52,11 +53,17 @@ class Case(_Strict):
 
 
 class Health(_Strict):
-    """Whether a member is healthy; `reason` is where it says why not."""
+    """Whether a member is healthy; without `good` it is where the answer is 2xx. `reason` is where it says why not."""
 
     http: Http
-    good: When
+    good: When | None = None
     reason: _Where | None = None
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Health:
+        if self.http.path is None and self.good is not None:
+            raise ValueError("good means something of an answer alone; http.path is missing")
+        return self
 
 
 class Status(_Strict):
@@ -159,7 +166,8 @@ class Beside(_Strict):
 class Run(_Strict):
     """How the program is started. `$(POD_NAME)` is the kubelet's own placeholder."""
 
-    command: list[str] = Field(min_length=1)
+    command: list[str] = []
+    """Without it the image's own."""
     user: int = Field(ge=1, le=65535)
     grace: int = Field(30, ge=1, le=3600)
     requests: dict[str, str] = {}
@@ -176,11 +184,14 @@ class Run(_Strict):
 class Parameter(_Strict):
     """A setting that a service may give, and where it goes."""
 
-    type: Literal["integer", "boolean", "string", "choice"]
+    type: Literal["integer", "boolean", "string", "choice", "words", "text"]
+    """`words`: a text that is split as a shell does; `text`: any, of several lines too."""
     minimum: int | None = None
     maximum: int | None = None
     choices: list[str] = []
     pattern: str = r"[\w.,:/-]{1,200}"
+    default: int | str | None = None
+    """What `{parameters.NAME}` is where a service says nothing; without it the key that it stands at is left out."""
     what: str
 
 
@@ -189,12 +200,14 @@ class Engine(_Strict):
 
     engine: _Name
     title: str
-    image: str
-    """A reference with `{version}` in it."""
+    image: str = ""
+    """A reference with `{version}` in it; without it each service names its own (`spec.image`)."""
     versions: str
     """The oldest version that is run, as `>=3.4.29`."""
     ports: dict[_Name, _Port] = Field(min_length=1)
     serves: _Name
+    most_members: int | None = Field(None, ge=1)
+    """More than so many make no service of this engine."""
     leaders: list[str] = []
     """Roles of the member that takes writes; none where every member does."""
     routed: bool = False
@@ -221,6 +234,8 @@ class Engine(_Strict):
         for port in [self.serves, *(call.port for call in calls), *(probe.port for probe in probes)]:
             if port is not None and port not in self.ports:
                 raise ValueError(f"port {port}: none of ports ({', '.join(self.ports)})")
-        if "{version}" not in self.image:
+        if any(call.path is None for call in calls if commands.health is None or call is not commands.health.http):
+            raise ValueError("http.path: only health can do without")
+        if self.image and "{version}" not in self.image:
             raise ValueError(f"image {self.image}: {{version}} is missing, so that every version would be the same")
         return self

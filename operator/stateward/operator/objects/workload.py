@@ -153,7 +153,7 @@ def _ports(ports: Mapping[str, int]) -> list[Item]:
 def _container(service: Service, container: Container, running: Running) -> Item:
     return {
         "name": CONTAINER,
-        "command": list(container.command),
+        **({"command": list(container.command)} if container.command else {}),
         "ports": _ports(container.ports),
         "resources": dict(service.resources) if service.resources else {"requests": dict(container.requests)},
         "readinessProbe": dict(container.readiness),
