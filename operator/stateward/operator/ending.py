@@ -6,10 +6,11 @@ import logging
 
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
-from stateward.operator import deletion
+from stateward.operator import deletion, leftovers
 from stateward.operator.api.annotations import PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import MANAGER
+from stateward.operator.drivers.protocol import Driver
 from stateward.operator.service import FINALIZER, Service
 from stateward.operator.status import Report
 from stateward.operator.voice import OWN
@@ -26,7 +27,7 @@ def hold(cluster: Cluster, item: Object) -> None:
         _write(cluster, item, [*several, FINALIZER])
 
 
-def end(cluster: Cluster, model: StatefulService, one: Service, item: Object, report: Report) -> bool:
+def end(cluster: Cluster, model: StatefulService, one: Service, item: Object, report: Report, driver: Driver | None) -> bool:
     """One step of its end; whether it is over. Raises ClusterError."""
     if FINALIZER not in (metadata_of(item).get("finalizers") or ()):
         return True
@@ -38,6 +39,8 @@ def end(cluster: Cluster, model: StatefulService, one: Service, item: Object, re
         report.blocked = ("FinalBackup", why)
         return False
     now = deletion.step(cluster, one)
+    if now.over and one.claims == "Delete" and driver is not None:
+        leftovers.clear(cluster, one, driver)
     if now.over:
         _write(cluster, item, deletion.finalizers_without_ours(item))
         _log.info("%s: deleted, claims: %s", one.title, one.claims)

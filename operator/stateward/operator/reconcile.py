@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from stateward.kube.client import Cluster
 from stateward.kube.events import Happening
-from stateward.operator import ending, refusals, roles, service
+from stateward.operator import ending, leftovers, refusals, roles, service
 from stateward.operator.access import Accesses
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
@@ -79,7 +79,7 @@ class Reconcile:
         report = Report()
         deleting = "deletionTimestamp" in metadata_of(item)
         try:
-            if deleting and ending.end(self.cluster, model, one, item, report):
+            if deleting and ending.end(self.cluster, model, one, item, report, self.find(one.engine)):
                 self._voice.forget(key)
                 return None
             if not deleting:
@@ -126,6 +126,9 @@ class Reconcile:
         """Makes every object what it should be now."""
         if not dry and self._accesses.missing(driver, stand.access):
             stand = report.stand = replace(stand, access=self._accesses.make(one, driver))
+        if not dry and not stand.exists and not stand.formed:
+            # A store that an earlier service of this name left: it speaks of data that is nowhere any more.
+            leftovers.clear(self.cluster, one, driver)
         writer = Writer(self.cluster, self.look.get, dry=dry, seen=self._seen)
         written = [done for item in self.objects(one, stand, driver) if (done := writer.apply(one, item)).change]
         report.decisions += _decisions(one, written, dry)
@@ -139,7 +142,9 @@ class Reconcile:
         """All that the service is made of in this step: what pods need before the pods."""
         notes = {**stand.running.notes, RUNS: stand.running.version, MEMBERS: str(stand.replicas)}
         running = replace(stand.running, notes=notes)
-        return all_of(one, running, driver, place_of(one, stand.running, stand.formed), stand.access, self.namespace)
+        primary = roles.primary_label(stand, driver, self.look.get("Service", *one.key))
+        place = place_of(one, stand.running, stand.formed)
+        return all_of(one, running, driver, place, stand.access, self.namespace, primary)
 
     def _note(self, one: Service, stand: Stand, driver: Driver, notes: Mapping[str, str]) -> Result:
         """Writes notes onto the StatefulSet, and nothing else.

@@ -11,6 +11,17 @@ from stateward.operator.observe import Stand
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 
+def primary_label(stand: Stand, driver: Driver, service: Object | None) -> str:
+    """What the member that leads is labelled with: what a pod carries, else what the Service selects now.
+
+    The engine may label by itself, and its releases differ in the word.
+    """
+    carried = {_role(pod) for pod in stand.pods.values()}
+    if service is not None and not carried.intersection(driver.primary_labels):
+        carried = {text_of(mapping_of(mapping_of(service, "spec"), "selector"), ROLE)}
+    return next((word for word in driver.primary_labels if word in carried), driver.primary_labels[0])
+
+
 def label(cluster: Cluster, stand: Stand, driver: Driver) -> None:
     """Labels pods with what their members say that they are. Raises ClusterError.
 

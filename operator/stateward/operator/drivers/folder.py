@@ -29,6 +29,8 @@ class FolderDriver:
         self.listed = data.commands.members is not None and data.commands.join is not None
         self.routed = data.routed
         self.labels_itself = data.labels_itself
+        self.primary_labels: Sequence[str] = data.primary_labels
+        self.leaves: Sequence[str] = data.run.leaves
         self.passwords: Mapping[str, int] = data.passwords
         self._data = data
         self._holes = holes
@@ -38,6 +40,9 @@ class FolderDriver:
             template.check({name: content}, f"files.{name}", given)
         for name, content in data.secret_files.items():
             template.check({name: content}, f"secret_files.{name}", [f"password.{one}" for one in data.passwords])
+        template.check(data.clients, "clients", [f"password.{one}" for one in data.passwords])
+        for where in ("labels", "rights", "leaves"):
+            template.check(getattr(data.run, where), f"run.{where}")
         for name in MUTATING:
             command = getattr(data.commands, name)
             if command is not None:
@@ -74,6 +79,7 @@ class FolderDriver:
             prepare=run.prepare,
             beside=[_beside(one) for one in run.beside],
             rights=run.rights,
+            labels=run.labels,
         )
 
     def configuration(self, place: Place) -> dict[str, str]:
@@ -84,6 +90,11 @@ class FolderDriver:
         """File name → content, of what has passwords in it."""
         opened = {f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}
         return self._rendered(self._data.secret_files, place, opened)
+
+    def clients(self, place: Place, access: Access) -> dict[str, str]:
+        """Key → text, of what applications connect with."""
+        scope = {**_scope(place), **{f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}}
+        return {key: str(template.render(text, scope)) for key, text in self._data.clients.items()}
 
     def _rendered(self, files: Mapping[str, dict[str, Any] | str], place: Place, more: Mapping[str, str]) -> dict[str, str]:
         rows: list[Mapping[str, str]] = [
@@ -96,14 +107,7 @@ class FolderDriver:
         more = {**more, **{name: str(value) for name, value in given.items() if value is not None}}
         found: dict[str, str] = {}
         for row in rows:
-            scope = {
-                "service.name": place.service,
-                "service.namespace": place.namespace,
-                "service.version": place.version,
-                "service.state": "existing" if place.joins else "new",
-                **more,
-                **row,
-            }
+            scope = {**_scope(place), **more, **row}
             for name, content in files.items():
                 if not (isinstance(content, str) and content in empty):
                     found[template.render(name, scope)] = self.written(content, place, scope, rows)
@@ -208,6 +212,14 @@ class FolderDriver:
         """Has the member hand over."""
         return self._tell("switchover", self._data.commands.switchover, member, targets, place)
 
+    def unsettled(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> list[str] | None:
+        """Nothing: what members read is in their files."""
+        return []
+
+    def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
+        """There is nothing to be done."""
+        return Result("done")
+
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """Makes the data that of this version for good."""
         return self._tell("finalise", self._data.commands.finalise, "", targets, place, {"version": version})
@@ -276,6 +288,16 @@ class FolderDriver:
                 continue
             return Result("unknown", f"{target.name}: {call.path}: accepted, not to be seen yet")
         return refused
+
+
+def _scope(place: Place) -> dict[str, str]:
+    return {
+        "service.name": place.service,
+        "service.namespace": place.namespace,
+        "service.version": place.version,
+        "service.major": place.version.partition(".")[0],
+        "service.state": "existing" if place.joins else "new",
+    }
 
 
 def _peer(command: Members, row: Any, place: Place) -> Peer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 import time
@@ -51,6 +52,8 @@ def ask(target: Target, call: Http, body: Any = None) -> Any:
     where = f"{target.name}: {call.method} {call.path}"
     until = time.monotonic() + call.seconds
     status, raw = _send(where, target, call, body, until)
+    if call.text and 200 <= status <= 299:
+        return raw.decode("utf-8", "replace")
     try:
         answer = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -72,7 +75,7 @@ def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tu
             call.method,
             f"http://{host}:{target.ports[call.port]}{call.path}",
             body=None if body is None else orjson.dumps(body),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
+            headers={"Content-Type": "application/json", "Accept": "application/json", **_login(target, call)},
             timeout=Timeout(connect=min(_CONNECT, call.seconds), read=call.seconds),
             retries=False,
             redirect=False,
@@ -87,6 +90,13 @@ def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tu
             response.release_conn()
     except (HTTPError, OSError) as error:
         raise NoAnswerError(f"{where}: no answer ({type(error).__name__})") from None
+
+
+def _login(target: Target, call: Http) -> dict[str, str]:
+    if call.login is None:
+        return {}
+    opened = f"{call.login}:{target.access.passwords.get(call.login, '')}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(opened).decode()}"}
 
 
 def _read(where: str, response: Any, until: float) -> bytes:

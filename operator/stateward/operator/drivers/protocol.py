@@ -45,6 +45,8 @@ class Seen:
     lag: int | None = None
     """How far it is behind the one that leads, in `lag_unit`; None: not known, or it leads."""
     lag_unit: Literal["bytes", "entries", "seconds"] | None = None
+    knows: frozenset[str] = frozenset()
+    """What its program can do and earlier releases of it could not, where settings depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,9 @@ class Container:
     """A command that runs before the engine, with the same files and volumes."""
     beside: Sequence[Beside] = ()
     rights: Sequence[Mapping[str, Any]] = ()
-    """Rules of a Role, where the engine itself asks the API server; with none no token is mounted."""
+    """Rules of a Role, where the engine itself asks the API server, with placeholders; with none no token is mounted."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pods, besides ours. Placeholders stand in it."""
 
 
 class Driver(Protocol):
@@ -145,6 +149,10 @@ class Driver(Protocol):
     """Whether clients have to reach the member that leads: then there is a Service for it and one for the others."""
     labels_itself: bool
     """Whether the engine labels its pods with their roles (`stateward.dev/role`); otherwise the loop does."""
+    primary_labels: Sequence[str]
+    """What the engine labels the member that leads with, the usual word first."""
+    leaves: Sequence[str]
+    """ConfigMaps that the engine writes by itself and that go with the data. Placeholders stand in it."""
     passwords: Mapping[str, int]
     """Passwords that are generated for a service, and how long each is."""
     most_members: int | None
@@ -161,6 +169,9 @@ class Driver(Protocol):
 
     def secret_files(self, place: Place, access: Access) -> dict[str, str]:
         """The same of what must not be read by everybody: they are in a Secret."""
+
+    def clients(self, place: Place, access: Access) -> dict[str, str]:
+        """What applications connect with, key → text; empty where there is nothing of the kind."""
 
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run; empty where they can."""
@@ -182,6 +193,12 @@ class Driver(Protocol):
 
     def switchover(self, member: str, targets: Sequence[Target], place: Place) -> Result:
         """Has this member, which leads, hand over to another that is up to date; done where it does not lead."""
+
+    def unsettled(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> list[str] | None:
+        """Settings that all members share and that are otherwise than they should be, by name; None: not known now."""
+
+    def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
+        """Makes them what they should be; done where they are."""
 
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """Makes the data that of this version for good; done where it is, or where the engine knows no such step."""

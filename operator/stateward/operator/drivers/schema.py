@@ -25,8 +25,12 @@ class Http(_Strict):
     port: _Name
     path: _Route | None = None
     """Without it, for `health` alone: that the port is open."""
-    method: Literal["GET", "POST"] = "GET"
+    method: Literal["GET", "POST", "PATCH"] = "GET"
     body: Any = None
+    login: _Name | None = None
+    """The password that opens it, by its name, which is the user's name too (HTTP Basic)."""
+    text: bool = False
+    """Whether it answers with a text: good where its status is."""
     seconds: float = Field(2.0, gt=0, le=30)
     """How long the whole answer may take."""
 
@@ -176,9 +180,14 @@ class Run(_Strict):
     secrets: _Folder = "/etc/stateward-secrets"
     scratch: list[_Folder] = []
     environment: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    """Of the pods, besides ours: what the engine finds its own pods by. `{service.name}` stands for itself."""
     prepare: list[str] = []
     beside: list[Beside] = []
     rights: list[dict[str, list[str]]] = []
+    """Rules of a Role; a text with `{member.name}` in it stands for one of each member."""
+    leaves: list[str] = []
+    """ConfigMaps that the engine itself writes: they go with the data, no earlier."""
 
 
 class Parameter(_Strict):
@@ -214,6 +223,8 @@ class Engine(_Strict):
     """Whether clients have to reach the member that leads."""
     labels_itself: bool = False
     """Whether the engine labels its pods with their roles."""
+    primary_labels: list[str] = ["primary"]
+    """What it labels the member that leads with; several where releases of it differ, the usual one first."""
     passwords: dict[_Name, Annotated[int, Field(ge=16, le=128)]] = {}
     run: Run
     probes: Probes
@@ -221,6 +232,8 @@ class Engine(_Strict):
     """Name (may hold `{member.name}`) to content: a mapping is written as JSON, which is YAML; a text as it is."""
     secret_files: dict[str, dict[str, Any] | str] = {}
     """The same with `{password.NAME}` in it, kept in a Secret."""
+    clients: dict[str, str] = {}
+    """What an application needs to connect, key to text: the Secret NAME-app. Empty: there is none."""
     parameters: dict[str, Parameter] = {}
     commands: Commands
     sources: list[str] = []

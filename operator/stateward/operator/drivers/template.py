@@ -12,6 +12,7 @@ KNOWN: Final = frozenset(
         "service.name",
         "service.namespace",
         "service.version",
+        "service.major",
         "service.state",
         "member.name",
         "member.host",

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from stateward.operator.drivers.protocol import Access, Driver, Place
 from stateward.operator.objects import network, quorum, rights, secret, workload
-from stateward.operator.objects.common import Item
+from stateward.operator.objects.common import PRIMARY, Item
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
 
 
-def all_of(service: Service, running: Running, driver: Driver, place: Place, access: Access, namespace: str) -> list[Item]:
-    """All of them, what pods need before the pods; the StatefulSet is the last. `namespace`: the operator's own."""
+def all_of(
+    service: Service, running: Running, driver: Driver, place: Place, access: Access, namespace: str, primary: str = PRIMARY
+) -> list[Item]:
+    """All of them, what pods need before the pods; the StatefulSet is the last.
+
+    `namespace`: the operator's own. `primary`: the label of the member that leads.
+    """
     container = driver.container(running.version)
     files = driver.secret_files(place, access)
+    known = driver.clients(place, access)
     return [
         workload.account(service),
-        *rights.of(service, container),
+        *rights.of(service, container, place.members),
         workload.configuration(service, driver.configuration(place)),
         *([secret.rendered(service, files)] if files else []),
-        *network.services(service, container, driver.routed),
+        *([secret.clients(service, known)] if known else []),
+        *network.services(service, container, driver.routed, primary),
         network.policy(service, container, namespace),
         quorum.budget(service, running.replicas),
         workload.stateful_set(service, container, running),

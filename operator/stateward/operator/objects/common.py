@@ -66,6 +66,11 @@ def credentials(service: Service) -> str:
     return f"{service.name}-credentials"
 
 
+def applications(service: Service) -> str:
+    """The Secret of what applications connect with."""
+    return f"{service.name}-app"
+
+
 def secret_config(service: Service) -> str:
     """The Secret of the members' files that have passwords in them."""
     return f"{service.name}-secrets"

@@ -7,10 +7,11 @@ from stateward.operator.objects.common import PRIMARY, REPLICA, ROLE, Item, head
 from stateward.operator.service import Service
 
 
-def services(service: Service, container: Container, routed: bool) -> list[Item]:
+def services(service: Service, container: Container, routed: bool, primary: str = PRIMARY) -> list[Item]:
     """The headless Service that members find each other by, and those that clients use.
 
-    `routed`: clients have to reach the member that leads; the others have a Service of their own, for reading.
+    `routed`: clients have to reach the member that leads, labelled `primary`; the others have a Service of their own,
+    for reading.
     """
     members = {
         "clusterIP": "None",
@@ -32,7 +33,7 @@ def services(service: Service, container: Container, routed: bool) -> list[Item]
         return [*found, named(service, "v1", "Service", service.name, spec=clients())]
     return [
         *found,
-        named(service, "v1", "Service", service.name, spec=clients(**{ROLE: PRIMARY})),
+        named(service, "v1", "Service", service.name, spec=clients(**{ROLE: primary})),
         named(service, "v1", "Service", f"{service.name}-replicas", spec=clients(**{ROLE: REPLICA})),
     ]
 

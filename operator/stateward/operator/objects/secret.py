@@ -8,7 +8,7 @@ import string
 from collections.abc import Mapping
 from typing import Final
 
-from stateward.operator.objects.common import Item, credentials, named, secret_config
+from stateward.operator.objects.common import Item, applications, credentials, named, secret_config
 from stateward.operator.service import Service
 
 _LETTERS: Final = string.ascii_letters + string.digits
@@ -24,6 +24,11 @@ def generated(service: Service, lengths: Mapping[str, int]) -> Item:
 def rendered(service: Service, files: Mapping[str, str]) -> Item:
     """The Secret of files."""
     return _secret(service, secret_config(service), files)
+
+
+def clients(service: Service, found: Mapping[str, str]) -> Item:
+    """The Secret of what applications connect with."""
+    return _secret(service, applications(service), found)
 
 
 def _secret(service: Service, name: str, found: Mapping[str, str]) -> Item:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stateward.operator.drivers import template
 from stateward.operator.drivers.protocol import Beside, Container
 from stateward.operator.objects.common import (
     CONTAINER,
@@ -45,12 +46,17 @@ def stateful_set(service: Service, container: Container, running: Running) -> It
         "updateStrategy": {"type": "OnDelete"},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": selector(service)},
-        "template": {"metadata": {"labels": labels(service)}, "spec": pod(service, container, running)},
+        "template": {"metadata": {"labels": _labels(service, container)}, "spec": pod(service, container, running)},
         "volumeClaimTemplates": [_claim(service, running)],
     }
     found = named(service, "apps/v1", "StatefulSet", service.name, spec=spec)
     found["metadata"]["annotations"] = dict(running.notes)
     return found
+
+
+def _labels(service: Service, container: Container) -> Item:
+    """Ours cannot be written over by the engine's."""
+    return {**template.render(dict(container.labels), {"service.name": service.name}), **labels(service)}
 
 
 def pod(service: Service, container: Container, running: Running) -> Item:

@@ -7,6 +7,7 @@ from typing import Final
 
 from stateward.operator.operations.form import form
 from stateward.operator.operations.scale import scale
+from stateward.operator.operations.settings import settings
 from stateward.operator.turn import Operation
 
-OPERATIONS: Final[Sequence[Operation]] = (form, scale)
+OPERATIONS: Final[Sequence[Operation]] = (form, settings, scale)

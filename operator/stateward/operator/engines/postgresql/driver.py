@@ -1,0 +1,214 @@
+"""PostgreSQL as Patroni runs it: what engine.yaml cannot say.
+
+Patroni's `GET /patroni` says how one member is, `GET /cluster` how it stands among the others, `GET /config` what all of
+them share (https://patroni.readthedocs.io/en/latest/rest_api.html). Answers of 3.0 and of 4.x differ a little.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from stateward.operator.drivers import template
+from stateward.operator.drivers.folder import FolderDriver
+from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
+from stateward.operator.drivers.protocol import Place, Result, Seen, Target
+from stateward.operator.drivers.reading import text_at, value_at
+from stateward.operator.drivers.schema import Http
+
+_FILE: Final = "{member.name}.yaml"
+_PORT: Final = "patroni"
+_STATUS: Final = Http(port=_PORT, path="/patroni")
+_CLUSTER: Final = Http(port=_PORT, path="/cluster")
+_CONFIG: Final = Http(port=_PORT, path="/config")
+_CHANGE: Final = Http(port=_PORT, path="/config", method="PATCH", login="patroni", seconds=5.0)
+_QUORUM: Final = "quorum"
+"""Any so many of the replicas confirm a write, not named ones: since Patroni 4.0. Earlier ones take the word for "off"."""
+_FOLLOWS: Final = ("streaming", "in archive recovery")
+_MAJORITY_FROM: Final = 3
+
+
+class Driver(FolderDriver):
+    """One primary, replicas that follow it, and Patroni in each pod that sees to who is which."""
+
+    def written(
+        self,
+        content: dict[str, Any] | str,
+        place: Place,
+        scope: Mapping[str, str],
+        rows: list[Mapping[str, str]],
+    ) -> str:
+        """A member's file. Only who founds reads how the cluster is founded, so it changes with nothing later."""
+        if isinstance(content, str):
+            return str(template.render(content, scope))
+        made: dict[str, Any] = template.render(content, scope, {"members": rows})
+        if not place.joins:
+            made["bootstrap"]["dcs"]["postgresql"]["parameters"].update(place.parameters)
+        return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
+
+    # --- what is asked -------------------------------------------------------------------------------------------
+
+    def see(self, target: Target) -> Seen:
+        """Health, role, version and lag of one member."""
+        try:
+            answer = ask(target, _STATUS)
+        except NoAnswerError as error:
+            return Seen(target.name, None, reason=str(error))
+        except RefusedError as error:
+            return Seen(target.name, False, reason=str(error))
+        seen = _own_word(target.name, answer)
+        if seen.role in self.leaders or not seen.healthy:
+            return seen
+        try:
+            return _among_others(seen, answer, ask(target, _CLUSTER))
+        except (NoAnswerError, RefusedError) as error:
+            return replace(seen, healthy=None, reason=str(error))
+
+    # --- what all members share ----------------------------------------------------------------------------------
+
+    def unsettled(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> list[str] | None:
+        """The names of settings that `GET /config` has otherwise."""
+        current = _first(targets, _CONFIG)
+        return None if current is None else _names(self._change(current, seen, place))
+
+    def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
+        """Writes what differs, asked before and after."""
+        current = _first(targets, _CONFIG)
+        if current is None:
+            return Result("unknown", "no member gives the settings that all share")
+        change = self._change(current, seen, place)
+        if not change:
+            return Result("done")
+        said = Result("unknown", "no member to tell")
+        for target in targets:
+            try:
+                ask(target, _CHANGE, change)
+            except NoAnswerError as error:
+                said = Result("unknown", str(error))
+                break
+            except RefusedError as error:
+                said = Result("refused", str(error))
+                continue
+            said = Result("unknown", f"{target.name}: {_CHANGE.path}: accepted, not to be seen yet")
+            break
+        after = _first(targets, _CONFIG)
+        return Result("done") if after is not None and not self._change(after, seen, place) else said
+
+    def _change(self, current: Mapping[str, Any], seen: Sequence[Seen], place: Place) -> dict[str, Any]:
+        """What to write so that the settings are as wanted; a parameter that is asked for no more goes with None."""
+        founded = self._data.secret_files[_FILE]
+        assert isinstance(founded, dict)  # noqa: S101 - the folder's own
+        wanted: dict[str, Any] = template.render(founded["bootstrap"]["dcs"], {})
+        wanted |= _synchronous(current.get("synchronous_mode"), seen, place)
+        own = wanted["postgresql"]["parameters"]
+        now = value_at(current, "postgresql.parameters")
+        gone = {name: None for name in now if name in self._data.parameters} if isinstance(now, dict) else {}
+        wanted["postgresql"]["parameters"] = {**gone, **own, **place.parameters}
+        return _difference(wanted, current)
+
+
+def _own_word(name: str, answer: Any) -> Seen:
+    state, role = text_at(answer, "state"), text_at(answer, "role")
+    reason = "" if state == "running" else f"PostgreSQL is {state or 'in a state that nobody says'}"
+    return Seen(
+        name,
+        state == "running",
+        # Patroni before 4.0 says master.
+        role="primary" if role in ("primary", "master") else role,
+        version=_version(value_at(answer, "server_version")),
+        reason=reason,
+        knows=frozenset([_QUORUM] if _major(text_at(answer, "patroni.version")) >= 4 else ()),
+    )
+
+
+def _among_others(seen: Seen, answer: Any, cluster: Any) -> Seen:
+    """A replica serves as long as it follows the one that leads, on the same timeline."""
+    members = value_at(cluster, "members")
+    rows = {text_at(row, "name"): row for row in members} if isinstance(members, list) else {}
+    row = rows.get(seen.name)
+    leader = next((one for one in rows.values() if text_at(one, "role") == "leader"), None)
+    lag = value_at(row, "lag")
+    found = replace(seen, lag=lag, lag_unit="bytes") if type(lag) is int else seen
+    if leader is None:
+        return replace(found, healthy=False, reason="it follows nobody: no member leads")
+    follows = text_at(answer, "replication_state")  # Patroni says it since 3.1
+    if follows and follows not in _FOLLOWS:
+        return replace(found, healthy=False, reason=f"it does not follow {text_at(leader, 'name')}: {follows}")
+    if _knows_states(answer) and not follows:
+        return replace(found, healthy=False, reason=f"it does not follow {text_at(leader, 'name')} yet")
+    ours, theirs = value_at(answer, "timeline"), value_at(leader, "timeline")
+    if type(ours) is int and type(theirs) is int and ours != theirs:
+        return replace(found, healthy=False, reason=f"it is on timeline {ours}, {text_at(leader, 'name')} on {theirs}")
+    return found
+
+
+def _synchronous(current: Any, seen: Sequence[Seen], place: Place) -> dict[str, Any]:
+    """So that each acknowledged write is on a majority of the members.
+
+    With fewer than three, a replica that is away would stop all writes: there the one that leads goes on alone.
+    """
+    members = len(place.members)
+    answered = {one.name: one for one in seen if one.healthy is not None}
+    known = [answered[name] for name in place.members if name in answered]
+    if any(_QUORUM not in one.knows for one in known):
+        mode: Any = True
+    elif len(known) == members:
+        mode = _QUORUM
+    else:
+        mode = current if current in (True, _QUORUM) else True
+    return {
+        "synchronous_mode": mode,
+        "synchronous_mode_strict": members >= _MAJORITY_FROM,
+        "synchronous_node_count": max(1, members // 2),
+    }
+
+
+def _difference(wanted: Mapping[str, Any], current: Any) -> dict[str, Any]:
+    """The part of `wanted` that is otherwise in `current`, as a merge patch."""
+    found: dict[str, Any] = {}
+    have = current if isinstance(current, Mapping) else {}
+    for name, value in wanted.items():
+        if isinstance(value, Mapping):
+            inner = _difference(value, have.get(name))
+            if inner:
+                found[name] = inner
+        elif value != have.get(name) or type(value) is not type(have.get(name)):
+            found[name] = value
+    return found
+
+
+def _names(change: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for name, value in change.items():
+        found += _names(value) if isinstance(value, Mapping) else [name]
+    return found
+
+
+def _first(targets: Sequence[Target], call: Http) -> dict[str, Any] | None:
+    """The answer of the first member that gives one."""
+    for target in targets:
+        try:
+            answer = ask(target, call)
+        except (NoAnswerError, RefusedError):
+            continue
+        if isinstance(answer, dict):
+            return answer
+    return None
+
+
+def _version(number: Any) -> str:
+    """170012 is 17.12 (https://www.postgresql.org/docs/current/libpq-status.html, PQserverVersion)."""
+    return f"{number // 10000}.{number % 10000}" if type(number) is int and number >= 100000 else ""
+
+
+def _major(version: str) -> int:
+    found = re.match(r"\d+", version)
+    return int(found[0]) if found else 0
+
+
+def _knows_states(answer: Any) -> bool:
+    return re.match(r"3\.0(\.|$)", text_at(answer, "patroni.version")) is None
