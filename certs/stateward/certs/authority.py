@@ -1,9 +1,9 @@
-"""A private certificate authority of one root, and the server certificates it issues."""
+"""A private certificate authority of one root, and the certificates it issues."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import Final, Literal, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -21,12 +21,14 @@ LEAF_LIFETIME = timedelta(days=90)
 _NAMED = "Stateward authority"
 CLOCK_SKEW = timedelta(minutes=5)  # certificates begin this much early, for clients whose clock is behind
 
+Usage = Literal["server", "client"]
+_USAGES: Final = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 @dataclass(frozen=True, eq=False)
 class Leaf:
-    """A server certificate and its private key."""
+    """A certificate and its private key."""
 
     key: PrivateKeyTypes
     certificate: x509.Certificate
@@ -68,10 +70,19 @@ class Authority:
         )
         return cls(key, certificate)
 
-    def issue(self, names: Iterable[str], now: datetime, lifetime: timedelta = LEAF_LIFETIME) -> Leaf:
-        """A new ECDSA P-256 server certificate for the names (DNS names and IP addresses as strings).
+    def issue(
+        self,
+        names: Iterable[str],
+        now: datetime,
+        lifetime: timedelta = LEAF_LIFETIME,
+        *,
+        subject: str = "Stateward server",
+        usages: Iterable[Usage] = ("server",),
+    ) -> Leaf:
+        """A new ECDSA P-256 certificate for the names (DNS names and IP addresses as strings).
 
-        Valid from five minutes before `now` until `now + lifetime`, but never outside the authority's own validity.
+        `subject`: its common name. `usages`: what it may be shown as (RFC 5280 4.2.1.12). Valid from
+        five minutes before `now` until `now + lifetime`, but never outside the authority's own validity.
         Raises CertificateError for unusable names or when the authority is not valid at `now`.
         """
         entries = general_names(names)
@@ -86,13 +97,13 @@ class Authority:
         ends = min(now + lifetime, root.not_valid_after_utc)
         identifier = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         certificate = (
-            builder(common_name("Stateward server"), root.subject, key, begins, ends)
+            builder(common_name(subject), root.subject, key, begins, ends)
             .add_extension(x509.SubjectAlternativeName(entries), critical=False)
             # Compulsory (RFC 5280 4.2.1.1): Python 3.13 and later (VERIFY_X509_STRICT) refuse a leaf without it.
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(key_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([_USAGES[one] for one in usages]), critical=False)
             .sign(self.key, SHA256())
         )
         return Leaf(key, certificate)

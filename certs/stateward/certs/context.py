@@ -1,4 +1,4 @@
-"""A TLS server context whose certificate can be exchanged while it serves."""
+"""A TLS server context whose certificate can be exchanged while it serves, and a client's context."""
 
 import os
 import ssl
@@ -139,9 +139,24 @@ def _usages(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
         return _FOR_SERVERS  # without the extension every use is allowed (RFC 5280 4.2.1.12)
 
 
+def client_context(authorities: bytes, certificate: bytes, key: bytes) -> ssl.SSLContext:
+    """A client's context: trusts these authorities alone, checks the name that is asked for, shows this pair (PEM).
+
+    Raises CertificateError where a part cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(cadata=certificate_pem(*read_certificates(authorities, "authorities")).decode("ascii"))
+    return _with_pair(context, certificate, key, "client certificate")
+
+
 def _loaded(certificate: bytes, key: bytes, certificate_at: str, client_ca: str) -> ssl.SSLContext:
-    """A fresh server context with this pair, by way of a private folder, for Python's ssl loads from files only."""
-    context = _server_context(client_ca)
+    """A fresh server context with this pair."""
+    return _with_pair(_server_context(client_ca), certificate, key, certificate_at)
+
+
+def _with_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, certificate_at: str) -> ssl.SSLContext:
+    """Loads a pair by way of a private folder, for Python's ssl loads from files only."""
     try:
         with TemporaryDirectory(prefix="stateward-") as folder:  # mode 0700; removed on every way out
             certificate_file, key_file = Path(folder, "tls.crt"), Path(folder, "tls.key")
