@@ -11,6 +11,7 @@ from stateward.kube.backoff import Timing
 from stateward.kube.client import Cluster
 from stateward.kube.events import Events
 from stateward.kube.lease import Leader
+from stateward.operator.context import NAME
 from stateward.operator.informer import Informers
 from stateward.operator.manager import WORKERS, Manager
 from stateward.operator.metrics import Metrics, Page
@@ -35,6 +36,8 @@ class Options:
     port: int = 0
     """Of /metrics, /livez and /readyz; 0 takes a free one."""
     workers: int = WORKERS
+    policy: str = NAME
+    """The WardPolicy by which changes are judged."""
     timing: Timing | None = None
 
 
@@ -61,7 +64,8 @@ def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
     informers = Informers(cluster, lambda keys: told[0](keys), namespace=options.watch, timing=options.timing)
     leader = Leader(cluster, options.namespace, LEASE, options.identity)
     events = Events(cluster, options.identity, reporter=REPORTER)
-    reconcile = Reconcile(cluster, informers, metrics, events.tell, namespace=options.namespace if options.inside else "")
+    inside = options.namespace if options.inside else ""
+    reconcile = Reconcile(cluster, informers, metrics, events.tell, namespace=inside, policy=options.policy)
     manager = Manager(
         reconcile,
         informers.services,

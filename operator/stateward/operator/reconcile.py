@@ -16,9 +16,11 @@ from stateward.operator.access import Accesses
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import RESOURCES, Applied, NotOursError, Writer, owned, settled, stamped, unchanged
+from stateward.operator.context import NAME, ClusterContext
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver, Result
-from stateward.operator.informer import Informers
+from stateward.operator.guard import Guard, Judge, Ruling
+from stateward.operator.informer import WATCHED, Informers
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import all_of
 from stateward.operator.objects.common import Item
@@ -53,6 +55,10 @@ class Reconcile:
     namespace: str = ""
     """The operator's own, that members let in; "" where it runs outside the cluster."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    policy: str = NAME
+    """The WardPolicy that changes are judged by."""
+    judge: Judge | None = None
+    """Says what of a change is carried out; without one the rules do."""
 
     _voice: Voice = field(init=False)
     _accesses: Accesses = field(init=False)
@@ -62,6 +68,9 @@ class Reconcile:
     def __post_init__(self) -> None:
         self._voice = Voice(self.cluster, self.metrics, self.tell, self.now)
         self._accesses = Accesses(self.cluster, self.look)
+        if self.judge is None:
+            context = ClusterContext(self.cluster, self.look, frozenset(WATCHED), self.policy)
+            self.judge = Guard(self.cluster, self.look.get, context, self._refused)
 
     def __call__(self, key: Key) -> float | None:
         """Takes at most one step; seconds until the next look. Raises ClusterError."""
@@ -79,17 +88,35 @@ class Reconcile:
         report = Report()
         deleting = "deletionTimestamp" in metadata_of(item)
         try:
+            ruling = self._ruling(model, one, item)
+            if ruling.behind:
+                return AT_ONCE
+            report.decisions += ruling.decisions
+            if ruling.model is not None:
+                model, one = ruling.model, service.read(ruling.model)
             if deleting and ending.end(self.cluster, model, one, item, report, self.find(one.engine)):
                 self._voice.forget(key)
                 return None
             if not deleting:
-                self._tend(model, one, item, report)
+                self._tend(model, one, item, report, carried_out=ruling.model is not None)
+            report.refuse(ruling.blocked)
         except NotOursError as error:
             report.blocked = ("NotOurs", str(error))
         self._voice.say(model, one, report)
         return report.again
 
-    def _tend(self, model: StatefulService, one: Service, item: Object, report: Report) -> None:
+    def _ruling(self, model: StatefulService, one: Service, item: Object) -> Ruling:
+        """What is carried out of what the object asks for."""
+        if asked(item, PAUSED) or self.judge is None:
+            return Ruling(model)
+        found = self._set(one)
+        ours = found if found is not None and owned(found, one) else None
+        return self.judge(item, model, ours, write=not asked(item, DRY_RUN), now=self.now().timestamp())
+
+    def _refused(self, model: StatefulService) -> refusals.Refusal | None:
+        return refusals.of_spec(model, service.read(model), self.find(model.spec.engine))
+
+    def _tend(self, model: StatefulService, one: Service, item: Object, report: Report, *, carried_out: bool) -> None:
         driver = self.find(one.engine)
         report.blocked = refusals.of_spec(model, one, driver)
         if driver is None:
@@ -103,7 +130,7 @@ class Reconcile:
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")
             return
-        if report.blocked:
+        if report.blocked or not carried_out:
             return
         dry = asked(item, DRY_RUN)
         if not dry:

@@ -37,6 +37,19 @@ class Report:
     """From what to what, for the operation."""
     decisions: list[str] = field(default_factory=list)
     again: float | None = None
+    refused: bool = False
+    """Whether a change is not carried out, while what was accepted before is."""
+
+    def refuse(self, why: tuple[str, str] | None) -> None:
+        """A change is not carried out; what is in the way of what was accepted is told with it."""
+        if why is None:
+            return
+        other = self.blocked
+        self.refused = other is None
+        if other is None or other == why:
+            self.blocked = why
+        else:
+            self.blocked = (why[0], f"{why[1]}. Besides, {other[0]}: {other[1]}")
 
 
 def made(model: StatefulService, service: Service, report: Report, now: datetime) -> StatefulServiceStatus:
@@ -109,7 +122,8 @@ def _waits(pod: Object) -> str:
 def _operation(before: Operation | None, report: Report, now: datetime) -> Operation | None:
     if report.operation is None:
         # Nobody looked as far as that: what was being done still is.
-        return before if report.stand is None or report.blocked or report.idle else None
+        blocked = report.blocked and not report.refused
+        return before if report.stand is None or blocked or report.idle else None
     kind, step, member, message = report.operation
     goes_on = before is not None and before.kind == kind and (before.from_ or "", before.to or "") == report.change
     same = goes_on and before is not None and (before.step, before.member) == (step, member or None)

@@ -37,6 +37,13 @@ Examples:
     "--port", default=8081, show_default=True, type=click.IntRange(0, 65535), help="Their port; 0 takes a free one."
 )
 @click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Services looked at at a time.")
+@click.option(
+    "--policy-name",
+    default="stateward",
+    metavar="NAME",
+    show_default=True,
+    help="The WardPolicy that changes are judged by.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log.")
 def command(
     kubeconfig: str | None,
@@ -46,6 +53,7 @@ def command(
     host: str,
     port: int,
     workers: int,
+    policy_name: str,
     log_format: Literal["text", "json"],
 ) -> None:
     """Run the StatefulServices of a cluster: make them what they ask for, one step at a time.
@@ -68,6 +76,7 @@ def command(
         host=host,
         port=port,
         workers=workers,
+        policy=policy_name,
     )
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())
