@@ -33,10 +33,11 @@ def step(change: Change) -> Step | None:
 
     The old version is the one that runs where the object tells: going back to it is no downgrade.
     """
-    cached = change.__dict__.get("_step", False)
-    if cached is False:
-        cached = change.__dict__["_step"] = _step(change)
-    return cached  # type: ignore[no-any-return]
+    kept = change.kept
+    if "step" not in kept:
+        kept["step"] = _step(change)
+    found: Step | None = kept["step"]
+    return found
 
 
 def _step(change: Change) -> Step | None:

@@ -20,6 +20,7 @@ from stateward.policies.view import Kind, Object, Unknown, View, mapping_of, met
 
 if TYPE_CHECKING:
     from stateward.policies.adapters.adapter import Adapter
+    from stateward.policies.engines.recognise import Recognised
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class lazy(Generic[T]):  # noqa: N801 - reads as a decorator, like property
     def __get__(self, instance: object | None, owner: type) -> T | lazy[T]:
         if instance is None:
             return self
-        value = instance.__dict__[self._name] = self._compute(instance)
+        value = self._compute(instance)
+        setattr(instance, self._name, value)  # not into __dict__: to ask for that makes one, which costs more than the rest
         return value
 
 
@@ -352,8 +354,13 @@ class Service:
     def as_if(self, said: Override) -> Service:
         """The same service read as if its annotations said this of its engine."""
         other = Service(self.adapter, self.object, self.view, self._joined)
-        other.__dict__["override"] = said
+        other.override = said
         return other
+
+    @lazy
+    def recognised(self) -> tuple[int, Recognised] | None:
+        """Which of the pod's containers runs an engine, and which; None where none is recognised."""
+        return self.adapter.recognised(self)
 
     @lazy
     def engine(self) -> Profile | None:
@@ -470,8 +477,12 @@ class Service:
         for key in ("command", "args"):
             value = self.container.get(key)
             for word in value if type(value) is list else ():
-                if type(word) is str:
-                    found.extend(_words_of(word) if " " in word or "\n" in word else [word])
+                if type(word) is not str:
+                    continue
+                if " " in word or "\n" in word:
+                    found.extend(_words_of(word))
+                else:
+                    found.append(word)
         return found
 
     def flag(self, name: str) -> str | None:

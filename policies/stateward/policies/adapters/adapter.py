@@ -217,6 +217,22 @@ class Adapter:
         key = _by_path(join["of"]) if "of" in join else by_label(join["label"])
         return having(service.view, join["kind"], key, service.name, service.namespace)
 
+    def recognised(self, service: Service) -> tuple[int, recognise.Recognised] | None:
+        """The engine's container in the pod, and what it is recognised as."""
+        said = service.override
+        if not service.pod or said.no_engine:
+            found = None
+        elif said.engine is not None:
+            found = recognise.container_of(service.pod, said.engine, said.supposed)
+        else:
+            found = recognise.recognise_pod(service.pod)
+        if self.recognises and not said.names_engine:
+            # What rules ask next, and what it would be found to be: three looks at the same thing are saved.
+            service.container_index, service.engine, service.engine_certain = (
+                (found[0], found[1].profile, found[1].strong) if found is not None else (None, None, False)
+            )
+        return found
+
     def engine(self, service: Service) -> Profile | None:
         """The engine's profile: stated by an annotation or the adapter, or recognised from the pod."""
         said = service.override
@@ -225,14 +241,14 @@ class Adapter:
         if self._engine is not None:
             name = self._engine if isinstance(self._engine, str) else self._engine(service.object, ()).value
             return recognise.PROFILES.get(name) if isinstance(name, str) else None
-        found = _recognised(service)
+        found = service.recognised
         return found[1].profile if found is not None else None
 
     def engine_certain(self, service: Service) -> bool:
         """Whether an annotation, the kind, the image or the command says which engine it is."""
         if self._engine is not None or service.override.names_engine:
             return True
-        found = _recognised(service)
+        found = service.recognised
         return found is not None and found[1].strong
 
     def supposed_engine(self, service: Service) -> Profile | None:
@@ -245,7 +261,7 @@ class Adapter:
 
     def container_index(self, service: Service) -> int | None:
         """The engine's container in the pod."""
-        found = _recognised(service)
+        found = service.recognised
         return found[0] if found is not None else None
 
     def version(self, service: Service) -> EngineVersion:
@@ -254,7 +270,7 @@ class Adapter:
         if said is not None:
             return EngineVersion("known", said, said.text, ("metadata", "annotations", VERSION))
         if self._version is None:
-            found = _recognised(service)
+            found = service.recognised
             if found is None:
                 return EngineVersion("unset", None, "", service.field("pod").path)
             index, what = found
@@ -430,27 +446,6 @@ class Adapter:
         return label if isinstance(label, str) else None
 
     # --- compiling -----------------------------------------------------------------------------------------------
-
-
-def _recognised(service: Service) -> tuple[int, recognise.Recognised] | None:
-    cached = service.__dict__.get("_recognised", False)
-    if cached is not False:
-        return cached  # type: ignore[no-any-return]
-    said = service.override
-    if not service.pod or said.no_engine:
-        found = None
-    elif said.engine is not None:
-        found = recognise.container_of(service.pod, said.engine, said.supposed)
-    else:
-        found = recognise.recognise_pod(service.pod)
-    kept = service.__dict__
-    kept["_recognised"] = found
-    if service.adapter.recognises and not said.names_engine:
-        # What rules ask next, and what it would be found to be: three looks at the same thing are saved.
-        kept["container_index"], kept["engine"], kept["engine_certain"] = (
-            (found[0], found[1].profile, found[1].strong) if found is not None else (None, None, False)
-        )
-    return found
 
 
 def _whether(spec: Any, where: str) -> Callable[[Object], bool] | None:

@@ -154,10 +154,11 @@ def _images(item: Object | None) -> set[str]:
 
 def move(change: Change) -> Move | None:
     """The change of an operator's release; None for every other workload and every other edit of an operator."""
-    cached = change.__dict__.get("_operator_move", False)
-    if cached is False:
-        cached = change.__dict__["_operator_move"] = _move(change)
-    return cached  # type: ignore[no-any-return]
+    kept = change.kept
+    if "move" not in kept:
+        kept["move"] = _move(change)
+    found: Move | None = kept["move"]
+    return found
 
 
 def _move(change: Change) -> Move | None:
