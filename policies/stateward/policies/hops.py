@@ -21,11 +21,8 @@ class Step(NamedTuple):
     new: Version
     facts: dict[str, str]
     hop: Hop
-
-    @property
-    def upwards(self) -> bool:
-        """Whether it is an upgrade."""
-        return self.old < self.new
+    upwards: bool
+    """Whether it is an upgrade."""
 
 
 def step(change: Change) -> Step | None:
@@ -61,7 +58,8 @@ def _step(change: Change) -> Step | None:
     known = facts(old, new, after, carrier)
     if change.via == "operation":
         known["by"] = "operator"  # asked of the operator in its own words
-    return Step(new.engine, before, after, known, _row(new.engine.name, before, after, tuple(known.items())))
+    hop = _row(new.engine.name, before, after, tuple(known.items()))
+    return Step(new.engine, before, after, known, hop, before < after)
 
 
 @lru_cache(maxsize=1024)

@@ -90,9 +90,10 @@ def from_review(review: Any) -> Request:
     if operation not in _OPERATIONS:
         raise BadReview(f"request.operation: {_shown(operation)} is none of {', '.join(_OPERATIONS)}", uid)
     item, old = asked.get("object"), asked.get("oldObject")
-    for name, value in (("object", item), ("oldObject", old)):
-        if value is not None and type(value) is not dict:
-            raise BadReview(f"request.{name}: a JSON {_name(value)} is no Kubernetes object", uid)
+    if not (item is None or type(item) is dict):
+        raise BadReview(f"request.object: a JSON {_name(item)} is no Kubernetes object", uid)
+    if not (old is None or type(old) is dict):
+        raise BadReview(f"request.oldObject: a JSON {_name(old)} is no Kubernetes object", uid)
     if operation == "DELETE":
         item = None
     if operation in ("UPDATE", "DELETE") and old is None:

@@ -43,7 +43,7 @@ def find(profile: Profile, before: Version, after: Version, facts: dict[str, str
     hop = profiles.judge(profile, before, after, facts)
     stones = [] if before.key() == after.key() else profiles.path(profile, before, after, facts)
     if stones is None:
-        words = hops.path_text(hops.Step(profile, before, after, facts, hop))
+        words = hops.path_text(hops.Step(profile, before, after, facts, hop, before < after))
         return Way(profile, before, after, facts, hop, None, words)
     ends = [before, *stones]
     pairs = zip(ends, stones, strict=False)

@@ -46,7 +46,7 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
     # A founding state that stays is no news; one that forces a new cluster is, at every restart.
     changed = change.touched is None or "settings" in change.touched
     rows = [row for row in new.engine.bootstrap if changed or row[0] not in _STATES]
-    if not _names_any(new, frozenset([row[0] for row in rows])):
+    if not _names_any(new, tuple([row[0] for row in rows])):
         return
     finding = next(filter(None, (_found(old, new, members, *row) for row in rows)), None)
     if finding is None or dig(old.object, ("spec", "template")) == dig(new.object, ("spec", "template")):
@@ -57,16 +57,16 @@ def bootstrap_over_cluster(change: Change, see: Sight) -> Iterator[Finding]:
     yield finding
 
 
-def _names_any(service: Service, names: frozenset[str]) -> bool:
+def _names_any(service: Service, names: tuple[str, ...]) -> bool:
     """Whether one of these settings is given at all; most members have none, and this is the cheap way to know."""
+    for word in service.words:
+        if word.startswith(names):
+            return True
     entries = service.container.get("env")
     try:
-        if type(entries) is list and not names.isdisjoint(map(_NAME, entries)):
-            return True
+        return type(entries) is list and not set(names).isdisjoint(map(_NAME, entries))
     except (KeyError, TypeError):
         return True  # not the shape that the API server guarantees: the careful look decides
-    line = "\n".join(("", *service.words))
-    return any(f"\n{name}" in line for name in names)
 
 
 def _found(old: Service, new: Service, members: int, name: str, value: str, what: str) -> Finding | None:

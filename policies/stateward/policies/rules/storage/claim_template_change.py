@@ -45,8 +45,9 @@ def claim_template_change(change: Change, see: Sight) -> Iterator[Finding]:
     before, after = mapping_of(old.object, "spec"), mapping_of(new.object, "spec")
     if before is after:
         return
-    for name in sorted((before.keys() | after.keys()) - _MUTABLE):
-        was, is_now = before.get(name, _DEFAULTS.get(name)), after.get(name, _DEFAULTS.get(name))
+    for name in sorted({*before, *after} - _MUTABLE):
+        default = _DEFAULTS.get(name)
+        was, is_now = before.get(name, default), after.get(name, default)
         if name == "selector":
             was, is_now = was or _filled_in(old.object), is_now or _filled_in(new.object)
         if not differs(was, is_now):

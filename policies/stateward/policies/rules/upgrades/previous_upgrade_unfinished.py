@@ -33,8 +33,10 @@ def previous_upgrade_unfinished(change: Change, see: Sight) -> Iterator[Finding]
     if done is None or old is None or new is None or not new.engine_certain or old.members == 0:
         return
     profile = done.profile
+    if not profile.finalise_first or not done.upwards or done.hop.verdict == "deny":
+        return
     before, after = profile.series_of(done.old), profile.series_of(done.new)
-    if not done.upwards or not profile.finalise_first or before == after or done.hop.verdict == "deny":
+    if before == after:
         return
     level = old.finalised
     title = profile.title
