@@ -39,8 +39,8 @@ def end(cluster: Cluster, model: StatefulService, one: Service, item: Object, re
         report.blocked = ("FinalBackup", why)
         return False
     now = deletion.step(cluster, one)
-    if now.over and one.claims == "Delete" and driver is not None:
-        leftovers.clear(cluster, one, driver)
+    if now.over and driver is not None:
+        leftovers.end(cluster, one, driver)
     if now.over:
         _write(cluster, item, deletion.finalizers_without_ours(item))
         _log.info("%s: deleted, claims: %s", one.title, one.claims)

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from stateward.kube.client import Cluster
 from stateward.operator import deletion
-from stateward.operator.apply import RESOURCES
+from stateward.operator.apply import MANAGER, RESOURCES, owned
 from stateward.operator.drivers import template
 from stateward.operator.drivers.protocol import Driver
+from stateward.operator.objects.common import LABEL, credentials
 from stateward.operator.service import Service
-from stateward.policies.view import mapping_of, metadata_of
+from stateward.policies.view import mapping_of, metadata_of, text_of
+
+
+def end(cluster: Cluster, service: Service, driver: Driver) -> None:
+    """Of a service that ends: with its data all of it goes, and stays with it. Raises ClusterError.
+
+    Passwords are of the data too: a later service that takes the claims on could not open it with others.
+    """
+    if service.claims == "Delete":
+        clear(cluster, service, driver)
+    path = RESOURCES["Secret"].path_to(service.namespace, credentials(service))
+    item = cluster.find(path) if driver.passwords else None
+    if item is None or text_of(mapping_of(metadata_of(item), "labels"), LABEL) != service.name:
+        return
+    if service.claims == "Delete":
+        deletion.delete(cluster, "Secret", item, "Background")
+    elif owned(item, service):
+        uid = text_of(metadata_of(item), "uid")
+        cluster.patch(path, {"metadata": {"uid": uid, "ownerReferences": None}}, field_manager=MANAGER)
 
 
 def clear(cluster: Cluster, service: Service, driver: Driver) -> None:

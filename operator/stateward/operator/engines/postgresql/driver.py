@@ -118,7 +118,7 @@ def _own_word(name: str, answer: Any) -> Seen:
         name,
         state == "running",
         # Patroni before 4.0 says master.
-        role="primary" if role in ("primary", "master") else role,
+        role={"primary": "primary", "master": "primary", "replica": "replica"}.get(role, ""),
         version=_version(value_at(answer, "server_version")),
         reason=reason,
         knows=frozenset([_QUORUM] if _major(text_at(answer, "patroni.version")) >= 4 else ()),

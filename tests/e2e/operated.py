@@ -1,0 +1,172 @@
+"""One service that Stateward runs on real nodes: how it is brought there, and what is asked of it.
+
+A cluster that is there already is used as it is where STATEWARD_E2E_KUBECONFIG names its kubeconfig; STATEWARD_E2E_KUBECTL
+is its kubectl and STATEWARD_E2E_IMAGE the engine's image there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import control_plane as control
+import pytest
+from cluster_kit import Kubectl, eventually
+from installation import NODES, ROOT
+
+KIND = "statefulservices.stateward.dev"
+
+
+@dataclass
+class Operated:
+    """A cluster with the operator, and one service in it."""
+
+    kubectl: Kubectl
+    log: Path
+    name: str
+    roles: frozenset[str]
+    """What a member that takes part may be."""
+
+    def service(self) -> dict[str, Any]:
+        return self.kubectl.get(KIND, self.name)
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.service().get("status", {})
+        return found
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return next((one for one in self.status().get("conditions", ()) if one["type"] == kind), {})
+
+    def settled(self, members: int) -> bool:
+        """Whether all members serve and take part, and nothing is being done."""
+        status = self.status()
+        return (
+            status.get("readyMembers") == members == status.get("currentMembers") == len(status.get("members", ()))
+            and all(one["ready"] and one["role"] in self.roles for one in status["members"])
+            and self.condition("Progressing").get("status") == "False"
+            and "operation" not in status
+        )
+
+    def settle(self, members: int, seconds: float = 180) -> None:
+        try:
+            eventually(lambda: self.settled(members), f"{members} members serve", seconds)
+        except BaseException:
+            print(json.dumps(self.status(), indent=1))
+            print(self.kubectl("get", "pods,pvc,statefulsets", "-o", "wide"))
+            print(self.log.read_text()[-6000:])
+            raise
+
+    def address(self) -> str:
+        """Of the Service that clients use."""
+        return str(self.kubectl.get("service", self.name)["spec"]["clusterIP"])
+
+    def change(self, **spec: Any) -> None:
+        """A merge patch of its spec."""
+        self.kubectl.must("patch", KIND, self.name, "--type=merge", "-p", json.dumps({"spec": spec}))
+
+    def kill(self, member: str) -> None:
+        """Takes a member's pod away, as if its node were gone, and waits for the next one of that name."""
+        uid = self.kubectl.get("pod", member)["metadata"]["uid"]
+        self.kubectl.must("delete", "pod", member, "--grace-period=0", "--force")
+        eventually(lambda: self.kubectl.get("pod", member).get("metadata", {}).get("uid", uid) != uid, "a new pod", 60)
+
+    def left(self) -> list[str]:
+        """What is there of the service and its kinds of objects."""
+        kinds = (
+            "statefulsets,pods,persistentvolumeclaims,services,configmaps,secrets,poddisruptionbudgets,roles,rolebindings"
+        )
+        return self.kubectl.names(kinds, "-l", f"stateward.dev/service={self.name}")
+
+    def delete(self) -> None:
+        self.kubectl.must("delete", KIND, self.name, "--timeout=150s", seconds=180)
+        eventually(lambda: not self.left(), "nothing is left", 60)
+
+
+@contextlib.contextmanager
+def operated(engine: str, image: str, name: str, roles: frozenset[str], **spec: Any) -> Iterator[Operated]:
+    """A cluster with a service of three members of this engine, in a namespace of its own."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"stateward-{engine}-")))
+        kubeconfig, program, image = _cluster(stack, image)
+        namespace = f"{engine}-e2e"
+        kubectl = Kubectl(program, kubeconfig, folder / "cache", namespace)
+        if not (_given() and kubectl("get", "crd", KIND).passed):
+            kubectl.must("apply", "--server-side", "-f", str(ROOT / "manifests" / "crds" / "statefulservices.yaml"))
+        kubectl.must("create", "namespace", namespace)
+        kubectl.must("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+        stack.callback(kubectl, "delete", "namespace", namespace, "--wait=false")
+        log = folder / "operator.log"
+        stack.enter_context(operator(kubeconfig, log, namespace))
+        service = {
+            "apiVersion": "stateward.dev/v1beta1",
+            "kind": "StatefulService",
+            "metadata": {"name": name},
+            "spec": {
+                "engine": engine,
+                "version": image.rpartition(":")[2],
+                "image": image,
+                "members": 3,
+                "storage": {"size": "256Mi"},
+                "availability": {"spread": {"nodes": "Preferred"}},
+                "tls": {"enabled": False},
+                "deletionPolicy": {"claims": "Delete"},
+                **spec,
+            },
+        }
+        eventually(lambda: kubectl("apply", "-f", "-", stdin=service).passed, "the kind is served", 30)
+        yield Operated(kubectl, log, name, roles)
+        # Whatever a test left: the operator has to be there to let go of it.
+        kubectl("delete", KIND, name, "--ignore-not-found", "--timeout=60s", seconds=90)
+
+
+@contextlib.contextmanager
+def operator(kubeconfig: Path, log: Path, namespace: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`stateward operate`, as a user runs it."""
+    with log.open("ab") as written:
+        arguments = [
+            str(Path(sys.executable).parent / "stateward"),
+            "operate",
+            "--kubeconfig",
+            str(kubeconfig),
+            "--watch",
+            namespace,
+            "--port",
+            "0",
+        ]
+        environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
+        process = subprocess.Popen(arguments, stdout=written, stderr=subprocess.STDOUT, env=environment)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _given() -> str:
+    return os.environ.get("STATEWARD_E2E_KUBECONFIG", "")
+
+
+def _cluster(stack: contextlib.ExitStack, image: str) -> tuple[Path, str, str]:
+    """(kubeconfig, kubectl, the image's name there)"""
+    if _given():
+        return Path(_given()), os.environ.get("STATEWARD_E2E_KUBECTL", "kubectl"), os.environ["STATEWARD_E2E_IMAGE"]
+    if not control.may_use_shared():
+        pytest.skip("nodes are needed: run as root where ../shared/cluster/cluster is")
+    environment = control.shared_environment()
+    if not Path(environment["KUBECONFIG"]).exists():
+        stack.callback(control.shared, "down")
+    control.shared("up", "--nodes", str(NODES))
+    built = control.shared("build-image", image).split()[-1]
+    return Path(environment["KUBECONFIG"]), str(Path(environment["KUBEBUILDER_ASSETS"]) / "kubectl"), built

@@ -1,0 +1,291 @@
+"""PostgreSQL, run by Stateward on three real nodes: what was acknowledged is there, whatever goes meanwhile."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import psycopg
+import pytest
+from cluster_kit import eventually
+from operated import Operated, operated
+
+from stateward.operator.drivers import catalogue
+from stateward.operator.drivers.protocol import Access, Place, Target
+
+NAME = "orders"
+WRITERS = 8
+
+
+@dataclass
+class Postgres:
+    """The service, and how one gets into it."""
+
+    on: Operated
+
+    def secret(self, name: str) -> dict[str, str]:
+        data = self.on.kubectl.get("secret", name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """As an application does: by the Service, to whoever leads. Raises psycopg.Error."""
+        known = self.secret(f"{NAME}-app")
+        return opened(self.on.address(), known["password"])
+
+    def primary(self) -> str:
+        """The member that the Service for clients leads to."""
+        pods = self.on.kubectl.names("pods", "-l", f"stateward.dev/service={NAME},stateward.dev/role=primary")
+        return pods[0] if len(pods) == 1 else ""
+
+    def targets(self) -> list[Target]:
+        access = Access(self.secret(f"{NAME}-credentials"))
+        pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
+        return [
+            Target(pod["metadata"]["name"], pod["status"]["podIP"], {"postgresql": 5432, "patroni": 8008}, access)
+            for pod in pods
+        ]
+
+    def place(self, members: int = 3) -> Place:
+        names = [f"{NAME}-{number}" for number in range(members)]
+        return Place(self.on.kubectl.namespace, NAME, "17.12", names, True)
+
+    def hand_over_to(self, member: str) -> None:
+        """By Patroni's own command, to one that is named."""
+        target = self.targets()[0]
+        login = ("patroni", target.access.passwords["patroni"])
+
+        def told() -> bool:
+            if self.primary() == member:
+                return True
+            asked = {"leader": self.primary(), "candidate": member}
+            answer = httpx.post(f"http://{target.host}:8008/switchover", json=asked, auth=login, timeout=60)
+            assert answer.status_code in (200, 412, 503), answer.text  # a member that has just come is no candidate yet
+            return False
+
+        eventually(told, f"{member} leads", 60)
+
+
+def opened(host: str, password: str) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host=host,
+        dbname="app",
+        user="app",
+        password=password,
+        connect_timeout=2,
+        target_session_attrs="read-write",
+        tcp_user_timeout=2000,
+        keepalives_idle=1,
+        keepalives_interval=1,
+        keepalives_count=2,
+        autocommit=True,
+    )
+
+
+@dataclass
+class Writer:
+    """Clients that insert all along through the Service, and keep what was acknowledged."""
+
+    on: Postgres
+    acknowledged: set[tuple[int, int]] = field(default_factory=set)
+    failures: int = 0
+    longest: float = 0.0
+    """Seconds between two acknowledged writes."""
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Writer:
+        self._where = (self.on.on.address(), self.on.secret(f"{NAME}-app")["password"])
+        with self.on.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS written")
+            connection.execute("CREATE TABLE written (writer int, count int, PRIMARY KEY (writer, count))")
+        self._began = self._last = time.monotonic()
+        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self.seconds = time.monotonic() - self._began
+
+    def _write(self, number: int) -> None:
+        count = 0
+        while not self._stopping.is_set():
+            try:
+                with opened(*self._where) as connection:
+                    while not self._stopping.is_set():
+                        # Whether it was written is unknown after a failure: then the same again.
+                        connection.execute("INSERT INTO written VALUES (%s, %s) ON CONFLICT DO NOTHING", (number, count))
+                        now = time.monotonic()
+                        self.longest, self._last = max(self.longest, now - self._last), now
+                        self.acknowledged.add((number, count))
+                        count += 1
+                        time.sleep(0.01)
+            except psycopg.Error:
+                self.failures += 1
+                time.sleep(0.05)
+
+    def more(self, rows: int = 300) -> None:
+        """Waits until writes go on."""
+        before = len(self.acknowledged)
+        eventually(lambda: len(self.acknowledged) > before + rows, "writes go on", 90)
+
+    def lost(self) -> list[tuple[int, int]]:
+        """Acknowledged rows that are not there."""
+        with self.on.connect() as connection:
+            found = set(connection.execute("SELECT writer, count FROM written").fetchall())
+        return sorted(self.acknowledged - found)
+
+    def said(self) -> str:
+        return (
+            f"{len(self.acknowledged)} acknowledged writes ({len(self.acknowledged) / self.seconds:.0f}/s): "
+            f"{len(self.lost())} lost, {self.failures} broken connections, {self.longest:.1f} s the longest pause"
+        )
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    size = {"size": "1Gi"}
+    with operated("postgresql", "postgresql:17", NAME, frozenset({"primary", "replica"}), storage=size) as one:
+        yield Postgres(one)
+
+
+def test_three_members_come_up_with_one_primary_and_a_database_for_the_application(
+    postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    began = time.monotonic()
+    postgres.on.settle(3)
+    say(f"postgresql: three members serve after {time.monotonic() - began:.1f} s")
+    status = postgres.on.status()
+    assert sorted(one["role"] for one in status["members"]) == ["primary", "replica", "replica"]
+    assert len({one["node"] for one in status["members"]}) == 3
+    assert {one.get("lagUnit") for one in status["members"] if one["role"] == "replica"} == {"bytes"}
+    assert status["runningVersion"] == postgres.on.service()["spec"]["version"]
+    with postgres.connect() as connection:
+        assert connection.execute("SHOW data_checksums").fetchone() == ("on",)
+        assert connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'app'").fetchone() == (False,)
+        connection.execute("CREATE TABLE mine (id int)")
+        connection.execute("DROP TABLE mine")
+
+
+def test_nobody_gets_in_as_the_superuser_over_the_network(postgres: Postgres) -> None:
+    postgres.on.settle(3)
+    password = postgres.secret(f"{NAME}-credentials")["superuser"]
+    for user in ("postgres", "replicator"):
+        with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects"):
+            psycopg.connect(host=postgres.on.address(), dbname="app", user=user, password=password, connect_timeout=3)
+
+
+def test_a_switchover_loses_nothing_and_may_be_asked_for_twice(postgres: Postgres, say: Callable[[str], None]) -> None:
+    postgres.on.settle(3)
+    driver = catalogue.find("postgresql")
+    assert driver is not None
+
+    def told(member: str) -> str:
+        done = driver.switchover(member, postgres.targets(), postgres.place())
+        assert done.outcome != "refused" or "leader name does not match" in done.reason, done
+        return done.outcome
+
+    with Writer(postgres) as writer:
+        writer.more()
+        before = postgres.primary()
+        for _ in range(2):
+            # Unknown: it was accepted, and the new one does not say yet that it leads.
+            eventually(lambda: told(before) == "done", "it is handed over", 60)
+            eventually(lambda: postgres.primary() not in ("", before), "another leads", 30)
+        writer.more()
+    say(f"postgresql: switchover under {writer.said()}")
+    assert writer.lost() == []
+    postgres.on.settle(3)
+
+
+def test_no_acknowledged_write_is_lost_when_the_primary_crashes_or_its_pod_is_killed(
+    postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    postgres.on.settle(3)
+    with Writer(postgres) as writer:
+        writer.more()
+        # Everything in its container dies at once, without a word.
+        postgres.on.kubectl("exec", postgres.primary(), "--", "sh", "-c", "kill -9 -1")
+        writer.more()
+        postgres.on.settle(3)
+    say(f"postgresql: the primary crashed under {writer.said()}")
+    assert writer.lost() == []
+    with Writer(postgres) as writer:
+        writer.more()
+        postgres.on.kill(postgres.primary())
+        writer.more()
+        postgres.on.settle(3)
+    say(f"postgresql: the primary's pod was killed under {writer.said()}")
+    assert writer.lost() == []
+
+
+def test_writes_go_on_while_a_replica_is_away(postgres: Postgres, say: Callable[[str], None]) -> None:
+    postgres.on.settle(3)
+    primary = postgres.primary()
+    replica = next(f"{NAME}-{number}" for number in range(3) if f"{NAME}-{number}" != primary)
+    with Writer(postgres) as writer:
+        writer.more()
+        postgres.on.kill(replica)
+        writer.more()
+        postgres.on.settle(3)
+    say(f"postgresql: a replica was killed under {writer.said()}")
+    assert writer.lost() == []
+    assert postgres.primary() == primary
+
+
+def test_members_are_added_and_taken_away_the_primary_too_and_nothing_is_lost(
+    postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    postgres.on.settle(3)
+    with Writer(postgres) as writer:
+        writer.more()
+        for members in (5, 3, 5, 3):  # the second time over what the first left behind
+            if members == 3:
+                postgres.hand_over_to(f"{NAME}-4")  # the first to go leads
+            began = time.monotonic()
+            postgres.on.change(members=members)
+            postgres.on.settle(members, 300)
+            say(f"postgresql: scaled to {members} in {time.monotonic() - began:.0f} s")
+            assert shared(postgres)["synchronous_node_count"] == members // 2
+        writer.more()
+    say(f"postgresql: 3, 5, 3, 5, 3 members under {writer.said()}")
+    assert writer.lost() == []
+    slots = "SELECT count(*) FROM pg_replication_slots"
+
+    def others() -> object:
+        with postgres.connect() as connection:
+            return connection.execute(slots).fetchone()
+
+    eventually(lambda: others() == (2,), "the slots of members that left are gone", 60)
+
+
+def test_parameters_reach_all_members_and_go_again(postgres: Postgres) -> None:
+    postgres.on.settle(3)
+
+    def seen() -> object:
+        with postgres.connect() as connection:
+            return connection.execute("SHOW work_mem").fetchone()
+
+    assert seen() == ("4MB",)
+    postgres.on.change(parameters={"work_mem": "9MB"})
+    eventually(lambda: seen() == ("9MB",), "it is set", 30)
+    postgres.on.change(parameters={"work_mem": None})
+    eventually(lambda: seen() == ("4MB",), "it is gone", 30)
+
+
+def test_a_deleted_service_takes_all_along_and_one_of_its_name_can_be_made_anew(postgres: Postgres) -> None:
+    postgres.on.delete()
+    assert not [name for name in postgres.on.kubectl.names("configmaps") if name.startswith(NAME)]
+
+
+def shared(postgres: Postgres) -> dict[str, object]:
+    """What Patroni says that all members share."""
+    found: dict[str, object] = httpx.get(f"http://{postgres.targets()[0].host}:8008/config").json()
+    return found
