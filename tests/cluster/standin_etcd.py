@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,17 @@ class Engine:
     running: dict[str, str] = field(default_factory=dict)
     """Member → identity that it runs as."""
     silent: set[str] = field(default_factory=set)
+    pods: dict[str, str] = field(default_factory=dict)
+    """Member → uid of the pod that it runs in."""
+    versions: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Member → version that it runs."""
+    level: tuple[int, ...] = ()
+    """The series that all members have run at once: older ones do not start any more."""
+    leads: str = ""
+    broken: set[str] = field(default_factory=set)
+    """Tags of images that cannot be pulled."""
+    ended: list[str] = field(default_factory=list)
+    """Members whose pods ended, in order; `*` after one that led."""
     deleting: bool = False
     """Whether the service is meant to go."""
     wrongs: list[str] = field(default_factory=list)
@@ -46,37 +58,60 @@ class Engine:
     def serving(self) -> list[str]:
         return [name for name in self.voters() if self.running.get(name) == self.listed[name]["ID"]]
 
+    def leader(self) -> str:
+        """Who leads: whoever did, as long as it serves."""
+        serving = self.serving()
+        if self.leads not in serving:
+            self.leads = serving[0] if serving and self.quorum() else ""
+        return self.leads
+
     def quorum(self) -> bool:
         return len(self.serving()) > len(self.voters()) // 2
 
-    def starts(self, member: str, claim: str, settings: Mapping[str, Any]) -> bool:
+    def starts(self, member: str, claim: str, settings: Mapping[str, Any], version: tuple[int, ...] = (3, 5, 16)) -> bool:
         """A pod starts on a claim, with its file; whether it stays up."""
         with self.lock:
             if member in self.running:
                 return True
-            if claim in self.data:
-                identity = self.data[claim]
-                if member not in self.listed or self.listed[member]["ID"] != identity:
-                    return False  # "the member has been permanently removed from the cluster"
-                self.running[member] = identity
-                return True
-            names = [one.partition("=")[0] for one in settings["initial-cluster"].split(",")]
-            if settings["initial-cluster-state"] == "new":
-                if self.data and not self.listed:
-                    self.wrongs.append(f"{member} founds a cluster although there is data")
-                if not self.listed:
-                    self.listed = {name: {"ID": str(100 + place), "learner": False} for place, name in enumerate(names)}
-                if member not in self.listed or self.listed[member]["ID"] in self.data.values():
-                    self.wrongs.append(f"{member} founds a cluster beside the one that there is")
-                    return False
-            elif not self.quorum() or member not in self.listed or set(names) != set(self.listed):
-                return False  # "member count is unequal", or nobody to ask
-            self.data[claim] = self.running[member] = self.listed[member]["ID"]
+            if version[:2] < self.level:
+                return False  # "cluster cannot be downgraded"
+            others = {one[:2] for name, one in self.versions.items() if name in self.running}
+            if any(abs(one[1] - version[1]) > 1 for one in others):
+                self.wrongs.append(f"{member} starts with {version} beside {sorted(others)}")
+            if not self._starts(member, claim, settings):
+                return False
+            self.versions[member] = version
+            if set(self.running) == set(self.listed):
+                self.level = max(self.level, min(one[:2] for name, one in self.versions.items() if name in self.running))
             return True
+
+    def _starts(self, member: str, claim: str, settings: Mapping[str, Any]) -> bool:
+        if claim in self.data:
+            identity = self.data[claim]
+            if member not in self.listed or self.listed[member]["ID"] != identity:
+                return False  # "the member has been permanently removed from the cluster"
+            self.running[member] = identity
+            return True
+        names = [one.partition("=")[0] for one in settings["initial-cluster"].split(",")]
+        if settings["initial-cluster-state"] == "new":
+            if self.data and not self.listed:
+                self.wrongs.append(f"{member} founds a cluster although there is data")
+            if not self.listed:
+                self.listed = {name: {"ID": str(100 + place), "learner": False} for place, name in enumerate(names)}
+            if member not in self.listed or self.listed[member]["ID"] in self.data.values():
+                self.wrongs.append(f"{member} founds a cluster beside the one that there is")
+                return False
+        elif not self.quorum() or member not in self.listed or set(names) != set(self.listed):
+            return False  # "member count is unequal", or nobody to ask
+        self.data[claim] = self.running[member] = self.listed[member]["ID"]
+        return True
 
     def ends(self, member: str) -> None:
         with self.lock:
             before = self.quorum()
+            if member in self.running:
+                self.ended.append(f"{member}*" if self.leader() == member and len(self.voters()) > 1 else member)
+            self.versions.pop(member, None)
             if self.running.pop(member, None) and not self.deleting and before and not self.quorum():
                 self.wrongs.append(f"{member} ends, and the quorum with it")
 
@@ -92,11 +127,21 @@ class Engine:
                 good = self.quorum() and member in self.listed and not learner
                 return (200, {"health": "true"}) if good else (503, {"health": "false", "reason": "RAFT NO LEADER"})
             if path == "/v3/maintenance/status":
-                leader = self.listed[self.serving()[0]]["ID"] if self.quorum() else "0"
-                status = {"header": {"member_id": identity}, "version": "3.5.16", "leader": leader}
+                leader = self.listed[self.leader()]["ID"] if self.quorum() else "0"
+                version = ".".join(str(part) for part in self.versions[member])
+                status = {"header": {"member_id": identity}, "version": version, "leader": leader}
                 return 200, {**status, "isLearner": True} if learner else status
             if not self.quorum() or learner:
                 return 503, {"error": "etcdserver: no leader"}
+            if path == "/v3/maintenance/transfer-leadership":
+                if self.leader() != member:
+                    return 400, {"error": "etcdserver: not leader"}
+                target = next((name for name in self.serving() if self.listed[name]["ID"] == body.get("targetID")), "")
+                if not target:
+                    return 400, {"error": "etcdserver: bad leader transferee"}
+                self.told.append(f"move {target}")
+                self.leads = target
+                return 200, {"header": {}}
             return self._member(path.rpartition("/")[2], body)
 
     def _member(self, what: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -130,6 +175,11 @@ class Engine:
 
     namespace: str = ""
     service: str = ""
+
+
+def version_of(tag: str) -> tuple[int, ...]:
+    """Of an image's tag."""
+    return tuple(int(part) for part in re.findall(r"[0-9]+", tag)[:3])
 
 
 class StandIn:
@@ -194,8 +244,10 @@ class StandIn:
         pods = self._cluster.get(path_of("api", "v1", "namespaces", self._namespace, "pods"), {"labelSelector": LABEL})[
             "items"
         ]
-        there = {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
-        for member in [name for name in self.engine.running if name not in there]:
+        there = {
+            pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in pods if "deletionTimestamp" not in pod["metadata"]
+        }
+        for member in [name for name in self.engine.running if self.engine.pods.get(name) != there.get(name)]:
             self.engine.ends(member)
         for pod in pods:
             if pod["metadata"]["name"] in there:
@@ -210,16 +262,27 @@ class StandIn:
             path_of("api", "v1", "namespaces", self._namespace, "persistentvolumeclaims", f"data-{name}")
         )
         written = files["data"].get(f"{name}.yaml")
-        up = written is not None and self.engine.starts(name, claim["metadata"]["uid"], json.loads(written))
+        tag = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+        pulled = tag not in self.engine.broken
+        self.engine.pods[name] = pod["metadata"]["uid"]
+        up = (
+            pulled
+            and written is not None
+            and self.engine.starts(name, claim["metadata"]["uid"], json.loads(written), version_of(tag))
+        )
         healthy = self.engine.answer(name, "/health", {}) if up else None
         ready = "True" if healthy is not None and healthy[0] == 200 else "False"
         address = f"{self.engine.network}.{int(name.rpartition('-')[2]) + 1}"
         status = pod.get("status", {})
         was = next((one["status"] for one in status.get("conditions", ()) if one["type"] == "Ready"), "")
-        if (was, status.get("podIP"), status.get("phase")) == (ready, address, "Running"):
+        state = {"running": {}} if up else {"waiting": {"reason": "CrashLoopBackOff" if pulled else "ImagePullBackOff"}}
+        said = next((list(one["state"]) for one in status.get("containerStatuses", ())), [])
+        if (was, status.get("podIP"), said) == (ready, address, list(state)):
             return
+        container = {"name": "engine", "image": tag, "imageID": "", "restartCount": 0, "ready": ready == "True"}
         made = {
-            "phase": "Running",
+            "phase": "Running" if pulled else "Pending",
+            "containerStatuses": [{**container, "started": up, "state": state}],
             "podIP": address,
             "podIPs": [{"ip": address}],
             "conditions": [{"type": one, "status": ready} for one in ("Ready", "ContainersReady")],

@@ -246,7 +246,7 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(kubectl: Kubectl, o
     [
         ({"tls": {"enabled": True}}, "NotCarriedOut", "tls.enabled: true"),
         ({"engine": "oracle"}, "UnknownEngine", "known are etcd"),
-        ({"version": "3.3.1"}, "UnsupportedSpec", "3.4.29 is the oldest"),
+        ({"version": "3.3.1"}, "UnsupportedSpec", "3.4 is the oldest"),
         ({"parameters": {"force-new-cluster": "true"}}, "UnsupportedSpec", "parameters.force-new-cluster"),
     ],
 )
@@ -269,19 +269,6 @@ def test_an_object_of_somebody_else_is_not_touched(kubectl: Kubectl, operator: o
     assert blocked["reason"] == "NotOurs"
     assert kubectl.get("serviceaccount", NAME)["metadata"]["resourceVersion"] == before
     assert kubectl.get("statefulset", NAME) == {}
-
-
-def test_another_version_or_image_never_reaches_the_members_by_the_way(
-    kubectl: Kubectl, operator: object, standin: StandIn
-) -> None:
-    create(kubectl)
-    settle(kubectl, 3)
-    before = kubectl.get("statefulset", NAME)["spec"]
-    for change in ('{"version":"3.5.17"}', '{"version":"3.5.17","image":"registry.test/etcd:y"}'):
-        kubectl.must("patch", KIND, NAME, "--type=merge", "-p", f'{{"spec":{change}}}')
-        eventually(lambda: condition(kubectl, "Blocked").get("reason") == "UpgradeNotCarriedOut", "it says so")
-    time.sleep(1)
-    assert kubectl.get("statefulset", NAME)["spec"] == before
 
 
 # --- crashes -------------------------------------------------------------------------------------------------------

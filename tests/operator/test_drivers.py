@@ -61,6 +61,7 @@ def test_every_folder_can_be_read() -> None:
         (changed(files={"a.yaml": {"x": {"each": "member", "as": "y"}}}), "a list is written"),
         (changed(ports={"client": "2379", "peer": 2380}), "ports.client: Input should be a valid integer"),
         (changed(engine="etcd2"), "give both one name"),
+        (changed(otherwise=[{"versions": "before 3", "probes": ETCD["probes"]}]), "is no bound"),
     ],
 )
 def test_a_fault_in_a_folder_is_named(tmp_path: Path, data: dict[str, Any], said: str) -> None:
@@ -96,8 +97,9 @@ def test_a_parameter_cannot_take_the_place_of_what_the_folder_says() -> None:
     [
         ("3.5.16", {}, ""),
         ("3.4.29", {"auto-compaction-mode": "periodic"}, ""),
-        ("3.4.28", {}, "3.4.29 is the oldest"),
-        ("2.3.8", {}, "3.4.29 is the oldest"),
+        ("3.4.0", {}, ""),
+        ("3.3.27", {}, "3.4 is the oldest"),
+        ("2.3.8", {}, "3.4 is the oldest"),
         ("3.5.16", {"force-new-cluster": 1}, "force-new-cluster: no parameter"),
         ("3.5.16", {"data-dir": "/elsewhere"}, "data-dir: no parameter"),
         ("3.5.16", {"quota-backend-bytes": 1}, "a number from"),
@@ -109,6 +111,33 @@ def test_versions_and_parameters_are_checked(version: str, parameters: dict[str,
     problems = etcd().problems(version, parameters)
     assert bool(problems) == bool(said)
     assert said in "".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("version", "readiness", "lives_by"),
+    [
+        ("3.4.23", "/health", "tcpSocket"),
+        ("3.4.28", "/health", "tcpSocket"),
+        ("3.4.29", "/readyz", "httpGet"),
+        ("3.5.0", "/health", "tcpSocket"),
+        ("3.5", "/health", "tcpSocket"),
+        ("3.5.10", "/health", "tcpSocket"),
+        ("3.5.11", "/readyz", "httpGet"),
+        ("3.6.14", "/readyz", "httpGet"),
+    ],
+)
+def test_probes_are_those_that_the_version_answers(version: str, readiness: str, lives_by: str) -> None:
+    container = etcd().container(version)
+    assert container.readiness["httpGet"]["path"] == readiness
+    assert lives_by in container.liveness
+    assert lives_by in container.startup
+
+
+def test_what_a_driver_can_do_is_known_before_it_is_asked(tmp_path: Path) -> None:
+    commands = {name: value for name, value in ETCD["commands"].items() if name != "switchover"}
+    assert etcd().hands_over
+    assert not etcd().finalises
+    assert not catalogue.read(folder(tmp_path, changed(commands=commands))).hands_over
 
 
 # --- against a real etcd -------------------------------------------------------------------------------------------

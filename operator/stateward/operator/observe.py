@@ -9,19 +9,33 @@ from typing import Any, Final
 from stateward.kube.definition import GROUP
 from stateward.operator.drivers.protocol import Access, Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
-from stateward.operator.objects.common import CONTAINER, VOLUME
+from stateward.operator.objects.common import CONTAINER, VERSION, VOLUME
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
+from stateward.policies.engines.recognise import recognise_image
+from stateward.policies.version import parse
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
 
 FORMED: Final = f"{GROUP}/formed"
 """Annotation of the StatefulSet: the members have founded their cluster. A member without data joins from then on."""
-VERSION: Final = f"{GROUP}/version"
-"""Annotation of the StatefulSet: the version that its pods are made with."""
 MEMBERS: Final = f"{GROUP}/members"
 """Annotation of the StatefulSet: how many members it is to have. Its replicas may be what somebody else has written."""
-NOTES: Final = frozenset({FORMED, VERSION, MEMBERS})
+IMAGE: Final = f"{GROUP}/image"
+"""Annotation of the StatefulSet: the image that its pods are made with."""
+PREVIOUS: Final = f"{GROUP}/previous-version"
+"""Annotation of the StatefulSet: the version that it comes from, as long as a change of version is not finished."""
+PREVIOUS_IMAGE: Final = f"{GROUP}/previous-image"
+"""Annotation of the StatefulSet: the image of that version."""
+UPGRADED: Final = f"{GROUP}/upgraded"
+"""Annotation of the StatefulSet: since when all members run the version that it has now."""
+FINALISED: Final = f"{GROUP}/finalised"
+"""Annotation of the StatefulSet: the series that the data is finalised at; older members cannot read it any more."""
+FAILED: Final = f"{GROUP}/failed"
+"""Annotation of the StatefulSet: the version and image that it went back from by itself; it is not tried again."""
+PARKED: Final = f"{GROUP}/parked"
+"""Annotation of the StatefulSet: it has no pods for a moment, so that members of two versions never meet."""
+NOTES: Final = frozenset({FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, PARKED})
 """What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
 LEFT: Final = f"{GROUP}/left"
 """Annotation of a claim: its member has left by our doing, so that nothing is lost with what is on it."""
@@ -76,15 +90,31 @@ def running_of(service: Service, container: Container, item: Object | None, look
     claim = mapping_of(next(iter(items_of(spec, "volumeClaimTemplates")), {}), "spec")
     size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
     kept = {name: str(notes[name]) for name in NOTES if name in notes}
+    version = text_of(notes, VERSION) or service.version
     running = Running(
         _count(text_of(notes, MEMBERS)) or (replicas if type(replicas) is int else service.members),
-        text_of(notes, VERSION) or service.version,
-        _image(spec) or service.image or container.image,
+        version,
+        _image_of(service, container, version, text_of(notes, IMAGE) or _image(spec)),
         text_of(claim, "storageClassName"),
         str(size or service.size),
         kept,
     )
     return running, True, FORMED in notes
+
+
+def _image_of(service: Service, container: Container, version: str, noted: str) -> str:
+    """The image of this version: the one that is asked for, once it is this version's turn; until then the one it has."""
+    wanted = service.image or container.image
+    ours = version == service.version and not image_says_other(service.engine, wanted, version)
+    return wanted if ours else noted or wanted
+
+
+def image_says_other(engine: str, image: str, version: str) -> str:
+    """The version that an image's tag says where it is another one; "" where it is not, or says none."""
+    found, asked = recognise_image(image), parse(version)
+    if found is None or found.profile.name != engine or found.version is None or asked is None:
+        return ""
+    return "" if found.version.same_release(asked) else found.version.text
 
 
 def claims_of(service: Service, look: Informers) -> list[Object]:

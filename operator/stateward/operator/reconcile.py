@@ -23,9 +23,8 @@ from stateward.operator.guard import Guard, Judge, Ruling
 from stateward.operator.informer import WATCHED, Informers
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import all_of
-from stateward.operator.objects.common import Item
-from stateward.operator.observe import MEMBERS, Stand, look_at, place_of, running_of
-from stateward.operator.observe import VERSION as RUNS
+from stateward.operator.objects.common import VERSION, Item
+from stateward.operator.observe import IMAGE, MEMBERS, PARKED, Stand, look_at, place_of, running_of
 from stateward.operator.operations import OPERATIONS
 from stateward.operator.service import KIND, Key, Service
 from stateward.operator.status import Report
@@ -136,6 +135,8 @@ class Reconcile:
         if not dry:
             ending.hold(self.cluster, item)
         report.blocked = refusals.of_change(one, driver, stand)
+        if report.blocked and not stand.exists:
+            return
         if not self._as_wanted(one, stand, driver):
             # Nothing is decided by what the cache says of the StatefulSet: it may be from before our own last write.
             stand = report.stand = self._fresh(one, driver, stand)
@@ -167,20 +168,21 @@ class Reconcile:
 
     def objects(self, one: Service, stand: Stand, driver: Driver) -> list[Item]:
         """All that the service is made of in this step: what pods need before the pods."""
-        notes = {**stand.running.notes, RUNS: stand.running.version, MEMBERS: str(stand.replicas)}
-        running = replace(stand.running, notes=notes)
+        now = stand.running
+        notes = {**now.notes, VERSION: now.version, IMAGE: now.image, MEMBERS: str(stand.replicas)}
+        running, place = replace(now, notes=notes), place_of(one, now, stand.formed)
         primary = roles.primary_label(stand, driver, self.look.get("Service", *one.key))
-        place = place_of(one, stand.running, stand.formed)
-        return all_of(one, running, driver, place, stand.access, self.namespace, primary)
+        return all_of(one, running, driver, place, stand.access, self.namespace, primary, parked=PARKED in notes)
 
-    def _note(self, one: Service, stand: Stand, driver: Driver, notes: Mapping[str, str]) -> Result:
+    def _note(self, one: Service, stand: Stand, driver: Driver, notes: Mapping[str, str | None]) -> Result:
         """Writes notes onto the StatefulSet, and nothing else.
 
         What follows from it is written by the next look, whoever takes that: written together with it, a crash in between
         would have the next look take it back.
         """
         item = self.objects(one, stand, driver)[-1]
-        item["metadata"]["annotations"].update(notes)
+        noted = {**item["metadata"]["annotations"], **notes}
+        item["metadata"]["annotations"] = {name: value for name, value in noted.items() if value is not None}
         Writer(self.cluster, self.look.get).apply(one, item)
         return Result("done")
 
@@ -211,9 +213,12 @@ class Reconcile:
     # --- its steps -----------------------------------------------------------------------------------------------
 
     def _step(self, model: StatefulService, one: Service, stand: Stand, driver: Driver, report: Report) -> None:
-        """Takes the step that the first operation asks for."""
+        """Takes the step that the first operation asks for; one that only waits for its time lets others go before it."""
+        waiting: Step | None = None
         for operation in OPERATIONS:
-            if operation(self._turn(model, one, stand, driver)) is None:
+            step = operation(self._turn(model, one, stand, driver))
+            if step is None or step.yields:
+                waiting = waiting or step
                 continue
             # It is decided again by what the API server itself says before anything is done.
             stand = report.stand = self._fresh(one, driver, stand)
@@ -221,6 +226,8 @@ class Reconcile:
             if step is not None:
                 self._take(model, one, step, report)
                 return
+        if waiting is not None:
+            self._take(model, one, waiting, report)
 
     def _turn(self, model: StatefulService, one: Service, stand: Stand, driver: Driver) -> Turn:
         hand = Hand(self.cluster, one, lambda notes: self._note(one, stand, driver, notes))
@@ -232,22 +239,23 @@ class Reconcile:
         report.change = (began or step.change[0], step.change[1])
         report.operation = (step.kind, step.name, step.member, step.message)
         report.again = step.again
-        if step.blocked:
+        done = step.act is not None and self._act(one, step, step.act(), report)
+        if step.blocked and not done:
             report.blocked = (step.blocked, step.message)
             report.operation, report.again = None, UNSETTLED
-        elif step.act is not None:
-            self._act(one, step, step.act(), report)
 
-    def _act(self, one: Service, step: Step, result: Result, report: Report) -> None:
+    def _act(self, one: Service, step: Step, result: Result, report: Report) -> bool:
+        """Says what became of a step; whether it was done."""
         if result.outcome != "done":
             message = f"{step.message}: {result.outcome}{f', {result.reason}' if result.reason else ''}"
             report.operation = (step.kind, step.name, step.member, message)
-            return
+            return False
         several = " ".join(word for word in (step.name, step.member) if word)
         report.decisions.append(f"{step.kind}: {several}: {step.message}")
         report.again = AT_ONCE
         if step.kind == "Create":
             self._voice.happened(one, "Created", step.message, normal=True)
+        return True
 
 
 def name_of(item: Object) -> tuple[str, str]:

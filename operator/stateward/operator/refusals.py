@@ -5,7 +5,7 @@ from __future__ import annotations
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver
-from stateward.operator.observe import Stand
+from stateward.operator.observe import Stand, image_says_other
 from stateward.operator.service import Service, not_carried_out
 from stateward.policies import quantity
 
@@ -30,13 +30,9 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
 def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
     """A change of the spec that is not carried out: it is said, and the rest goes on as it is."""
     running = stand.running
-    if one.version != running.version:
-        why = f"version: {one.version}: upgrades are not carried out yet; its members stay at {running.version}"
-        return "UpgradeNotCarriedOut", f"{why}; set it back"
-    image = one.image or driver.container(one.version).image
-    if image != running.image:
-        why = f"image: {image}: another image is an upgrade, which is not carried out yet; its members stay at"
-        return "UpgradeNotCarriedOut", f"{why} {running.image}; set it back"
+    if other := image_says_other(one.engine, one.image, one.version) if one.image else "":
+        why = f"image: {one.image}: its tag says {other}, and version says {one.version}"
+        return "ImageOfAnotherVersion", f"{why}; give the image of that version; its members stay at {running.image}"
     if quantity.parse(one.size) != quantity.parse(running.size):
         why = f"storage.size: {one.size}: growth is not carried out yet; its volumes stay at {running.size}"
         return "GrowthNotCarriedOut", f"{why}; set it back"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from stateward.kube.definition import GROUP
+from stateward.operator.api.spec import Upgrade
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.policies.view import text_of
 
@@ -46,6 +47,8 @@ class Service:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     claims: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the claims once the service is deleted."""
+    upgrade: Upgrade = field(default_factory=Upgrade)
+    """How members are replaced, and when."""
 
     @property
     def key(self) -> Key:
@@ -89,6 +92,7 @@ def read(model: StatefulService) -> Service:
         unavailable=spec.availability.disruption.max_unavailable,
         parameters=dict(spec.parameters),
         claims=spec.deletion_policy.claims,
+        upgrade=spec.upgrade,
     )
 
 

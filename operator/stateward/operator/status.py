@@ -12,7 +12,7 @@ from stateward.operator.api.status import Decision, MemberStatus, Operation, Sta
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.objects.common import LABEL
 from stateward.operator.objects.quorum import quorum
-from stateward.operator.observe import Stand, is_ready
+from stateward.operator.observe import FINALISED, Stand, is_ready
 from stateward.operator.service import Service
 from stateward.policies.view import Object, mapping_of, text_of
 
@@ -83,6 +83,7 @@ def _members(found: StatefulServiceStatus, service: Service, stand: Stand) -> No
     found.primary = next((one.name for one in found.members if one.role in _LEADERS), None)
     versions = sorted({one.version for one in found.members if one.version}, key=_numbers)
     found.running_version = versions[0] if versions else None
+    found.finalised_version = stand.running.notes.get(FINALISED)
     found.volumes = [VolumeState(name="data", class_=stand.running.storage_class or None, size=stand.running.size)]
 
 

@@ -33,6 +33,8 @@ class Step:
     change: tuple[str, str] = ("", "")
     """From what to what: versions, members, sizes."""
     blocked: str = ""
-    """A reason why nothing can be done, as one word; then there is no `act`."""
+    """A reason why nothing can be done, as one word; an `act` beside it is tried on."""
+    yields: bool = False
+    """It waits for its time, or for somebody's word, and other operations need not wait with it."""
     again: float = SOON
     """Seconds until the next look, where nothing was done."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from stateward.kube.client import Cluster
+from stateward.kube.errors import ClusterError
 from stateward.operator import deletion
 from stateward.operator.api.status import StatefulServiceStatus
 from stateward.operator.apply import MANAGER, RESOURCES
 from stateward.operator.drivers.protocol import Driver, Place, Result, Target
 from stateward.operator.informer import Informers
+from stateward.operator.objects import fingerprint
+from stateward.operator.objects.common import LABEL, VERSION
 from stateward.operator.observe import LEFT, Stand, place_of
 from stateward.operator.service import Service
 from stateward.operator.step import Step
-from stateward.policies.view import Object, metadata_of, text_of
+from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 DONE = Result("done")
 
@@ -34,12 +37,37 @@ class Hand:
 
     cluster: Cluster
     service: Service
-    note: Callable[[Mapping[str, str]], Result]
-    """Writes notes onto the StatefulSet and nothing else: what follows from them is written by the next look."""
+    note: Callable[[Mapping[str, str | None]], Result]
+    """Writes notes onto the StatefulSet and nothing else: what follows from them is written by the next look. None
+    takes a note off."""
 
     def take(self, kind: str, item: Object) -> Result:
         """Deletes this very object, a pod or a claim."""
         deletion.delete(self.cluster, kind, item, "Background")
+        return DONE
+
+    def restart(self, pod: Object, pods: Mapping[str, Object], budget: bool) -> Result:
+        """Has this very pod made anew, if `pods` are still all that there are.
+
+        `budget`: by an eviction, which the API server allows only where the PodDisruptionBudget does: two that restart
+        members at the same time never take two. Else by a deletion: the budget would never allow it.
+        """
+        path = RESOURCES["Pod"].path_to(self.service.namespace)
+        live = self.cluster.get(path, {"labelSelector": f"{LABEL}={self.service.name}"}).get("items")
+        if _alive(live or ()) != _alive(pods.values()):
+            return Result("unknown", "its pods are others by now")
+        if not budget:
+            return self.take("Pod", pod)
+        name = text_of(metadata_of(pod), "name")
+        where = {"name": name, "namespace": self.service.namespace}
+        options = {"preconditions": {"uid": text_of(metadata_of(pod), "uid")}}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": where, "deleteOptions": options}
+        try:
+            self.cluster.create(f"{path}/{name}/eviction", eviction, field_manager=MANAGER)
+        except ClusterError as error:
+            if error.status not in (404, 409, 429, 500):
+                raise
+            return Result("refused", str(error))
         return DONE
 
     def mark(self, claim: Object, member: str) -> Result:
@@ -47,6 +75,10 @@ class Hand:
         path = RESOURCES["PersistentVolumeClaim"].path_to(self.service.namespace, text_of(metadata_of(claim), "name"))
         self.cluster.patch(path, {"metadata": {"annotations": {LEFT: member}}}, field_manager=MANAGER)
         return DONE
+
+
+def _alive(pods: Iterable[Object]) -> set[str]:
+    return {text_of(metadata_of(one), "uid") for one in pods if "deletionTimestamp" not in metadata_of(one)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +104,19 @@ class Turn:
         """Those of these members that do not say that they serve."""
         healthy = set(self.stand.healthy(names))
         return [name for name in names if name not in healthy]
+
+    def runs(self) -> str:
+        """What a pod is made with now; one that says otherwise is of an earlier template."""
+        return fingerprint.of(self.service, self.stand.running, self.driver, self.place(), self.stand.access)
+
+    def said_of(self, member: str, annotation: str) -> str:
+        """An annotation of a member's pod; "" where there is none."""
+        pod = self.stand.pods.get(member)
+        return text_of(mapping_of(metadata_of(pod), "annotations"), annotation) if pod is not None else ""
+
+    def made_with(self, member: str) -> str:
+        """The version that a member's pod was made with."""
+        return self.said_of(member, VERSION)
 
     def serving(self, without: str = "") -> list[Target]:
         """Whom to tell: members that serve, the leader first."""

@@ -14,8 +14,9 @@ from stateward.operator.drivers import reading, template
 from stateward.operator.drivers.filled import filled, values_of
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask, serves
 from stateward.operator.drivers.protocol import Access, Beside, Container, Peer, Place, Result, Seen, Target
-from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe
+from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe, Probes
 from stateward.operator.drivers.schema import Beside as Aside
+from stateward.policies.version import parse, parse_range
 
 
 class FolderDriver:
@@ -32,6 +33,10 @@ class FolderDriver:
         self.primary_labels: Sequence[str] = data.primary_labels
         self.leaves: Sequence[str] = data.run.leaves
         self.passwords: Mapping[str, int] = data.passwords
+        # What a driver.py does instead of the file counts as well.
+        own = type(self)
+        self.hands_over = data.commands.switchover is not None or own.switchover is not FolderDriver.switchover
+        self.finalises = data.commands.finalise is not None or own.finalise is not FolderDriver.finalise
         self._data = data
         self._holes = holes
         given = [f"parameters.{name}" for name in data.parameters]
@@ -59,7 +64,7 @@ class FolderDriver:
 
     def container(self, version: str) -> Container:
         """What runs in the pods of this version."""
-        run, probes = self._data.run, self._data.probes
+        run, probes = self._data.run, self._probes(version)
         return Container(
             image=template.render(self._data.image, {"version": version}),
             command=run.command,
@@ -81,6 +86,11 @@ class FolderDriver:
             rights=run.rights,
             labels=run.labels,
         )
+
+    def _probes(self, version: str) -> Probes:
+        found = parse(version)
+        several = (one for one in self._data.otherwise if found is not None and parse_range(one.versions).holds(found))
+        return next((one.probes for one in several), self._data.probes)
 
     def configuration(self, place: Place) -> dict[str, str]:
         """File name → content. Parameters are laid under what the folder says, which names all that it does not let be."""

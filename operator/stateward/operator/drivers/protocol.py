@@ -155,6 +155,11 @@ class Driver(Protocol):
     """ConfigMaps that the engine writes by itself and that go with the data. Placeholders stand in it."""
     passwords: Mapping[str, int]
     """Passwords that are generated for a service, and how long each is."""
+    hands_over: bool
+    """Whether a member that leads can be told to hand over."""
+    finalises: bool
+    """Whether the data stays that of the older series until it is told otherwise; if not, the newer one takes it over
+    as soon as all members run it."""
     most_members: int | None
     """More than so many make no service of this engine; None: as many as one likes."""
 

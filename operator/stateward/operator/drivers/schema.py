@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from stateward.policies.version import parse_range
 
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 _Port = Annotated[int, Field(ge=1, le=65535)]
@@ -156,6 +158,19 @@ class Probes(_Strict):
     startup: Probe
 
 
+class Otherwise(_Strict):
+    """What versions of a range (`>=3.5 <3.5.11`) have otherwise than the rest."""
+
+    versions: str
+    probes: Probes
+
+    @field_validator("versions")
+    @classmethod
+    def _is_a_range(cls, text: str) -> str:
+        parse_range(text)
+        return text
+
+
 class Beside(_Strict):
     """Another container of each member's pod, of the same image."""
 
@@ -228,6 +243,8 @@ class Engine(_Strict):
     passwords: dict[_Name, Annotated[int, Field(ge=16, le=128)]] = {}
     run: Run
     probes: Probes
+    otherwise: list[Otherwise] = []
+    """The first whose range a version is in counts; a missing patch is 0."""
     files: dict[str, dict[str, Any] | str] = {}
     """Name (may hold `{member.name}`) to content: a mapping is written as JSON, which is YAML; a text as it is."""
     secret_files: dict[str, dict[str, Any] | str] = {}
@@ -243,7 +260,8 @@ class Engine(_Strict):
         commands = self.commands
         names = ("health", "status", "members", *MUTATING)
         calls = [one.http for name in names if (one := getattr(commands, name)) is not None]
-        probes = [self.probes.readiness, self.probes.liveness, self.probes.startup]
+        several = [self.probes, *(one.probes for one in self.otherwise)]
+        probes = [probe for one in several for probe in (one.readiness, one.liveness, one.startup)]
         for port in [self.serves, *(call.port for call in calls), *(probe.port for probe in probes)]:
             if port is not None and port not in self.ports:
                 raise ValueError(f"port {port}: none of ports ({', '.join(self.ports)})")

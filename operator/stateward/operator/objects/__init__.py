@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from stateward.operator.drivers.protocol import Access, Driver, Place
-from stateward.operator.objects import network, quorum, rights, secret, workload
+from stateward.operator.objects import fingerprint, network, quorum, rights, secret, workload
 from stateward.operator.objects.common import PRIMARY, Item
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
 
 
 def all_of(
-    service: Service, running: Running, driver: Driver, place: Place, access: Access, namespace: str, primary: str = PRIMARY
+    service: Service,
+    running: Running,
+    driver: Driver,
+    place: Place,
+    access: Access,
+    namespace: str,
+    primary: str = PRIMARY,
+    parked: bool = False,
 ) -> list[Item]:
     """All of them, what pods need before the pods; the StatefulSet is the last.
 
-    `namespace`: the operator's own. `primary`: the label of the member that leads.
+    `namespace`: the operator's own. `primary`: the label of the member that leads. `parked`: without pods for a moment.
     """
     container = driver.container(running.version)
     files = driver.secret_files(place, access)
@@ -28,5 +35,5 @@ def all_of(
         *network.services(service, container, driver.routed, primary),
         network.policy(service, container, namespace),
         quorum.budget(service, running.replicas),
-        workload.stateful_set(service, container, running),
+        workload.stateful_set(service, container, running, fingerprint.of(service, running, driver, place, access), parked),
     ]

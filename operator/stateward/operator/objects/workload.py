@@ -10,6 +10,8 @@ from stateward.operator.drivers import template
 from stateward.operator.drivers.protocol import Beside, Container
 from stateward.operator.objects.common import (
     CONTAINER,
+    RUNS,
+    VERSION,
     VOLUME,
     Item,
     config,
@@ -37,16 +39,20 @@ class Running:
     """Annotations by which the loop remembers what status alone must not be trusted with."""
 
 
-def stateful_set(service: Service, container: Container, running: Running) -> Item:
-    """OnDelete: a pod is replaced when the loop says so, one at a time. Its claims outlive it, whatever is deleted."""
+def stateful_set(service: Service, container: Container, running: Running, runs: str = "", parked: bool = False) -> Item:
+    """OnDelete: a pod is replaced when the loop says so, one at a time. Its claims outlive it, whatever is deleted.
+
+    `runs` is what pods are known by (`fingerprint`); a `parked` one has no pods for a moment.
+    """
+    metadata = {"labels": _labels(service, container), "annotations": {RUNS: runs, VERSION: running.version}}
     spec = {
-        "replicas": running.replicas,
+        "replicas": 0 if parked else running.replicas,
         "serviceName": headless(service),
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "OnDelete"},
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": selector(service)},
-        "template": {"metadata": {"labels": _labels(service, container)}, "spec": pod(service, container, running)},
+        "template": {"metadata": metadata, "spec": pod(service, container, running)},
         "volumeClaimTemplates": [_claim(service, running)],
     }
     found = named(service, "apps/v1", "StatefulSet", service.name, spec=spec)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stateward.operator.observe import FORMED
+from stateward.operator.observe import FINALISED, FORMED
+from stateward.operator.operations.hops import series
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
 
@@ -19,4 +20,5 @@ def form(turn: Turn) -> Step | None:
     if len(healthy) < len(names):
         return Step("Create", "form", "", f"{len(healthy)} of {count} serve", change=change)
     founded = f"{service.engine} {stand.running.version} is founded: all of {count} serve"
-    return Step("Create", "form", "", founded, lambda: turn.hand.note({FORMED: "true"}), change)
+    notes = {FORMED: "true", FINALISED: series(service.engine, stand.running.version)}
+    return Step("Create", "form", "", founded, lambda: turn.hand.note(notes), change)
