@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
@@ -66,14 +66,17 @@ def _live(cluster: Cluster, kind: Kind, service: Service) -> list[Object]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def delete(cluster: Cluster, kind: Kind, item: Object, propagation: str) -> None:
+def delete(cluster: Cluster, kind: Kind, item: Object, propagation: str, *, force: bool = False) -> None:
     """Deletes this very object, not another of the same name.
 
-    It is confirmed first, as anybody's deletion has to be: at the door this is a write like any other.
+    It is confirmed first, as anybody's deletion has to be: at the door this is a write like any other. `force`: at once,
+    without word of the kubelet that what runs has ended; for what is known to run no more.
     """
     metadata = metadata_of(item)
     path = RESOURCES[kind].path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
-    options = {"propagationPolicy": propagation, "preconditions": {"uid": text_of(metadata, "uid")}}
+    options: dict[str, Any] = {"propagationPolicy": propagation, "preconditions": {"uid": text_of(metadata, "uid")}}
+    if force:
+        options["gracePeriodSeconds"] = 0
     name = text_of(metadata, "name")
     confirmed = {"uid": text_of(metadata, "uid"), "annotations": {CONFIRM_DELETE: name}}
     try:

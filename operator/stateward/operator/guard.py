@@ -19,8 +19,8 @@ from stateward.operator.api.spec import StatefulServiceSpec
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import MANAGER, RESOURCES, NotOursError, owned
 from stateward.operator.context import Context
-from stateward.operator.objects.common import VOLUME
-from stateward.operator.observe import MEMBERS, VERSION
+from stateward.operator.objects.common import VERSION, VOLUME
+from stateward.operator.observe import MEMBERS
 from stateward.operator.refusals import Refusal
 from stateward.operator.service import KIND, Service, read
 from stateward.policies.engine import Verdict, evaluate

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from stateward.kube.answer import Answer
 from stateward.kube.backoff import Timing
@@ -39,6 +39,16 @@ WATCHED: Final[tuple[Kind, ...]] = (
     _SECRET,
 )
 """Every kind that a service is made of; of Secrets the metadata alone."""
+NODE: Final[Kind] = "Node"
+PERSISTENT_VOLUME: Final[Kind] = "PersistentVolume"
+STORAGE_CLASS: Final[Kind] = "StorageClass.storage.k8s.io"
+CLUSTER_WIDE: Final[Mapping[Kind, tuple[str, ...]]] = {
+    NODE: ("spec.taints",),
+    PERSISTENT_VOLUME: ("spec.nodeAffinity",),
+    STORAGE_CLASS: ("allowVolumeExpansion",),
+}
+"""Kinds of no namespace, and what is kept of them beside labels. Where they may not be read, nothing is known of them:
+a member whose node is lost is not replaced then, and all else goes on."""
 _HEAVY: Final = frozenset({"managedFields", "selfLink"})
 
 
@@ -156,7 +166,11 @@ class Informers:
         self._cluster = cluster
         self._timing = timing
         self._namespace = namespace
-        self._kinds: Mapping[Kind, _Informer] = {kind: _Informer(_Told(kind, changed, _trim(kind))) for kind in kinds}
+        self._kinds: Mapping[Kind, _Informer] = {
+            **{kind: _Informer(_Told(kind, changed, _trim(kind))) for kind in kinds},
+            # Of these nobody is told: a service with a member that is away is looked at every few seconds.
+            **{kind: _Informer(_Told(kind, _nobody, _only(paths))) for kind, paths in CLUSTER_WIDE.items()},
+        }
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="informers", daemon=True)
 
@@ -182,7 +196,7 @@ class Informers:
         return {
             kind: one.trouble or one.store.trouble or "not listed yet"
             for kind, one in self._kinds.items()
-            if not one.store.synced
+            if not one.store.synced and kind not in CLUSTER_WIDE
         }
 
     def ages(self) -> dict[Kind, float | None]:
@@ -193,6 +207,12 @@ class Informers:
         """One object, as it was last heard of; shared, so not to be changed."""
         found = self._kinds[kind].store.get(namespace, name)
         return found if isinstance(found, dict) else None
+
+    def every(self, kind: Kind) -> list[Object] | None:
+        """All objects of a kind; None where they are not known, as those that may not be read."""
+        store = self._kinds[kind].store
+        found = store.select(None) if store.synced and not store.trouble else UNKNOWN
+        return found if isinstance(found, list) else None
 
     def of(self, kind: Kind, key: Key) -> list[Object]:
         """The objects of a service, sorted by name; shared, so not to be changed."""
@@ -231,9 +251,9 @@ class Informers:
         one.reflector.start()
 
     def _reflector(self, kind: Kind, resource: Resource, store: Store) -> Reflector:
-        made = Reflector if kind == KIND else _Ours
-        only = kind == _SECRET
-        return made(self._cluster, resource, store, metadata_only=only, namespace=self._namespace, timing=self._timing)
+        made = Reflector if kind == KIND or kind in CLUSTER_WIDE else _Ours
+        only, where = kind == _SECRET, self._namespace if resource.namespaced else ""
+        return made(self._cluster, resource, store, metadata_only=only, namespace=where, timing=self._timing)
 
 
 def _trim(kind: Kind) -> Callable[[Object], Object]:
@@ -246,3 +266,24 @@ def _trim(kind: Kind) -> Callable[[Object], Object]:
         return kept
 
     return trim
+
+
+def _only(paths: Iterable[str]) -> Callable[[Object], Object]:
+    """What is kept of an object of the whole cluster: who it is, its labels, and these fields."""
+
+    def trim(item: Object) -> Object:
+        metadata = {name: value for name, value in metadata_of(item).items() if name in ("name", "uid", "labels")}
+        kept: dict[str, Any] = {name: item[name] for name in ("apiVersion", "kind") if name in item}
+        kept["metadata"] = metadata
+        for path in paths:
+            outer, _, inner = path.partition(".")
+            found = mapping_of(item, outer).get(inner) if inner else item.get(outer)
+            if found is not None:
+                kept[outer] = {inner: found} if inner else found
+        return kept
+
+    return trim
+
+
+def _nobody(_: Iterable[Key]) -> None:
+    """Nobody is told."""

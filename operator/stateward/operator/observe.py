@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, Final
 
 from stateward.kube.definition import GROUP
+from stateward.operator.apply import owned
 from stateward.operator.drivers.protocol import Access, Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
-from stateward.operator.objects.common import CONTAINER, VERSION, VOLUME
+from stateward.operator.objects.common import CONTAINER, VERSION, VOLUME, config
 from stateward.operator.objects.quorum import quorum
-from stateward.operator.objects.workload import Running
+from stateward.operator.objects.workload import KEPT, Running, recalled
 from stateward.operator.service import Service
+from stateward.policies import quantity
 from stateward.policies.engines.recognise import recognise_image
 from stateward.policies.version import parse
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
@@ -35,8 +38,14 @@ FAILED: Final = f"{GROUP}/failed"
 """Annotation of the StatefulSet: the version and image that it went back from by itself; it is not tried again."""
 PARKED: Final = f"{GROUP}/parked"
 """Annotation of the StatefulSet: it has no pods for a moment, so that members of two versions never meet."""
-NOTES: Final = frozenset({FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, PARKED})
+SIZE: Final = f"{GROUP}/size"
+"""Annotation of the StatefulSet: how large its volumes are once it is made anew. Its claim template cannot say it before."""
+NOTES: Final = frozenset(
+    {FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, PARKED, SIZE}
+)
 """What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
+LOST: Final = f"{GROUP}/lost"
+"""Annotation of a claim: its volume is gone, which is decided; its member is made anew, whatever comes back meanwhile."""
 LEFT: Final = f"{GROUP}/left"
 """Annotation of a claim: its member has left by our doing, so that nothing is lost with what is on it."""
 
@@ -84,7 +93,8 @@ def running_of(service: Service, container: Container, item: Object | None, look
         wanted = last + 1 or service.members
         image = service.image or container.image
         first = Running(wanted, service.version, image, service.storage_class, service.size, {})
-        return first, False, bool(claims)
+        before = _kept(service, first, look)
+        return (before, False, True) if before is not None else (first, False, bool(claims))
     spec, notes = mapping_of(item, "spec"), mapping_of(metadata_of(item), "annotations")
     replicas = spec.get("replicas")
     claim = mapping_of(next(iter(items_of(spec, "volumeClaimTemplates")), {}), "spec")
@@ -115,6 +125,22 @@ def image_says_other(engine: str, image: str, version: str) -> str:
     if found is None or found.profile.name != engine or found.version is None or asked is None:
         return ""
     return "" if found.version.same_release(asked) else found.version.text
+
+
+def _kept(service: Service, first: Running, look: Informers) -> Running | None:
+    """What the StatefulSet was that is being made anew; None where there was none, or one whose members never founded."""
+    item = look.get("ConfigMap", service.namespace, config(service))
+    if item is None or not owned(item, service):
+        return None
+    found = recalled(text_of(mapping_of(metadata_of(item), "annotations"), KEPT), first)
+    if found is None or FORMED not in found.notes:
+        return None
+    return replace(found, size=found.notes.get(SIZE, found.size))
+
+
+def asked_of(claim: Object) -> Fraction | None:
+    """The size that a claim asks for, in bytes."""
+    return quantity.parse(mapping_of(mapping_of(mapping_of(claim, "spec"), "resources"), "requests").get("storage"))
 
 
 def claims_of(service: Service, look: Informers) -> list[Object]:

@@ -21,6 +21,7 @@ from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver, Result
 from stateward.operator.guard import Guard, Judge, Ruling
 from stateward.operator.informer import WATCHED, Informers
+from stateward.operator.losses import losses
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import all_of
 from stateward.operator.objects.common import VERSION, Item
@@ -125,6 +126,7 @@ class Reconcile:
         access = self._accesses.of(one, driver)
         stand = look_at(one, driver, driver.container(one.version), self._set(one), self.look, access)
         report.stand = stand
+        report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
         report.again = STEADY if _whole(one, stand) else UNSETTLED
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")

@@ -7,7 +7,6 @@ from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver
 from stateward.operator.observe import Stand, image_says_other
 from stateward.operator.service import Service, not_carried_out
-from stateward.policies import quantity
 
 Refusal = tuple[str, str]
 """One word, and a message."""
@@ -33,9 +32,6 @@ def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
     if other := image_says_other(one.engine, one.image, one.version) if one.image else "":
         why = f"image: {one.image}: its tag says {other}, and version says {one.version}"
         return "ImageOfAnotherVersion", f"{why}; give the image of that version; its members stay at {running.image}"
-    if quantity.parse(one.size) != quantity.parse(running.size):
-        why = f"storage.size: {one.size}: growth is not carried out yet; its volumes stay at {running.size}"
-        return "GrowthNotCarriedOut", f"{why}; set it back"
     return None
 
 

@@ -28,6 +28,8 @@ class Report:
     """What one look at a service found and did. `blocked` is a reason (one word) and a message."""
 
     stand: Stand | None = None
+    away: Mapping[str, str] = field(default_factory=dict)
+    """Members whose node or volume is gone, or may be → why."""
     blocked: tuple[str, str] | None = None
     idle: tuple[str, str] | None = None
     """Why nothing is done though something could be: paused, a dry run."""
@@ -60,7 +62,7 @@ def made(model: StatefulService, service: Service, report: Report, now: datetime
     found.observed_generation = generation if type(generation) is int else None
     found.selector = f"{LABEL}={service.name}"
     if report.stand is not None:
-        _members(found, service, report.stand)
+        _members(found, service, report.stand, report.away)
     elif found.current_members is None:
         found.current_members = 0
     found.operation = _operation(before.operation, report, now)
@@ -75,9 +77,9 @@ def made(model: StatefulService, service: Service, report: Report, now: datetime
     return found
 
 
-def _members(found: StatefulServiceStatus, service: Service, stand: Stand) -> None:
+def _members(found: StatefulServiceStatus, service: Service, stand: Stand, away: Mapping[str, str]) -> None:
     names = service.names(stand.replicas)
-    found.members = [_member(name, stand) for name in names]
+    found.members = [_member(name, stand, away.get(name, "")) for name in names]
     found.current_members = len([name for name in names if name in stand.pods])
     found.ready_members = len(stand.healthy(names))
     found.primary = next((one.name for one in found.members if one.role in _LEADERS), None)
@@ -87,10 +89,12 @@ def _members(found: StatefulServiceStatus, service: Service, stand: Stand) -> No
     found.volumes = [VolumeState(name="data", class_=stand.running.storage_class or None, size=stand.running.size)]
 
 
-def _member(name: str, stand: Stand) -> MemberStatus:
+def _member(name: str, stand: Stand, away: str) -> MemberStatus:
     seen, pod = stand.seen.get(name), stand.pods.get(name)
     message = None
-    if pod is None:
+    if away:
+        message = away[:_MESSAGE]
+    elif pod is None:
         message = "it has no pod"
     elif seen is None:
         message = _waits(pod)

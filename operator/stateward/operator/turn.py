@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
@@ -70,10 +70,38 @@ class Hand:
             return Result("refused", str(error))
         return DONE
 
+    def release(self, pod: Object) -> Result:
+        """Deletes a pod at once: only where its node is known to be gone, so that nobody will say that it has ended."""
+        deletion.delete(self.cluster, "Pod", pod, "Background", force=True)
+        return DONE
+
+    def orphan(self, item: Object) -> Result:
+        """Deletes the StatefulSet and leaves its pods as they are: they run on, and the next one takes them for its own."""
+        deletion.delete(self.cluster, "StatefulSet.apps", item, "Orphan")
+        return DONE
+
     def mark(self, claim: Object, member: str) -> Result:
         """Notes on a claim that its member has left, so that nothing is lost with what is on it."""
-        path = RESOURCES["PersistentVolumeClaim"].path_to(self.service.namespace, text_of(metadata_of(claim), "name"))
-        self.cluster.patch(path, {"metadata": {"annotations": {LEFT: member}}}, field_manager=MANAGER)
+        return self.annotate(claim, {LEFT: member})
+
+    def annotate(self, claim: Object, notes: Mapping[str, str | None]) -> Result:
+        """Writes notes onto this very claim; None takes one off."""
+        return self._patch(claim, {"metadata": {"annotations": dict(notes)}})
+
+    def grow(self, claim: Object, size: str) -> Result:
+        """Asks for a larger volume; refused where the API server, or its storage class, will not have it."""
+        try:
+            return self._patch(claim, {"spec": {"resources": {"requests": {"storage": size}}}})
+        except ClusterError as error:
+            if error.status not in (400, 403, 422):
+                raise
+            return Result("refused", str(error))
+
+    def _patch(self, claim: Object, patch: dict[str, Any]) -> Result:
+        metadata = metadata_of(claim)
+        path = RESOURCES["PersistentVolumeClaim"].path_to(self.service.namespace, text_of(metadata, "name"))
+        body = {**patch, "metadata": {**patch.get("metadata", {}), "uid": text_of(metadata, "uid")}}
+        self.cluster.patch(path, body, field_manager=MANAGER)
         return DONE
 
 

@@ -29,7 +29,7 @@ def all_of(
     return [
         workload.account(service),
         *rights.of(service, container, place.members),
-        workload.configuration(service, driver.configuration(place)),
+        workload.configuration(service, running, driver.configuration(place)),
         *([secret.rendered(service, files)] if files else []),
         *([secret.clients(service, known)] if known else []),
         *network.services(service, container, driver.routed, primary),

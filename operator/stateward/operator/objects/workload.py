@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+import orjson
+
+from stateward.kube.definition import GROUP
 from stateward.operator.drivers import template
 from stateward.operator.drivers.protocol import Beside, Container
 from stateward.operator.objects.common import (
@@ -23,6 +26,9 @@ from stateward.operator.objects.common import (
 )
 from stateward.operator.service import Service
 
+KEPT: Final = f"{GROUP}/kept"
+"""Annotation of the ConfigMap: what the StatefulSet is to be. No claim template can be changed: to grow, a set is deleted
+around its pods, and what its notes said must outlive it, and whoever deleted it."""
 _ZONE: Final = "topology.kubernetes.io/zone"
 
 
@@ -91,9 +97,30 @@ def pod(service: Service, container: Container, running: Running) -> Item:
     }
 
 
-def configuration(service: Service, files: Mapping[str, str]) -> Item:
-    """The members' files."""
-    return named(service, "v1", "ConfigMap", config(service), data=dict(files))
+def configuration(service: Service, running: Running, files: Mapping[str, str]) -> Item:
+    """The members' files; and what the StatefulSet is to be, for when it is made anew around its pods."""
+    found = named(service, "v1", "ConfigMap", config(service), data=dict(files))
+    found["metadata"]["annotations"] = {KEPT: kept(running)}
+    return found
+
+
+def kept(running: Running) -> str:
+    """What a StatefulSet is to be, as text: that and its members' claims are all that is left while it is made anew."""
+    return orjson.dumps(running, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def recalled(text: str, otherwise: Running) -> Running | None:
+    """What was kept; what an older operator did not keep is as `otherwise`. None where nothing was."""
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    names = {one.name for one in fields(Running)} & found.keys()
+    like = {name: getattr(otherwise, name) for name in names}
+    same = {name: found[name] for name in names if like[name] is None or isinstance(found[name], type(like[name]))}
+    return replace(otherwise, **same) if names else None
 
 
 def account(service: Service) -> Item:

@@ -107,7 +107,7 @@ def _facts(turn: Turn, after: Version) -> dict[str, str]:
 def _no_way(profile: Profile, running: str, wanted: str, row: Hop, words: str) -> str:
     before, after = parse(running), parse(wanted)
     if not words and before is not None and after is not None:
-        words = hops.path_text(hops.Step(profile, before, after, facts_of(None, by_operator=False), row))
+        words = hops.path_text(hops.Step(profile, before, after, facts_of(None, by_operator=False), row, before < after))
     then = f"go by {words}" if words else f"make a new service on {wanted} and move the data: {profile.backup or 'dump it'}"
     return (
         f"version: {wanted}: no supported way leads there from {running}: {row.reason}; {then}, or set it back to {running}"
