@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from stateward.policies import paths, version
 from stateward.policies.adapters import derive
@@ -18,7 +18,6 @@ from stateward.policies.adapters.grammar import (
     compile_expression,
     compile_path,
     digger,
-    nothing,
 )
 from stateward.policies.adapters.records import BackupRecord
 from stateward.policies.adapters.rows import ArchiveReader, FixedReader, GroupReader, PairReader, SecretReader, UnsafeReader
@@ -54,6 +53,9 @@ from stateward.policies.view import (
     metadata_of,
     text_of,
 )
+
+_MISSING: Final = Field(None, ())
+"""Of a slot that an adapter does not have."""
 
 
 class Adapter:
@@ -203,7 +205,8 @@ class Adapter:
 
     def read(self, slot: str, service: Service) -> Field:
         """A slot of an object; `Field(None, ())` where the adapter has none of that name."""
-        return self._slots.get(slot, nothing)(service.object, (), service.object)
+        reader = self._slots.get(slot)
+        return reader(service.object, (), service.object) if reader is not None else _MISSING
 
     def applies(self, item: Object) -> bool:
         """Whether an object of this kind is a stateful service at all (a Deployment with a claim)."""

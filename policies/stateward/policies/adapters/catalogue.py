@@ -61,6 +61,8 @@ class _Adapters(Mapping[Kind, Adapter]):
         self.own: Mapping[Kind, Adapter] = {}
         """The user's own."""
         self._all: Mapping[Kind, Any] = built_in
+        self._met: dict[Kind, Adapter] = {}
+        """Those that were asked for: each request asks for one, and this is the short way to it."""
 
     def use(self, own: Mapping[Kind, Adapter]) -> None:
         """Has these, and no others, be the user's own: those of the policy that is in force.
@@ -70,6 +72,7 @@ class _Adapters(Mapping[Kind, Adapter]):
         """
         self.own = own
         self._all = {**dict.fromkeys(self._built_in), **own} if own else self._built_in
+        self._met = {}  # a new one: whoever reads meanwhile fills the old one
 
     def __getitem__(self, kind: Kind) -> Adapter:
         return self.own[kind] if kind in self.own else self._built_in[kind]
@@ -82,7 +85,14 @@ class _Adapters(Mapping[Kind, Adapter]):
     def get(self, kind: Kind, default: T, /) -> Adapter | T: ...
     def get(self, kind: Kind, default: Any = None, /) -> Any:
         """As of any mapping; asked for every request, so without an exception for kinds that have none."""
-        return self[kind] if kind in self._all else default
+        met = self._met
+        found = met.get(kind)
+        if found is not None:
+            return found
+        if kind not in self._all:
+            return default
+        found = met[kind] = self[kind]
+        return found
 
     def __contains__(self, kind: object) -> bool:
         return kind in self._all

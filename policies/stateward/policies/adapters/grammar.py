@@ -150,7 +150,7 @@ def compile_expression(spec: Any, where: str, wanted: type | None = None) -> Rea
 def _source(spec: Mapping[str, Any], source: str, where: str) -> Reader:
     if source == "const":
         constant = spec["const"]
-        return lambda _, base, root=None: Field(constant, base)
+        return lambda _, base, root=None: _field(Field, (constant, base))
     if source == "path":
         return _within(spec, where) if "within" in spec else _at(spec["path"], where)
     if source == "all":

@@ -76,7 +76,7 @@ def _ready(service: Service, see: Sight) -> int | None:
 def _said(service: Service) -> int | None:
     """By the resource's own status."""
     counts = [group.ready.value for group in service.groups]
-    if counts and all(type(count) is int for count in counts):
+    if counts and {*map(type, counts)} == {int}:
         return int(sum(counts))
     said = service.field("ready").value
     return said if type(said) is int else None
