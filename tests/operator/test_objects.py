@@ -115,7 +115,7 @@ def test_only_members_and_the_operator_reach_the_port_that_is_for_members() -> N
     clients, members = ingress
     assert [one["port"] for one in clients["ports"]] == [2379]
     assert {"podSelector": {}} in clients["from"]
-    assert [one["port"] for one in members["ports"]] == [2380]
+    assert [one["port"] for one in members["ports"]] == [2380, 2381]
     operator = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "stateward"}}}
     assert members["from"] == [{"podSelector": {"matchLabels": {"stateward.dev/service": "db"}}}, operator]
 
@@ -131,7 +131,7 @@ def test_members_find_each_other_before_they_are_ready_and_clients_find_ready_on
     ("spec", "said"),
     [
         ({}, ""),
-        ({"tls": {"enabled": True}}, "tls.enabled: true"),
+        ({"tls": {"enabled": True, "authority": "ca"}}, ""),
         ({"storage": {"size": "1Gi", "wal": {"size": "1Gi"}}}, "storage.wal"),
         ({"tls": {"enabled": False, "authority": "ca"}}, "tls.authority"),
     ],

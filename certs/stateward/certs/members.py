@@ -185,9 +185,11 @@ def read(data: Mapping[str, bytes], where: str, leaves: tuple[str, ...]) -> Held
             found[name] = Leaf.from_pem(*pair, certificate_at=f"{where}{name}.crt", key_at=f"{where}{name}.key")
         except CertificateError as error:
             problems.append(f"{error.where} {error.problem}")
+    # Without its key it issues no more; what it has issued is still shown.
+    former = (*kept.old, *(Former(one, one.not_valid_after_utc) for one in kept.loose))
     since = _moment(data.get(_SINCE, b""))
     asked = data.get(_ASKED, b"").decode("utf-8", "replace")
-    return Held(replace(kept, problems=tuple(problems)), found, since, asked)
+    return Held(replace(kept, old=former, loose=(), problems=tuple(problems)), found, since, asked)
 
 
 def write(held: Held) -> dict[str, bytes]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
+from stateward.certs.members import Held
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import MANAGER, RESOURCES
+from stateward.operator.authorities import Authorities
 from stateward.operator.drivers.protocol import Access, Driver
 from stateward.operator.informer import Informers
 from stateward.operator.objects import secret
@@ -20,15 +24,20 @@ from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 class Accesses:
     """Reads each Secret once, and again when it is another. Thread-safe."""
 
-    def __init__(self, cluster: Cluster, look: Informers) -> None:
+    def __init__(self, cluster: Cluster, look: Informers, now: Callable[[], datetime]) -> None:
         self._cluster = cluster
         self._look = look
         self._known: dict[Key, tuple[str, Access]] = {}
         """Service → resourceVersion of its Secret, and what was in it."""
         self._lock = threading.Lock()
+        self._authorities = Authorities(cluster, look, now)
 
     def of(self, service: Service, driver: Driver) -> Access:
-        """What there is to open it with; without passwords as long as none were made. Raises ClusterError."""
+        """What there is to open it with; nothing as long as none was made. Raises ClusterError."""
+        found = self._passwords(service, driver)
+        return replace(found, tls=self._authorities.of(service)) if driver.encrypts else found
+
+    def _passwords(self, service: Service, driver: Driver) -> Access:
         if not driver.passwords:
             return Access()
         seen = self._look.get("Secret", service.namespace, credentials(service))
@@ -44,11 +53,20 @@ class Accesses:
             self._known[service.key] = (text_of(metadata_of(item), "resourceVersion") if item is not None else "", access)
         return access
 
-    def missing(self, driver: Driver, access: Access) -> bool:
-        """Whether there are passwords to be made."""
-        return bool(set(driver.passwords) - set(access.passwords))
+    def missing(self, driver: Driver, access: Access, tls: bool) -> bool:
+        """Whether there are passwords or certificates to be made."""
+        return bool(set(driver.passwords) - set(access.passwords)) or (tls and access.tls is None)
 
-    def make(self, service: Service, driver: Driver) -> Access:
+    def make(self, service: Service, driver: Driver, tls: bool) -> Access:
+        """Makes what is missing. Raises ClusterError, CertificateError and NotOursError."""
+        found = self._made(service, driver) if driver.passwords else Access()
+        return replace(found, tls=self._authorities.make(service)) if tls else found
+
+    def hold(self, service: Service, before: Held, after: Held) -> bool:
+        """Holds these certificates instead of those; False where those were not held any more. Raises ClusterError."""
+        return self._authorities.write(service, before, after)
+
+    def _made(self, service: Service, driver: Driver) -> Access:
         """Makes the Secret; whoever was first, the passwords are those that are there then. Raises ClusterError.
 
         A Secret that is there and lacks one gets that one alone: what an engine was founded with is never made anew.
@@ -73,6 +91,7 @@ class Accesses:
 
     def forget(self, key: Key) -> None:
         """The service is no more."""
+        self._authorities.forget(key)
         with self._lock:
             self._known.pop(key, None)
 

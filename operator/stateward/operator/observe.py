@@ -11,7 +11,7 @@ from stateward.kube.definition import GROUP
 from stateward.operator.apply import owned
 from stateward.operator.drivers.protocol import Access, Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
-from stateward.operator.objects.common import CONTAINER, VERSION, VOLUME, config
+from stateward.operator.objects.common import CONTAINER, SPEAKS_TLS, TLS, VERSION, VOLUME, config, headless
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.objects.workload import KEPT, Running, recalled
 from stateward.operator.service import Service
@@ -40,8 +40,10 @@ PARKED: Final = f"{GROUP}/parked"
 """Annotation of the StatefulSet: it has no pods for a moment, so that members of two versions never meet."""
 SIZE: Final = f"{GROUP}/size"
 """Annotation of the StatefulSet: how large its volumes are once it is made anew. Its claim template cannot say it before."""
+ROTATED: Final = f"{GROUP}/rotated"
+"""Annotation of the StatefulSet: the last request to rotate (`stateward.dev/rotate`) that is done."""
 NOTES: Final = frozenset(
-    {FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, PARKED, SIZE}
+    {FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, PARKED, SIZE, ROTATED}
 )
 """What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
 LOST: Final = f"{GROUP}/lost"
@@ -92,7 +94,8 @@ def running_of(service: Service, container: Container, item: Object | None, look
         last = max((ordinal for claim in claims if (ordinal := claim_ordinal(service, claim)) is not None), default=-1)
         wanted = last + 1 or service.members
         image = service.image or container.image
-        first = Running(wanted, service.version, image, service.storage_class, service.size, {})
+        tls = any(SPEAKS_TLS in mapping_of(metadata_of(claim), "annotations") for claim in claims) if claims else service.tls
+        first = Running(wanted, service.version, image, service.storage_class, service.size, {}, tls)
         before = _kept(service, first, look)
         return (before, False, True) if before is not None else (first, False, bool(claims))
     spec, notes = mapping_of(item, "spec"), mapping_of(metadata_of(item), "annotations")
@@ -108,6 +111,7 @@ def running_of(service: Service, container: Container, item: Object | None, look
         text_of(claim, "storageClassName"),
         str(size or service.size),
         kept,
+        _speaks_tls(spec),
     )
     return running, True, FORMED in notes
 
@@ -170,7 +174,9 @@ def look_at(
     """Asks every member that runs, one after the other; a member that does not answer is unknown."""
     running, exists, formed = running_of(service, container, item, look)
     pods = {text_of(metadata_of(pod), "name"): pod for pod in look.of("Pod", service.key)}
-    targets = tuple(found for pod in pods.values() if (found := _target(pod, container, access)) is not None)
+    secured = frozenset(container.secured if running.tls else ())
+    asked = (_target(service, pod, container, access, secured) for pod in pods.values())
+    targets = tuple(found for found in asked if found is not None)
     seen = {target.name: driver.see(target) for target in targets}
     return Stand(running, exists, formed, targets, seen, pods, access)
 
@@ -184,6 +190,7 @@ def place_of(service: Service, running: Running, formed: bool, members: int | No
         service.names(running.replicas if members is None else members),
         formed,
         service.parameters,
+        running.tls,
     )
 
 
@@ -211,10 +218,17 @@ def _image(spec: Mapping[str, Any]) -> str:
     return next((text_of(one, "image") for one in items_of(template, "containers") if one.get("name") == CONTAINER), "")
 
 
-def _target(pod: Object, container: Container, access: Access) -> Target | None:
+def _speaks_tls(spec: Mapping[str, Any]) -> bool:
+    template = mapping_of(mapping_of(spec, "template"), "spec")
+    return any(one.get("name") == TLS for one in items_of(template, "volumes"))
+
+
+def _target(service: Service, pod: Object, container: Container, access: Access, secured: frozenset[str]) -> Target | None:
     status: Mapping[str, Any] = mapping_of(pod, "status")
     address = text_of(status, "podIP")
     if not address or text_of(status, "phase") != "Running" or "deletionTimestamp" in metadata_of(pod):
         return None
     ports = {**container.ports, **{name: port for one in container.beside for name, port in one.ports.items()}}
-    return Target(text_of(metadata_of(pod), "name"), address, ports, access)
+    name = text_of(metadata_of(pod), "name")
+    known = f"{name}.{headless(service)}.{service.namespace}.svc"
+    return Target(name, address, ports, access, known, secured)

@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from stateward.certs.errors import CertificateError
 from stateward.kube.client import Cluster
 from stateward.kube.events import Happening
 from stateward.operator import ending, leftovers, refusals, roles, service
@@ -25,8 +26,9 @@ from stateward.operator.losses import losses
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import all_of
 from stateward.operator.objects.common import VERSION, Item
-from stateward.operator.observe import IMAGE, MEMBERS, PARKED, Stand, look_at, place_of, running_of
+from stateward.operator.observe import IMAGE, MEMBERS, PARKED, ROTATED, Stand, look_at, place_of, running_of
 from stateward.operator.operations import OPERATIONS
+from stateward.operator.operations.rotate import renew
 from stateward.operator.service import KIND, Key, Service
 from stateward.operator.status import Report
 from stateward.operator.step import Step
@@ -67,7 +69,7 @@ class Reconcile:
 
     def __post_init__(self) -> None:
         self._voice = Voice(self.cluster, self.metrics, self.tell, self.now)
-        self._accesses = Accesses(self.cluster, self.look)
+        self._accesses = Accesses(self.cluster, self.look, self.now)
         if self.judge is None:
             context = ClusterContext(self.cluster, self.look, frozenset(WATCHED), self.policy)
             self.judge = Guard(self.cluster, self.look.get, context, self._refused)
@@ -102,6 +104,8 @@ class Reconcile:
             report.refuse(ruling.blocked)
         except NotOursError as error:
             report.blocked = ("NotOurs", str(error))
+        except CertificateError as error:
+            report.blocked = ("AuthorityUnusable", str(error))
         self._voice.say(model, one, report)
         return report.again
 
@@ -124,7 +128,8 @@ class Reconcile:
         if not driver.problems(one.version, one.parameters):
             driver = driver.of(one.parameters)
         access = self._accesses.of(one, driver)
-        stand = look_at(one, driver, driver.container(one.version), self._set(one), self.look, access)
+        container = driver.container(one.version, access.tls is not None)
+        stand = look_at(one, driver, container, self._set(one), self.look, access)
         report.stand = stand
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
         report.again = STEADY if _whole(one, stand) else UNSETTLED
@@ -143,6 +148,8 @@ class Reconcile:
             # Nothing is decided by what the cache says of the StatefulSet: it may be from before our own last write.
             stand = report.stand = self._fresh(one, driver, stand)
         stand = self._objects(one, stand, driver, report, dry)
+        if not dry and self._renew(model, one, stand, driver, report):
+            return
         if driver.routed and not driver.labels_itself and not dry:
             roles.label(self.cluster, stand, driver)
         if dry:
@@ -154,8 +161,8 @@ class Reconcile:
 
     def _objects(self, one: Service, stand: Stand, driver: Driver, report: Report, dry: bool) -> Stand:
         """Makes every object what it should be now."""
-        if not dry and self._accesses.missing(driver, stand.access):
-            stand = report.stand = replace(stand, access=self._accesses.make(one, driver))
+        if not dry and self._accesses.missing(driver, stand.access, stand.running.tls):
+            stand = report.stand = replace(stand, access=self._accesses.make(one, driver, stand.running.tls))
         if not dry and not stand.exists and not stand.formed:
             # A store that an earlier service of this name left: it speaks of data that is nowhere any more.
             leftovers.clear(self.cluster, one, driver)
@@ -171,7 +178,8 @@ class Reconcile:
     def objects(self, one: Service, stand: Stand, driver: Driver) -> list[Item]:
         """All that the service is made of in this step: what pods need before the pods."""
         now = stand.running
-        notes = {**now.notes, VERSION: now.version, IMAGE: now.image, MEMBERS: str(stand.replicas)}
+        first = {} if stand.exists or not one.rotate else {ROTATED: one.rotate}
+        notes = {**first, **now.notes, VERSION: now.version, IMAGE: now.image, MEMBERS: str(stand.replicas)}
         running, place = replace(now, notes=notes), place_of(one, now, stand.formed)
         primary = roles.primary_label(stand, driver, self.look.get("Service", *one.key))
         return all_of(one, running, driver, place, stand.access, self.namespace, primary, parked=PARKED in notes)
@@ -231,8 +239,21 @@ class Reconcile:
         if waiting is not None:
             self._take(model, one, waiting, report)
 
+    def _renew(self, model: StatefulService, one: Service, stand: Stand, driver: Driver, report: Report) -> bool:
+        """Takes the step that certificates need, whatever else is in the way: those that expire end a service."""
+        step = renew(self._turn(model, one, stand, driver))
+        if step is None:
+            return False
+        self._take(model, one, step, report)
+        return True
+
     def _turn(self, model: StatefulService, one: Service, stand: Stand, driver: Driver) -> Turn:
-        hand = Hand(self.cluster, one, lambda notes: self._note(one, stand, driver, notes))
+        hand = Hand(
+            self.cluster,
+            one,
+            lambda notes: self._note(one, stand, driver, notes),
+            lambda before, after: self._accesses.hold(one, before, after),
+        )
         return Turn(one, stand, driver, self.look, hand, model.status, self.now())
 
     def _take(self, model: StatefulService, one: Service, step: Step, report: Report) -> None:

@@ -17,6 +17,9 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
     if driver is None:
         known = ", ".join(catalogue.names())
         return "UnknownEngine", f"engine: {one.engine}: nobody here knows how to run it; known are {known}"
+    if one.tls and not driver.encrypts:
+        why = f"tls.enabled: true: {one.engine} is not run with TLS yet"
+        return "NotCarriedOut", f"{why}; set it to false, and let NetworkPolicy keep others away"
     problems = [*_members(one, driver), *driver.problems(one.version, one.parameters)]
     if not problems and not one.image and not driver.container(one.version).image:
         problems = [f"image: {one.engine} has none of its own; give one in spec.image"]
@@ -29,6 +32,12 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
 def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
     """A change of the spec that is not carried out: it is said, and the rest goes on as it is."""
     running = stand.running
+    if one.tls != running.tls:
+        now = "speak TLS" if running.tls else "speak no TLS"
+        why = (
+            f"tls.enabled: {str(one.tls).lower()}: its members {now}, and members of both kinds do not understand each other"
+        )
+        return "TlsNotChanged", f"{why}; set it back, or restore a backup into a new service that is made so"
     if other := image_says_other(one.engine, one.image, one.version) if one.image else "":
         why = f"image: {one.image}: its tag says {other}, and version says {one.version}"
         return "ImageOfAnotherVersion", f"{why}; give the image of that version; its members stay at {running.image}"

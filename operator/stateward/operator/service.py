@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from stateward.kube.definition import GROUP
+from stateward.operator.api.annotations import ROTATE
 from stateward.operator.api.spec import Upgrade
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
-from stateward.policies.view import text_of
+from stateward.policies.view import mapping_of, text_of
 
 KIND: Final = f"StatefulService.{GROUP}"
 FINALIZER: Final = f"{GROUP}/service"
@@ -45,6 +46,11 @@ class Service:
     unavailable: int = 1
     """Members that a drain may take at once, as far as the quorum can spare them."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    tls: bool = False
+    authority: str = ""
+    """A Secret of the user's own with an authority; "": one is made."""
+    rotate: str = ""
+    """The value of the annotation by which passwords and certificates are made anew."""
     claims: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the claims once the service is deleted."""
     upgrade: Upgrade = field(default_factory=Upgrade)
@@ -91,6 +97,9 @@ def read(model: StatefulService) -> Service:
         apart_by_node=spec.availability.spread.nodes,
         unavailable=spec.availability.disruption.max_unavailable,
         parameters=dict(spec.parameters),
+        tls=spec.tls.enabled,
+        authority=(spec.tls.authority or "") if spec.tls.enabled else "",
+        rotate=text_of(mapping_of(metadata, "annotations"), ROTATE),
         claims=spec.deletion_policy.claims,
         upgrade=spec.upgrade,
     )
@@ -99,11 +108,9 @@ def read(model: StatefulService) -> Service:
 def not_carried_out(model: StatefulService) -> str:
     """What the object asks for and nobody here does; "" if there is nothing. To pass over it would be a lie."""
     spec = model.spec
-    if spec.tls.enabled:
-        return "tls.enabled: true: certificates are not made yet; set it to false, and let NetworkPolicy keep others away"
     if spec.storage.wal is not None:
         return f"storage.wal: {spec.engine} is run with one volume a member; leave it out"
-    if spec.tls.authority is not None:
+    if spec.tls.authority is not None and not spec.tls.enabled:
         return "tls.authority: means nothing without TLS; leave it out"
     return ""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from stateward.certs.members import Held
 from stateward.kube.client import Cluster
 from stateward.kube.errors import ClusterError
 from stateward.operator import deletion
@@ -40,6 +41,9 @@ class Hand:
     note: Callable[[Mapping[str, str | None]], Result]
     """Writes notes onto the StatefulSet and nothing else: what follows from them is written by the next look. None
     takes a note off."""
+
+    hold: Callable[[Held, Held], bool] = lambda before, after: False
+    """Holds other certificates than these; False where those were not held any more."""
 
     def take(self, kind: str, item: Object) -> Result:
         """Deletes this very object, a pod or a claim."""
@@ -127,6 +131,10 @@ class Turn:
     def place(self, members: int | None = None) -> Place:
         """Where the service is, with so many members; without a number those that it has."""
         return place_of(self.service, self.stand.running, self.stand.formed, members)
+
+    def members(self) -> list[str]:
+        """The names of the members that there are to be now."""
+        return self.service.names(self.stand.replicas)
 
     def away(self, names: Sequence[str]) -> list[str]:
         """Those of these members that do not say that they serve."""

@@ -5,18 +5,37 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import orjson
 
+from stateward.certs.authority import Leaf
 from stateward.operator.drivers import reading, template
 from stateward.operator.drivers.filled import filled, values_of
+from stateward.operator.drivers.handshake import shake
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask, serves
-from stateward.operator.drivers.protocol import Access, Beside, Container, Peer, Place, Result, Seen, Target
+from stateward.operator.drivers.protocol import (
+    Access,
+    Beside,
+    Container,
+    Peer,
+    Place,
+    Result,
+    Seen,
+    Shake,
+    Target,
+)
 from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe, Probes
 from stateward.operator.drivers.schema import Beside as Aside
 from stateward.policies.version import parse, parse_range
+
+_Files = Mapping[str, dict[str, Any] | str]
+_READ_ONCE: Final[Mapping[str, Sequence[Literal["trust", "certificate"]]]] = {
+    "nothing": ("trust", "certificate"),
+    "certificate": ("trust",),
+    "everything": (),
+}
 
 
 class FolderDriver:
@@ -37,6 +56,7 @@ class FolderDriver:
         own = type(self)
         self.hands_over = data.commands.switchover is not None or own.switchover is not FolderDriver.switchover
         self.finalises = data.commands.finalise is not None or own.finalise is not FolderDriver.finalise
+        self.encrypts = data.tls is not None
         self._data = data
         self._holes = holes
         given = [f"parameters.{name}" for name in data.parameters]
@@ -48,6 +68,9 @@ class FolderDriver:
         template.check(data.clients, "clients", [f"password.{one}" for one in data.passwords])
         for where in ("labels", "rights", "leaves"):
             template.check(getattr(data.run, where), f"run.{where}")
+        if data.tls is not None:
+            for name, content in {**data.tls.files, **data.tls.secret_files}.items():
+                template.check({name: content}, f"tls.files.{name}", [f"password.{one}" for one in data.passwords])
         for name in MUTATING:
             command = getattr(data.commands, name)
             if command is not None:
@@ -62,9 +85,10 @@ class FolderDriver:
 
     # --- what runs -----------------------------------------------------------------------------------------------
 
-    def container(self, version: str) -> Container:
+    def container(self, version: str, tls: bool = False) -> Container:
         """What runs in the pods of this version."""
         run, probes = self._data.run, self._probes(version)
+        spoken = self._data.tls if tls else None
         return Container(
             image=template.render(self._data.image, {"version": version}),
             command=run.command,
@@ -85,6 +109,9 @@ class FolderDriver:
             beside=[_beside(one) for one in run.beside],
             rights=run.rights,
             labels=run.labels,
+            tls=spoken.folder if spoken is not None else "",
+            secured=spoken.ports if spoken is not None else (),
+            read_once=_READ_ONCE[spoken.reloads] if spoken is not None else (),
         )
 
     def _probes(self, version: str) -> Probes:
@@ -94,19 +121,21 @@ class FolderDriver:
 
     def configuration(self, place: Place) -> dict[str, str]:
         """File name → content. Parameters are laid under what the folder says, which names all that it does not let be."""
-        return self._rendered(self._data.files, place, {})
+        more = self._data.tls.files if self._data.tls is not None and place.tls else {}
+        return self._rendered(self._data.files, place, {}, more)
 
     def secret_files(self, place: Place, access: Access) -> dict[str, str]:
         """File name → content, of what has passwords in it."""
         opened = {f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}
-        return self._rendered(self._data.secret_files, place, opened)
+        more = self._data.tls.secret_files if self._data.tls is not None and place.tls else {}
+        return self._rendered(self._data.secret_files, place, opened, more)
 
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """Key → text, of what applications connect with."""
         scope = {**_scope(place), **{f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}}
         return {key: str(template.render(text, scope)) for key, text in self._data.clients.items()}
 
-    def _rendered(self, files: Mapping[str, dict[str, Any] | str], place: Place, more: Mapping[str, str]) -> dict[str, str]:
+    def _rendered(self, files: _Files, place: Place, more: Mapping[str, str], tls: _Files) -> dict[str, str]:
         rows: list[Mapping[str, str]] = [
             {"member.name": member, "member.host": place.host(member)} for member in place.members
         ]
@@ -117,11 +146,17 @@ class FolderDriver:
         more = {**more, **{name: str(value) for name, value in given.items() if value is not None}}
         found: dict[str, str] = {}
         for row in rows:
-            scope = {**_scope(place), **more, **row}
-            for name, content in files.items():
+            scope = {**_scope(place), **self._speaks(place), **more, **row}
+            for name, content in _over(files, tls).items():
                 if not (isinstance(content, str) and content in empty):
                     found[template.render(name, scope)] = self.written(content, place, scope, rows)
         return found
+
+    def _speaks(self, place: Place) -> dict[str, str]:
+        return {
+            "tls.scheme": "https" if place.tls else "http",
+            "tls.folder": self._data.tls.folder if self._data.tls is not None else "",
+        }
 
     def written(
         self,
@@ -154,6 +189,11 @@ class FolderDriver:
         return found
 
     # --- what is asked -------------------------------------------------------------------------------------------
+
+    def shake(self, target: Target, leaf: Leaf | None = None) -> Shake:
+        """A handshake at the first of its ports that speak TLS."""
+        tls = self._data.tls
+        return shake(target, tls.ports[0], leaf) if tls is not None else Shake(False, reason="it speaks no TLS")
 
     def see(self, target: Target) -> Seen:
         """Health, role and version of one member."""
@@ -255,6 +295,7 @@ class FolderDriver:
             "member.name": member,
             "member.host": place.host(member),
             "member.identity": _identity(peers, member),
+            **self._speaks(place),
             "other.identity": self._other(peers, member, targets),
             **(more or {}),
         }
@@ -308,6 +349,18 @@ def _scope(place: Place) -> dict[str, str]:
         "service.major": place.version.partition(".")[0],
         "service.state": "existing" if place.joins else "new",
     }
+
+
+def _over(files: _Files, more: _Files) -> dict[str, dict[str, Any] | str]:
+    """The files with what is laid over them."""
+    made = dict(files)
+    for name, content in more.items():
+        before = made.get(name)
+        if isinstance(before, dict) and isinstance(content, dict):
+            made[name] = {**before, **content}
+        else:
+            made[name] = f"{before}{content}" if isinstance(before, str) and isinstance(content, str) else content
+    return made
 
 
 def _peer(command: Members, row: Any, place: Place) -> Peer:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from stateward.operator.drivers import handshake
 from stateward.operator.drivers.protocol import Target
 from stateward.operator.drivers.schema import Http
 
@@ -69,11 +70,10 @@ def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tu
     from urllib3 import Timeout
     from urllib3.exceptions import HTTPError
 
-    host = f"[{target.host}]" if ":" in target.host else target.host
     try:
-        response = _shared().request(
+        response = _connections(target, call.port).urlopen(
             call.method,
-            f"http://{host}:{target.ports[call.port]}{call.path}",
+            call.path,
             body=None if body is None else orjson.dumps(body),
             headers={"Content-Type": "application/json", "Accept": "application/json", **_login(target, call)},
             timeout=Timeout(connect=min(_CONNECT, call.seconds), read=call.seconds),
@@ -89,7 +89,7 @@ def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tu
         finally:
             response.release_conn()
     except (HTTPError, OSError) as error:
-        raise NoAnswerError(f"{where}: no answer ({type(error).__name__})") from None
+        raise NoAnswerError(f"{where}: {handshake.why(error) or f'no answer ({type(error).__name__})'}") from None
 
 
 def _login(target: Target, call: Http) -> dict[str, str]:
@@ -120,6 +120,18 @@ def _said(answer: Any, raw: bytes) -> str:
             if isinstance(answer.get(key), str) and answer[key]:
                 return str(answer[key])[:300]
     return raw[:200].decode("utf-8", "replace").strip().partition("\n")[0] or "no explanation"
+
+
+def _connections(target: Target, port: str) -> Any:
+    """Those to one port of a member; where it speaks TLS, those that were opened with the certificates of now."""
+    number = target.ports[port]
+    if port not in target.secured:
+        return _shared().connection_from_host(target.host, number, scheme="http")
+    tls = target.access.tls
+    if tls is None:
+        raise NoAnswerError(f"{target.name}: there are no certificates yet to ask it with")
+    verified = {"ssl_context": tls.context, "server_hostname": target.known}
+    return _shared().connection_from_host(target.host, number, scheme="https", pool_kwargs=verified)
 
 
 def _shared() -> Any:

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from stateward.certs.authority import Leaf
+from stateward.operator.tls import Tls
+
 Role = str
 """`leader`, `follower`, `learner`, as the engine calls it; "" where it is not known."""
 
@@ -16,6 +19,8 @@ class Access:
 
     passwords: Mapping[str, str] = field(default_factory=dict)
     """Name, as the engine's folder has it, to password; empty as long as none were made."""
+    tls: Tls | None = None
+    """Where members speak TLS: whom to trust, and what to show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,10 @@ class Target:
     """An address, not a name: names come from DNS that the pod itself may have to be ready for."""
     ports: Mapping[str, int]
     access: Access = field(default_factory=Access, repr=False)
+    known: str = ""
+    """The name that its certificate has to be for: its address is another after each start."""
+    secured: frozenset[str] = frozenset()
+    """Ports that speak TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,17 @@ class Seen:
     lag_unit: Literal["bytes", "entries", "seconds"] | None = None
     knows: frozenset[str] = frozenset()
     """What its program can do and earlier releases of it could not, where settings depend on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shake:
+    """How a TLS handshake went."""
+
+    accepted: bool
+    """False also where no answer came; `reason` says which."""
+    shown: bytes = b""
+    """SHA-256 of the certificate that the member showed."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +91,7 @@ class Place:
     joins: bool
     """Whether a member without data joins others that have some, and founds nothing."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    tls: bool = False
 
     def host(self, member: str) -> str:
         """The name that other members reach it by, for as long as the pod is there."""
@@ -135,6 +156,12 @@ class Container:
     """Rules of a Role, where the engine itself asks the API server, with placeholders; with none no token is mounted."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the pods, besides ours. Placeholders stand in it."""
+    tls: str = ""
+    """Where the members' certificate is mounted; "" where they speak no TLS."""
+    secured: Sequence[str] = ()
+    """Ports that speak TLS."""
+    read_once: Sequence[Literal["trust", "certificate"]] = ()
+    """What the engine reads at its start alone: whom it trusts, what it shows."""
 
 
 class Driver(Protocol):
@@ -160,14 +187,16 @@ class Driver(Protocol):
     finalises: bool
     """Whether the data stays that of the older series until it is told otherwise; if not, the newer one takes it over
     as soon as all members run it."""
+    encrypts: bool
+    """Whether members can speak TLS."""
     most_members: int | None
     """More than so many make no service of this engine; None: as many as one likes."""
 
     def of(self, parameters: Mapping[str, Any]) -> Driver:
         """The same for a service of these parameters, which have no `problems`: a folder may leave things to them."""
 
-    def container(self, version: str) -> Container:
-        """What runs in the pods of this version."""
+    def container(self, version: str, tls: bool = False) -> Container:
+        """What runs in the pods of this version; `tls`: where members speak TLS."""
 
     def configuration(self, place: Place) -> dict[str, str]:
         """File name → content, a file or more for each member."""
@@ -180,6 +209,9 @@ class Driver(Protocol):
 
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run; empty where they can."""
+
+    def shake(self, target: Target, leaf: Leaf | None = None) -> Shake:
+        """A TLS handshake with a member, with nothing said after it; `leaf`: shown instead of the operator's own."""
 
     def see(self, target: Target) -> Seen:
         """Health, role and version of one member, from its own endpoint."""

@@ -205,6 +205,20 @@ class Run(_Strict):
     """ConfigMaps that the engine itself writes: they go with the data, no earlier."""
 
 
+class Tls(_Strict):
+    """How the engine speaks TLS. Its certificate, key and authorities are files: tls.crt, tls.key, ca.crt."""
+
+    folder: _Folder = "/etc/stateward-tls"
+    """Where they are mounted; `{tls.folder}` in files."""
+    ports: list[_Name] = Field(min_length=1)
+    """Which ports speak it. The first is that of a handshake that is made to look at certificates."""
+    reloads: Literal["nothing", "certificate", "everything"]
+    """What a member takes up without a start: its certificate alone, the authorities too, or neither."""
+    files: dict[str, dict[str, Any] | str] = {}
+    """Laid over the `files` of the same name: a mapping over a mapping, a text after a text."""
+    secret_files: dict[str, dict[str, Any] | str] = {}
+
+
 class Parameter(_Strict):
     """A setting that a service may give, and where it goes."""
 
@@ -241,6 +255,8 @@ class Engine(_Strict):
     primary_labels: list[str] = ["primary"]
     """What it labels the member that leads with; several where releases of it differ, the usual one first."""
     passwords: dict[_Name, Annotated[int, Field(ge=16, le=128)]] = {}
+    tls: Tls | None = None
+    """Left out: the engine speaks none."""
     run: Run
     probes: Probes
     otherwise: list[Otherwise] = []
@@ -262,7 +278,8 @@ class Engine(_Strict):
         calls = [one.http for name in names if (one := getattr(commands, name)) is not None]
         several = [self.probes, *(one.probes for one in self.otherwise)]
         probes = [probe for one in several for probe in (one.readiness, one.liveness, one.startup)]
-        for port in [self.serves, *(call.port for call in calls), *(probe.port for probe in probes)]:
+        secured = self.tls.ports if self.tls is not None else []
+        for port in [self.serves, *secured, *(call.port for call in calls), *(probe.port for probe in probes)]:
             if port is not None and port not in self.ports:
                 raise ValueError(f"port {port}: none of ports ({', '.join(self.ports)})")
         if any(call.path is None for call in calls if commands.health is None or call is not commands.health.http):

@@ -14,6 +14,8 @@ KNOWN: Final = frozenset(
         "service.version",
         "service.major",
         "service.state",
+        "tls.scheme",
+        "tls.folder",
         "member.name",
         "member.host",
         "member.identity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stateward.operator.drivers.protocol import Access, Driver, Place
-from stateward.operator.objects import fingerprint, network, quorum, rights, secret, workload
+from stateward.operator.objects import certificates, fingerprint, network, quorum, rights, secret, workload
 from stateward.operator.objects.common import PRIMARY, Item
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
@@ -23,7 +23,7 @@ def all_of(
 
     `namespace`: the operator's own. `primary`: the label of the member that leads. `parked`: without pods for a moment.
     """
-    container = driver.container(running.version)
+    container = driver.container(running.version, running.tls)
     files = driver.secret_files(place, access)
     known = driver.clients(place, access)
     return [
@@ -31,9 +31,17 @@ def all_of(
         *rights.of(service, container, place.members),
         workload.configuration(service, running, driver.configuration(place)),
         *([secret.rendered(service, files)] if files else []),
+        *(certificates.of(service, access.tls) if running.tls and access.tls is not None else []),
         *([secret.clients(service, known)] if known else []),
         *network.services(service, container, driver.routed, primary),
         network.policy(service, container, namespace),
         quorum.budget(service, running.replicas),
-        workload.stateful_set(service, container, running, fingerprint.of(service, running, driver, place, access), parked),
+        workload.stateful_set(
+            service,
+            container,
+            running,
+            fingerprint.of(service, running, driver, place, access),
+            parked,
+            certificates.marks(container, running, access),
+        ),
     ]

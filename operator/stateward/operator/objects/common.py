@@ -20,6 +20,10 @@ PRIMARY: Final = "primary"
 REPLICA: Final = "replica"
 VOLUME: Final = "data"
 CONTAINER: Final = "engine"
+TLS: Final = "tls"
+"""The volume of the members' certificate."""
+SPEAKS_TLS: Final = f"{GROUP}/tls"
+"""Annotation of a claim: the data on it is of members that speak TLS."""
 
 
 def labels(service: Service) -> dict[str, str]:
@@ -78,6 +82,26 @@ def applications(service: Service) -> str:
 def secret_config(service: Service) -> str:
     """The Secret of the members' files that have passwords in them."""
     return f"{service.name}-secrets"
+
+
+def authority(service: Service) -> str:
+    """The Secret of the service's certificates and their authority, for the operator alone."""
+    return f"{service.name}-authority"
+
+
+def server_tls(service: Service) -> str:
+    """The Secret that members mount."""
+    return f"{service.name}-tls"
+
+
+def client_tls(service: Service) -> str:
+    """The Secret that applications may mount: a certificate of theirs, its key, and whom to trust."""
+    return f"{service.name}-client"
+
+
+def trusted(service: Service) -> str:
+    """The ConfigMap of whom clients are to trust."""
+    return f"{service.name}-ca"
 
 
 def config(service: Service) -> str:

@@ -8,21 +8,23 @@ from dataclasses import replace
 import orjson
 
 from stateward.operator.drivers.protocol import Access, Driver, Place
-from stateward.operator.objects import workload
+from stateward.operator.objects import certificates, workload
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
 
 
 def of(service: Service, running: Running, driver: Driver, place: Place, access: Access) -> str:
-    """A hash of the pod (image, resources, placement, probes) and of the files that a member reads as it starts.
+    """A hash of the pod (image, resources, placement, probes) and of what a member reads as it starts: files, certificates.
 
     Files are taken as those of a service of one member that joins: how many members there are stands in the files of
     some engines, and is read by a member without data alone. Adding one must not restart all others.
     """
     alone = replace(place, members=service.names(1), joins=True)
+    container = driver.container(running.version, running.tls)
     made = [
         running.version,
-        workload.pod(service, driver.container(running.version), running),
+        workload.pod(service, container, running),
+        certificates.marks(container, running, access),
         driver.configuration(alone),
         driver.secret_files(alone, access),
     ]

@@ -31,6 +31,11 @@ def clients(service: Service, found: Mapping[str, str]) -> Item:
     return _secret(service, applications(service), found)
 
 
+def entries(service: Service, name: str, found: Mapping[str, bytes], kind: str = "Opaque") -> Item:
+    """A Secret of these entries."""
+    data = {key: base64.b64encode(value).decode() for key, value in found.items()}
+    return named(service, "v1", "Secret", name, type=kind, data=data)
+
+
 def _secret(service: Service, name: str, found: Mapping[str, str]) -> Item:
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in found.items()}
-    return named(service, "v1", "Secret", name, type="Opaque", data=data)
+    return entries(service, name, {key: value.encode() for key, value in found.items()})

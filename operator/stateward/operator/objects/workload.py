@@ -14,6 +14,8 @@ from stateward.operator.drivers.protocol import Beside, Container
 from stateward.operator.objects.common import (
     CONTAINER,
     RUNS,
+    SPEAKS_TLS,
+    TLS,
     VERSION,
     VOLUME,
     Item,
@@ -23,6 +25,7 @@ from stateward.operator.objects.common import (
     named,
     secret_config,
     selector,
+    server_tls,
 )
 from stateward.operator.service import Service
 
@@ -43,14 +46,24 @@ class Running:
     size: str
     notes: Mapping[str, str]
     """Annotations by which the loop remembers what status alone must not be trusted with."""
+    tls: bool = False
+    """Whether members speak TLS. It stays as it was when the service was made: members of both kinds do not mix."""
 
 
-def stateful_set(service: Service, container: Container, running: Running, runs: str = "", parked: bool = False) -> Item:
+def stateful_set(
+    service: Service,
+    container: Container,
+    running: Running,
+    runs: str = "",
+    parked: bool = False,
+    marks: Mapping[str, str] | None = None,
+) -> Item:
     """OnDelete: a pod is replaced when the loop says so, one at a time. Its claims outlive it, whatever is deleted.
 
-    `runs` is what pods are known by (`fingerprint`); a `parked` one has no pods for a moment.
+    `runs` is what pods are known by (`fingerprint`), `marks` more of it; a `parked` one has no pods for a moment.
     """
-    metadata = {"labels": _labels(service, container), "annotations": {RUNS: runs, VERSION: running.version}}
+    annotations = {RUNS: runs, VERSION: running.version, **(marks or {})}
+    metadata = {"labels": _labels(service, container), "annotations": annotations}
     spec = {
         "replicas": 0 if parked else running.replicas,
         "serviceName": headless(service),
@@ -159,6 +172,8 @@ def _common(container: Container, running: Running) -> Item:
     ]
     if container.secrets:
         mounts.append({"name": "secrets", "mountPath": container.secrets, "readOnly": True})
+    if container.tls:
+        mounts.append({"name": TLS, "mountPath": container.tls, "readOnly": True})
     mounts += [{"name": _scratch(number), "mountPath": path} for number, path in enumerate(container.scratch)]
     return {
         "image": running.image,
@@ -178,6 +193,8 @@ def _volumes(service: Service, container: Container) -> list[Item]:
     if container.secrets:
         # A program of another group must not read it; the pod's group is that of the engine.
         found.append({"name": "secrets", "secret": {"secretName": secret_config(service), "defaultMode": 0o440}})
+    if container.tls:
+        found.append({"name": TLS, "secret": {"secretName": server_tls(service), "defaultMode": 0o440}})
     return [*found, *({"name": _scratch(number), "emptyDir": {}} for number, _ in enumerate(container.scratch))]
 
 
@@ -209,7 +226,9 @@ def _claim(service: Service, running: Running) -> Item:
     }
     if running.storage_class:
         spec["storageClassName"] = running.storage_class
-    metadata = {"name": VOLUME, "labels": {**selector(service), "app.kubernetes.io/managed-by": "stateward"}}
+    metadata: Item = {"name": VOLUME, "labels": {**selector(service), "app.kubernetes.io/managed-by": "stateward"}}
+    if running.tls:
+        metadata["annotations"] = {SPEAKS_TLS: "true"}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 

@@ -9,9 +9,22 @@ from stateward.operator.operations.form import form
 from stateward.operator.operations.grow import grow
 from stateward.operator.operations.replace import lost, replace
 from stateward.operator.operations.rolling import mend, rolling
+from stateward.operator.operations.rotate import rotate
 from stateward.operator.operations.scale import scale
 from stateward.operator.operations.settings import settings
 from stateward.operator.operations.upgrade import steer, upgrade
 from stateward.operator.turn import Operation
 
-OPERATIONS: Final[Sequence[Operation]] = (steer, mend, form, replace, grow, lost, settings, rolling, scale, upgrade)
+OPERATIONS: Final[Sequence[Operation]] = (
+    steer,
+    mend,
+    form,
+    replace,
+    grow,
+    lost,
+    settings,
+    rolling,
+    scale,
+    upgrade,
+    rotate,
+)
