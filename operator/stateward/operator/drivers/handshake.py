@@ -25,7 +25,7 @@ _ALERTS: Final = {
 }
 
 
-def shake(target: Target, port: str, leaf: Leaf | None) -> Shake:
+def shake(target: Target, port: str, leaf: Leaf | None = None) -> Shake:
     """Connects, shakes hands and goes. `leaf`: shown instead of the operator's own."""
     tls = target.access.tls
     if tls is None:

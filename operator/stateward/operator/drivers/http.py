@@ -89,7 +89,7 @@ def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tu
         finally:
             response.release_conn()
     except (HTTPError, OSError) as error:
-        raise NoAnswerError(f"{where}: {handshake.why(error) or f'no answer ({type(error).__name__})'}") from None
+        raise NoAnswerError(f"{where}: {_why(target, call.port, error)}") from None
 
 
 def _login(target: Target, call: Http) -> dict[str, str]:
@@ -120,6 +120,17 @@ def _said(answer: Any, raw: bytes) -> str:
             if isinstance(answer.get(key), str) and answer[key]:
                 return str(answer[key])[:300]
     return raw[:200].decode("utf-8", "replace").strip().partition("\n")[0] or "no explanation"
+
+
+def _why(target: Target, port: str, error: BaseException) -> str:
+    """Why there was no answer, in plain words."""
+    from urllib3.exceptions import ProtocolError
+
+    said = handshake.why(error)
+    if not said and isinstance(error, ProtocolError) and port in target.secured:
+        # A server may close before its word about our certificate has come; a handshake alone waits for it.
+        said = handshake.shake(target, port).reason
+    return said or f"no answer ({type(error).__name__})"
 
 
 def _connections(target: Target, port: str) -> Any:
