@@ -6,6 +6,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from stateward.kube.errors import ClusterError
 from stateward.operator.manager import Manager
@@ -138,6 +139,8 @@ def test_the_page_says_what_is_wrong_and_counts() -> None:
     why = [""]
     metrics = Metrics()
     metrics.seen(A, [("ready", 2)], "NotOurs")
+    metrics.certified(A, {"authority": datetime(2036, 1, 1, tzinfo=UTC), "client": datetime(2026, 1, 1, tzinfo=UTC)})
+    metrics.certified(A, {"authority": datetime(2037, 1, 1, tzinfo=UTC)})
     page = Page(metrics, "127.0.0.1", 0, lambda: "", lambda: why[0]).start()
     try:
         assert asked(page.port, "/readyz") == (200, "ok\n")
@@ -148,6 +151,11 @@ def test_the_page_says_what_is_wrong_and_counts() -> None:
         text = asked(page.port, "/metrics")[1]
         assert 'stateward_operation_blocked{namespace="prod",reason="NotOurs",service="a"} 1.0' in text
         assert 'stateward_members{namespace="prod",service="a",state="ready"} 2.0' in text
+        expiry = "stateward_service_certificate_expiry_timestamp_seconds"
+        moment = datetime(2037, 1, 1, tzinfo=UTC).timestamp()
+        labels = {"namespace": "prod", "service": "a", "certificate": "authority"}
+        assert metrics.registry.get_sample_value(expiry, labels) == moment
+        assert 'certificate="client"' not in text
         metrics.forget(A, ["ready"])
         assert 'service="a"' not in asked(page.port, "/metrics")[1]
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -36,7 +37,14 @@ class Metrics:
             ["namespace", "service", "reason"],
             registry=self.registry,
         )
+        self.expiries = Gauge(
+            "stateward_service_certificate_expiry_timestamp_seconds",
+            "When a certificate of a service ends, since the epoch.",
+            ["namespace", "service", "certificate"],
+            registry=self.registry,
+        )
         self._blocked: dict[tuple[str, str], str] = {}
+        self._certified: dict[tuple[str, str], frozenset[str]] = {}
         self._lock = threading.Lock()
 
     def ask(self, name: str, what: str, value: Callable[[], float]) -> None:
@@ -55,9 +63,20 @@ class Metrics:
                 self._blocked[key] = blocked
                 self.blocked.labels(*key, blocked).set(1)
 
+    def certified(self, key: tuple[str, str], ends: Mapping[str, datetime]) -> None:
+        """When each certificate of a service ends."""
+        for name, moment in ends.items():
+            self.expiries.labels(*key, name).set(moment.timestamp())
+        with self._lock:
+            gone = self._certified.get(key, frozenset()) - set(ends)
+            self._certified[key] = frozenset(ends)
+        for name in gone:
+            self.expiries.remove(*key, name)
+
     def forget(self, key: tuple[str, str], states: Iterable[str]) -> None:
         """The service is gone: nothing is said of it any more."""
         self.seen(key, (), "")
+        self.certified(key, {})
         for state in states:
             try:
                 self.members.remove(*key, state)

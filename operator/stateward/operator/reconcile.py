@@ -132,6 +132,7 @@ class Reconcile:
         stand = look_at(one, driver, container, self._set(one), self.look, access)
         report.stand = stand
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
+        self.metrics.certified(one.key, access.tls.ends() if access.tls is not None else {})
         report.again = STEADY if _whole(one, stand) else UNSETTLED
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")
