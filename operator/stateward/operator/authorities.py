@@ -30,6 +30,8 @@ from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 _AGAIN: Final = 300.0
 """Seconds after which an authority of the user's own is read again: its Secret carries no label to be heard of by."""
+_MISSING: Final = 10.0
+"""The same while it cannot be used."""
 _TURNS: Final = timedelta(hours=1)
 """How long what is trusted is taken as the same: former authorities end by themselves."""
 
@@ -160,7 +162,8 @@ class Authorities:
             return None, ""
         with self._lock:
             known = self._own.get(service.key)
-        if known is not None and known[0] == service.authority and time.monotonic() - known[1] < _AGAIN:
+        fresh = known is not None and time.monotonic() - known[1] < (_MISSING if known[3] else _AGAIN)
+        if known is not None and fresh and known[0] == service.authority:
             return known[2], known[3]
         item = self._cluster.find(_path(service, service.authority))
         found, problem = _authority(item, f"Secret {service.authority}: ")
