@@ -41,6 +41,8 @@ class Engine:
     """Member → version that it runs."""
     level: tuple[int, ...] = ()
     """The series that all members have run at once: older ones do not start any more."""
+    mixed: bool = False
+    """Whether members of different versions ever ran at the same time."""
     leads: str = ""
     broken: set[str] = field(default_factory=set)
     """Tags of images that cannot be pulled."""
@@ -75,6 +77,7 @@ class Engine:
                 return True
             if version[:2] < self.level:
                 return False  # "cluster cannot be downgraded"
+            self.mixed |= any(one != version for name, one in self.versions.items() if name in self.running)
             others = {one[:2] for name, one in self.versions.items() if name in self.running}
             if any(abs(one[1] - version[1]) > 1 for one in others):
                 self.wrongs.append(f"{member} starts with {version} beside {sorted(others)}")

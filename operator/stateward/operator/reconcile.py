@@ -142,9 +142,7 @@ class Reconcile:
         dry = asked(item, DRY_RUN)
         if not dry:
             ending.hold(self.cluster, item)
-        report.blocked = refusals.of_change(one, driver, stand)
-        if report.blocked and not stand.exists:
-            return
+        report.blocked = refusals.of_change(one, stand)
         if not self._as_wanted(one, stand, driver):
             # Nothing is decided by what the cache says of the StatefulSet: it may be from before our own last write.
             stand = report.stand = self._fresh(one, driver, stand)

@@ -25,11 +25,14 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
         problems = [f"image: {one.engine} has none of its own; give one in spec.image"]
     if problems:
         return "UnsupportedSpec", "; ".join(problems)
+    if other := image_says_other(one.engine, one.image, one.version) if one.image else "":
+        why = f"image: {one.image}: its tag says {other}, and version says {one.version}; give the image of that version"
+        return "ImageOfAnotherVersion", why
     missing = not_carried_out(model)
     return ("NotCarriedOut", missing) if missing else None
 
 
-def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
+def of_change(one: Service, stand: Stand) -> Refusal | None:
     """A change of the spec that is not carried out: it is said, and the rest goes on as it is."""
     running = stand.running
     if one.tls != running.tls:
@@ -38,9 +41,6 @@ def of_change(one: Service, driver: Driver, stand: Stand) -> Refusal | None:
             f"tls.enabled: {str(one.tls).lower()}: its members {now}, and members of both kinds do not understand each other"
         )
         return "TlsNotChanged", f"{why}; set it back, or restore a backup into a new service that is made so"
-    if other := image_says_other(one.engine, one.image, one.version) if one.image else "":
-        why = f"image: {one.image}: its tag says {other}, and version says {one.version}"
-        return "ImageOfAnotherVersion", f"{why}; give the image of that version; its members stay at {running.image}"
     return None
 
 

@@ -44,9 +44,13 @@ def hopeless(pod: Object) -> str:
 
 
 def away_since(turn: Turn, member: str) -> datetime:
-    """Since when a member does not serve; now where nobody knows."""
+    """Since when a member does not serve; now where nobody knows.
+
+    Of one that the kubelet takes for ready nothing tells since when its engine does not answer, but since when it is
+    waited for.
+    """
     pod = turn.stand.pods.get(member)
-    if pod is None:
+    if pod is None or (is_ready(pod) and "deletionTimestamp" not in metadata_of(pod)):
         begun = turn.status.operation
         same = begun is not None and begun.member == member
         return begun.step_started if same and begun is not None and begun.step_started is not None else turn.now

@@ -79,19 +79,23 @@ class Upgrading:
         pods = turn.stand.pods.values()
         change = ("", f"{turn.service.engine} {self.wanted}")
         if any(members.started(pod) for pod in pods) or any(one.healthy is not None for one in turn.stand.seen.values()):
-            try:
-                unsafe = "" if not forward(self.wanted, running) else why_not_back(turn, self.wanted)
-                target = next_hop(turn).target if forward(running, self.wanted) else self.wanted
-            except NoWayError as error:
-                return Step("Create", "version", "", str(error), change=change, blocked="NoWay")
+            unsafe = self._why_not_at_once()
             if unsafe:
-                why = f"version: {self.wanted}: members have begun with {running}: {unsafe}; set it back"
-                return Step("Create", "version", "", why, change=change, blocked="DowngradeRefused")
-        else:
-            target = self.wanted
-        why = f"{target} instead of {running}: no member has founded anything yet"
-        notes = {VERSION: target, IMAGE: self._image(target)}
+                why = f"version: {self.wanted}: members have begun with {running}: {unsafe}; set it back until they serve"
+                return Step("Create", "version", "", why, change=change, blocked="NoWay")
+        why = f"{self.wanted} instead of {running}: no member has founded anything yet"
+        notes = {VERSION: self.wanted, IMAGE: self._image(self.wanted)}
         return Step("Create", "version", "", why, lambda: turn.hand.note(notes), change)
+
+    def _why_not_at_once(self) -> str:
+        """Why members that have written something cannot go on with the version that is wanted."""
+        if forward(self.wanted, self.running):
+            return why_not_back(self.turn, self.wanted)
+        try:
+            leg = next_hop(self.turn)
+        except NoWayError as error:
+            return str(error)
+        return "" if leg.target == self.wanted else f"{leg.way} is more than one hop"
 
     def steered(self) -> Step | None:
         """While members are between two versions."""
