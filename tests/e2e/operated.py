@@ -34,6 +34,10 @@ class Operated:
     name: str
     roles: frozenset[str]
     """What a member that takes part may be."""
+    manifest: dict[str, Any]
+
+    def create(self) -> None:
+        self.kubectl.must("apply", "-f", "-", stdin=self.manifest)
 
     def service(self) -> dict[str, Any]:
         return self.kubectl.get(KIND, self.name)
@@ -87,7 +91,6 @@ class Operated:
 
     def delete(self) -> None:
         self.kubectl.must("delete", KIND, self.name, "--timeout=150s", seconds=180)
-        eventually(lambda: not self.left(), "nothing is left", 60)
 
 
 @contextlib.contextmanager
@@ -122,7 +125,7 @@ def operated(engine: str, image: str, name: str, roles: frozenset[str], **spec: 
             },
         }
         eventually(lambda: kubectl("apply", "-f", "-", stdin=service).passed, "the kind is served", 30)
-        yield Operated(kubectl, log, name, roles)
+        yield Operated(kubectl, log, name, roles, service)
         # Whatever a test left: the operator has to be there to let go of it.
         kubectl("delete", KIND, name, "--ignore-not-found", "--timeout=60s", seconds=90)
 

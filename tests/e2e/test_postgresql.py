@@ -38,7 +38,8 @@ class Postgres:
 
     def primary(self) -> str:
         """The member that the Service for clients leads to."""
-        pods = self.on.kubectl.names("pods", "-l", f"stateward.dev/service={NAME},stateward.dev/role=primary")
+        selector = self.on.kubectl.get("service", NAME)["spec"]["selector"]
+        pods = self.on.kubectl.names("pods", "-l", ",".join(f"{label}={value}" for label, value in selector.items()))
         return pods[0] if len(pods) == 1 else ""
 
     def targets(self) -> list[Target]:
@@ -49,9 +50,9 @@ class Postgres:
             for pod in pods
         ]
 
-    def place(self, members: int = 3) -> Place:
-        names = [f"{NAME}-{number}" for number in range(members)]
-        return Place(self.on.kubectl.namespace, NAME, "17.12", names, True)
+    def place(self) -> Place:
+        names = [f"{NAME}-{number}" for number in range(3)]
+        return Place(self.on.kubectl.namespace, NAME, self.on.manifest["spec"]["version"], names, True)
 
     def hand_over_to(self, member: str) -> None:
         """By Patroni's own command, to one that is named."""
@@ -257,13 +258,6 @@ def test_members_are_added_and_taken_away_the_primary_too_and_nothing_is_lost(
         writer.more()
     say(f"postgresql: 3, 5, 3, 5, 3 members under {writer.said()}")
     assert writer.lost() == []
-    slots = "SELECT count(*) FROM pg_replication_slots"
-
-    def others() -> object:
-        with postgres.connect() as connection:
-            return connection.execute(slots).fetchone()
-
-    eventually(lambda: others() == (2,), "the slots of members that left are gone", 60)
 
 
 def test_parameters_reach_all_members_and_go_again(postgres: Postgres) -> None:
@@ -280,8 +274,23 @@ def test_parameters_reach_all_members_and_go_again(postgres: Postgres) -> None:
     eventually(lambda: seen() == ("4MB",), "it is gone", 30)
 
 
-def test_a_deleted_service_takes_all_along_and_one_of_its_name_can_be_made_anew(postgres: Postgres) -> None:
+def test_claims_that_stay_are_opened_by_a_service_made_anew(postgres: Postgres, say: Callable[[str], None]) -> None:
+    postgres.on.settle(3)
+    with Writer(postgres) as writer:
+        writer.more()
+    postgres.on.change(deletionPolicy={"claims": "Retain"})
     postgres.on.delete()
+    postgres.on.create()
+    began = time.monotonic()
+    postgres.on.settle(3)
+    say(f"postgresql: deleted and made anew over its claims in {time.monotonic() - began:.0f} s, under {writer.said()}")
+    assert writer.lost() == []
+
+
+def test_a_deleted_service_takes_all_along_where_that_is_asked_for(postgres: Postgres) -> None:
+    postgres.on.change(deletionPolicy={"claims": "Delete"})
+    postgres.on.delete()
+    eventually(lambda: not postgres.on.left(), "nothing is left", 60)
     assert not [name for name in postgres.on.kubectl.names("configmaps") if name.startswith(NAME)]
 
 

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -147,8 +147,9 @@ def test_the_primary_says_its_role_and_version(patroni: StandIn) -> None:
 
 def test_a_replica_says_how_many_bytes_it_is_behind(patroni: StandIn) -> None:
     patroni.answers["patroni"] = patroni.answers["replica"]
-    patroni.answers["cluster"]["members"][0]["lag"] = 4096
-    seen = replica(patroni)
+    row = next(one for one in patroni.answers["cluster"]["members"] if one["role"] != "leader")
+    row["lag"] = 4096
+    seen = replica(patroni, row["name"])
     assert (seen.healthy, seen.role, seen.lag, seen.lag_unit) == (True, "replica", 4096, "bytes")
 
 
@@ -191,6 +192,16 @@ def test_a_member_that_does_not_answer_is_unknown() -> None:
 
 
 # --- what all members share ----------------------------------------------------------------------------------------
+
+
+def test_patroni_before_4_is_asked_for_named_replicas() -> None:
+    found = recorded("3.0.2")
+    with running(StandIn({**found, "patroni": found["primary"]})) as older:
+        primary = driver().see(older.target())
+        older.answers["patroni"] = found["replica"]
+        seen = [primary, *(driver().see(older.target(name)) for name in ("orders-0", "orders-2"))]
+        by_name = [replace(one, name=name) for one, name in zip(seen, NAMES, strict=True)]
+        assert driver().unsettled(by_name, [older.target()], place(version="15.20")) == []
 
 
 def test_what_was_recorded_of_a_settled_service_is_settled(newer: StandIn) -> None:
