@@ -61,9 +61,10 @@ class Replacing:
             several = "; ".join(f"{one.member}: {one.why}" for one in gone)
             why = f"{several}: what is left cannot make it anew; restore a backup into a new service"
             return self._step("wait", gone[0].member, why, blocked="DataLost")
-        if gone:
-            return self._step("wait", gone[0].member, f"{gone[0].why}; {self._needs(gone[0].member)}")
         away = [one for one in found if one.fate == "await"]
+        if gone:
+            beside = f"; {self._word(away)}" if away else ""
+            return self._step("wait", gone[0].member, f"{gone[0].why}; {self._needs(gone[0].member)}{beside}")
         if away:
             return self._step("wait", away[0].member, self._word(away), blocked="NodeAway")
         return None
