@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from stateward.certs.authority import Leaf
-from stateward.operator.drivers import reading, template
+from stateward.operator.drivers import copying, reading, template
 from stateward.operator.drivers.filled import filled, values_of
 from stateward.operator.drivers.handshake import shake
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask, serves
@@ -19,6 +19,8 @@ from stateward.operator.drivers.protocol import (
     Access,
     Beside,
     Container,
+    Copying,
+    Extent,
     Peer,
     Place,
     Result,
@@ -71,6 +73,7 @@ class FolderDriver:
         if data.tls is not None:
             for name, content in {**data.tls.files, **data.tls.secret_files}.items():
                 template.check({name: content}, f"tls.files.{name}", [f"password.{one}" for one in data.passwords])
+        copying.check(data)
         for name in MUTATING:
             command = getattr(data.commands, name)
             if command is not None:
@@ -243,6 +246,20 @@ class FolderDriver:
             if isinstance(rows, list) and rows:
                 return [_peer(command, row, place) for row in rows]
         return None
+
+    # --- backups -------------------------------------------------------------------------------------------------
+
+    def copying(self, place: Place, member: str, token: str) -> Copying | None:
+        """How backups are taken and restored."""
+        return copying.of(self._data, place, member, token)
+
+    def extent(self, target: Target) -> Extent | None:
+        """How far a member's data reaches."""
+        return copying.extent(self._data, target)
+
+    def proves(self, target: Target, wanted: Extent) -> Result:
+        """Whether a member has what a backup holds."""
+        return copying.proves(self._data, target, wanted)
 
     # --- what is told --------------------------------------------------------------------------------------------
 

@@ -164,6 +164,30 @@ class Container:
     """What the engine reads at its start alone: whom it trusts, what it shows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a member's data reaches."""
+
+    position: str = ""
+    """As the engine counts: a revision, an offset; "" where it does not."""
+    count: int | None = None
+    """How many entries there are; None where they are not counted."""
+    what: str = ""
+    """What is counted: keys, rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """The engine's own tools for backups. Each command is run by itself, without a shell, with the engine's image."""
+
+    take: Sequence[Sequence[str]]
+    """Writes a dump into a folder, and checks it."""
+    restore: Sequence[Sequence[str]]
+    """Makes the data of a first and only member out of it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Nothing secret."""
+
+
 class Driver(Protocol):
     """One engine. Commands never raise and never take longer than their timeout."""
 
@@ -239,3 +263,15 @@ class Driver(Protocol):
 
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """Makes the data that of this version for good; done where it is, or where the engine knows no such step."""
+
+    def copying(self, place: Place, member: str, token: str) -> Copying | None:
+        """How a backup is taken from a member, or a member is made of one; None where that cannot be done.
+
+        `token` tells the cluster that is made apart from the one that the backup is of.
+        """
+
+    def extent(self, target: Target) -> Extent | None:
+        """How far the data of this member reaches, all included that was acknowledged before; None: no answer."""
+
+    def proves(self, target: Target, wanted: Extent) -> Result:
+        """Whether a member has what a backup of that extent holds: `refused` where it has not, and what is missing."""

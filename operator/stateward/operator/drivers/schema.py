@@ -233,6 +233,29 @@ class Parameter(_Strict):
     what: str
 
 
+class Variant(_Strict):
+    """How backups are taken and restored: commands without a shell, one after the other, in the engine's image."""
+
+    before: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+){0,3}$")] | None = None
+    """Of versions older than this one; without it of all that are left."""
+    take: list[list[str]] = Field(min_length=1)
+    """Writes into `{dump}`, from the member `{member.host}`, and checks what was written."""
+    restore: list[list[str]] = Field(min_length=1)
+    """Out of `{dump}` into `{data}`, as the only member of a new cluster, which `{token}` is unique to."""
+    environment: dict[str, str] = {}
+
+
+class Measured(_Strict):
+    """How far a member's data reaches, by its own word: a position, and how many entries there are."""
+
+    http: Http
+    position: _Where
+    count: _Where | None = None
+    what: str = "entries"
+    at: dict[str, Any] = {}
+    """Laid over the body to ask for the state at `{position}`, whatever was written since."""
+
+
 class Engine(_Strict):
     """The whole file."""
 
@@ -269,6 +292,9 @@ class Engine(_Strict):
     """What an application needs to connect, key to text: the Secret NAME-app. Empty: there is none."""
     parameters: dict[str, Parameter] = {}
     commands: Commands
+    backup: list[Variant] = []
+    """The first that is of a version is taken; none: backups cannot be taken."""
+    extent: Measured | None = None
     sources: list[str] = []
 
     @model_validator(mode="after")
@@ -278,6 +304,7 @@ class Engine(_Strict):
         calls = [one.http for name in names if (one := getattr(commands, name)) is not None]
         several = [self.probes, *(one.probes for one in self.otherwise)]
         probes = [probe for one in several for probe in (one.readiness, one.liveness, one.startup)]
+        calls += [self.extent.http] if self.extent is not None else []
         secured = self.tls.ports if self.tls is not None else []
         for port in [self.serves, *secured, *(call.port for call in calls), *(probe.port for probe in probes)]:
             if port is not None and port not in self.ports:
