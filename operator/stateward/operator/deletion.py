@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stateward.kube.client import Cluster
+from stateward.kube.discovery import Resource
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import MANAGER, RESOURCES, owned
 from stateward.operator.objects.common import LABEL
@@ -72,8 +73,13 @@ def delete(cluster: Cluster, kind: Kind, item: Object, propagation: str, *, forc
     It is confirmed first, as anybody's deletion has to be: at the door this is a write like any other. `force`: at once,
     without word of the kubelet that what runs has ended; for what is known to run no more.
     """
+    delete_at(cluster, RESOURCES[kind], item, propagation, force=force)
+
+
+def delete_at(cluster: Cluster, resource: Resource, item: Object, propagation: str, *, force: bool = False) -> None:
+    """The same for any kind."""
     metadata = metadata_of(item)
-    path = RESOURCES[kind].path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
+    path = resource.path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
     options: dict[str, Any] = {"propagationPolicy": propagation, "preconditions": {"uid": text_of(metadata, "uid")}}
     if force:
         options["gracePeriodSeconds"] = 0

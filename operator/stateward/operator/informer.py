@@ -52,10 +52,23 @@ a member whose node is lost is not replaced then, and all else goes on."""
 _HEAVY: Final = frozenset({"managedFields", "selfLink"})
 
 
+ASKED: Final = frozenset({"ServiceBackup", "ServiceRestore"})
+"""Kinds of ours beside the service: they have keys of their own, `NAMESPACE, KIND/NAME`."""
+
+
 def keys_of(item: Object) -> list[Key]:
     """The services that an object is of: itself, its controller, or the one that its label names."""
     metadata = metadata_of(item)
     namespace = text_of(metadata, "namespace")
+    asked = [
+        (namespace, f"{text_of(one, 'kind')}/{text_of(one, 'name')}")
+        for one in ({**item, "name": text_of(metadata, "name")}, *items_of(metadata, "ownerReferences"))
+        if text_of(one, "kind") in ASKED and text_of(one, "apiVersion").partition("/")[0] == GROUP
+    ]
+    return [*asked, *_services_of(item, metadata, namespace)]
+
+
+def _services_of(item: Object, metadata: Mapping[str, Any], namespace: str) -> list[Key]:
     if text_of(item, "kind") == "StatefulService" and text_of(item, "apiVersion").partition("/")[0] == GROUP:
         return [(namespace, text_of(metadata, "name"))]
     found = [
@@ -63,8 +76,9 @@ def keys_of(item: Object) -> list[Key]:
         for owner in items_of(metadata, "ownerReferences")
         if text_of(owner, "kind") == "StatefulService" and text_of(owner, "apiVersion").partition("/")[0] == GROUP
     ]
-    # Pods belong to the StatefulSet, claims to nobody: these carry the label.
-    labelled = text_of(mapping_of(metadata, "labels"), LABEL)
+    # Pods belong to the StatefulSet, claims to nobody: these carry the label. A backup and a restore name it themselves.
+    named = text_of(mapping_of(item, "spec"), "service") if text_of(item, "kind") in ASKED else ""
+    labelled = named or text_of(mapping_of(metadata, "labels"), LABEL)
     if labelled and (namespace, labelled) not in found:
         found.append((namespace, labelled))
     return found
@@ -222,6 +236,10 @@ class Informers:
         """Every service there is."""
         return self._kinds[KIND].store.keys()
 
+    def keys(self) -> list[Key]:
+        """Whatever any of its objects is of."""
+        return sorted({key for one in self._kinds.values() for key in one.store.keys()})  # noqa: SIM118 - no mapping
+
     # --- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -251,7 +269,7 @@ class Informers:
         one.reflector.start()
 
     def _reflector(self, kind: Kind, resource: Resource, store: Store) -> Reflector:
-        made = Reflector if kind == KIND or kind in CLUSTER_WIDE else _Ours
+        made = Reflector if kind.partition(".")[2] == GROUP or kind in CLUSTER_WIDE else _Ours
         only, where = kind == _SECRET, self._namespace if resource.namespaced else ""
         return made(self._cluster, resource, store, metadata_only=only, namespace=where, timing=self._timing)
 

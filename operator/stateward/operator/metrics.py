@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -43,6 +44,28 @@ class Metrics:
             ["namespace", "service", "certificate"],
             registry=self.registry,
         )
+        of = ["namespace", "service"]
+        self.backup_time = Gauge(
+            "stateward_backup_last_success_timestamp_seconds",
+            "When the last backup was complete.",
+            of,
+            registry=self.registry,
+        )
+        self.backup_size = Gauge(
+            "stateward_backup_last_size_bytes", "What the last backup takes up as stored.", of, registry=self.registry
+        )
+        self.backup_good = Gauge(
+            "stateward_backup_succeeded", "1 where the last backup was complete and read back.", of, registry=self.registry
+        )
+        self.drill_time = Gauge(
+            "stateward_drill_last_timestamp_seconds", "When the last restore on trial ended.", of, registry=self.registry
+        )
+        self.drill_good = Gauge(
+            "stateward_drill_succeeded", "1 where the last restore on trial had all the data.", of, registry=self.registry
+        )
+        self.drill_rto = Gauge(
+            "stateward_drill_recovery_seconds", "How long the last restore on trial took.", of, registry=self.registry
+        )
         self._blocked: dict[tuple[str, str], str] = {}
         self._certified: dict[tuple[str, str], frozenset[str]] = {}
         self._lock = threading.Lock()
@@ -77,6 +100,10 @@ class Metrics:
         """The service is gone: nothing is said of it any more."""
         self.seen(key, (), "")
         self.certified(key, {})
+        several = (self.backup_time, self.backup_size, self.backup_good, self.drill_time, self.drill_good, self.drill_rto)
+        for gauge in several:
+            with suppress(KeyError):
+                gauge.remove(*key)
         for state in states:
             try:
                 self.members.remove(*key, state)

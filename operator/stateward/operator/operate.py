@@ -11,6 +11,9 @@ from stateward.kube.backoff import Timing
 from stateward.kube.client import Cluster
 from stateward.kube.events import Events
 from stateward.kube.lease import Leader
+from stateward.operator.backup import kinds
+from stateward.operator.backup.desk import Desk
+from stateward.operator.backup.hub import RESTIC, Hub
 from stateward.operator.context import NAME
 from stateward.operator.informer import Informers
 from stateward.operator.manager import WORKERS, Manager
@@ -38,6 +41,8 @@ class Options:
     workers: int = WORKERS
     policy: str = NAME
     """The WardPolicy by which changes are judged."""
+    restic: str = RESTIC
+    """The image that backups are written and read by."""
     timing: Timing | None = None
 
 
@@ -62,13 +67,18 @@ def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
     # Reflectors tell of keys, and what is done with keys looks into what reflectors keep: one of both comes first.
     told: list[Callable[..., None]] = []
     informers = Informers(cluster, lambda keys: told[0](keys), namespace=options.watch, timing=options.timing)
+    # Apart from the others: a service is looked after where nobody has applied the kinds of backups.
+    archives = Informers(
+        cluster, lambda keys: told[0](keys), kinds=kinds.WATCHED, namespace=options.watch, timing=options.timing
+    )
     leader = Leader(cluster, options.namespace, LEASE, options.identity)
     events = Events(cluster, options.identity, reporter=REPORTER)
     inside = options.namespace if options.inside else ""
-    reconcile = Reconcile(cluster, informers, metrics, events.tell, namespace=inside, policy=options.policy)
+    hub = Hub(cluster, informers, archives, metrics, restic=options.restic)
+    reconcile = Reconcile(cluster, informers, metrics, events.tell, namespace=inside, policy=options.policy, hub=hub)
     manager = Manager(
-        reconcile,
-        informers.services,
+        Desk(hub, reconcile),
+        lambda: {*informers.services(), *archives.keys()},
         metrics,
         may_write=leader.is_leader,
         ready=lambda: _unsynced(informers),
@@ -81,8 +91,9 @@ def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
         page.start()
         stack.enter_context(leader)
         stack.enter_context(events)
-        stack.callback(informers.stop)
-        informers.start()
+        for one in (informers, archives):
+            stack.callback(one.stop)
+            one.start()
         stack.callback(manager.stop)
         manager.start()
         yield Operating(manager, informers, leader, page)

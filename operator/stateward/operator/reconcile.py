@@ -17,6 +17,8 @@ from stateward.operator.access import Accesses
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import RESOURCES, Applied, NotOursError, Writer, owned, settled, stamped, unchanged
+from stateward.operator.backup import keeper
+from stateward.operator.backup.hub import Hub
 from stateward.operator.context import NAME, ClusterContext
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver, Result
@@ -61,6 +63,8 @@ class Reconcile:
     """The WardPolicy that changes are judged by."""
     judge: Judge | None = None
     """Says what of a change is carried out; without one the rules do."""
+    hub: Hub | None = None
+    """Of backups; None: none are taken by schedule."""
 
     _voice: Voice = field(init=False)
     _accesses: Accesses = field(init=False)
@@ -101,6 +105,7 @@ class Reconcile:
                 return None
             if not deleting:
                 self._tend(model, one, item, report, carried_out=ruling.model is not None)
+                keeper.look(self.hub, model, one, report)
             report.refuse(ruling.blocked)
         except NotOursError as error:
             report.blocked = ("NotOurs", str(error))

@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from stateward.operator.api.parts import Condition, VolumeState
-from stateward.operator.api.status import Decision, MemberStatus, Operation, StatefulServiceStatus
+from stateward.operator.api.status import (
+    BackupStatus,
+    Decision,
+    DrillStatus,
+    MemberStatus,
+    Operation,
+    StatefulServiceStatus,
+)
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.objects.common import LABEL
 from stateward.operator.objects.quorum import quorum
@@ -21,6 +28,18 @@ _DECISIONS: Final = 5
 _MESSAGE: Final = 1000
 
 Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(slots=True)
+class BackedUp:
+    """What is to be said of the backups of a service."""
+
+    backup: BackupStatus | None = None
+    drill: DrillStatus | None = None
+    condition: tuple[Truth, str, str] | None = None
+    """Of BackedUp: status, reason, message."""
+    again: float = 3600.0
+    """Seconds until something is due."""
 
 
 @dataclass(slots=True)
@@ -37,6 +56,8 @@ class Report:
     """Kind, step, member and message of what is being done."""
     change: tuple[str, str] = ("", "")
     """From what to what, for the operation."""
+    backed_up: BackedUp | None = None
+    """Word of its backups; None: nobody looked."""
     decisions: list[str] = field(default_factory=list)
     again: float | None = None
     refused: bool = False
@@ -65,6 +86,8 @@ def made(model: StatefulService, service: Service, report: Report, now: datetime
         _members(found, service, report.stand, report.away)
     elif found.current_members is None:
         found.current_members = 0
+    if report.backed_up is not None:
+        found.backup, found.drill = report.backed_up.backup, report.backed_up.drill or before.drill
     found.operation = _operation(before.operation, report, now)
     found.conditions = _conditions(found, service, report, before.conditions, now)
     known = {one.message for one in before.decisions} if report.idle is not None else set()
@@ -173,6 +196,10 @@ def _conditions(
     else:
         wanted["Progressing"] = ("False", "Blocked" if report.blocked else "AsWanted", "nothing is being done")
     wanted["Blocked"] = ("True", *report.blocked) if report.blocked else ("False", "Free", "nothing is in the way")
+    if report.backed_up is not None and report.backed_up.condition is not None:
+        wanted["BackedUp"] = report.backed_up.condition
+    elif report.backed_up is not None:
+        before = [one for one in before if one.type != "BackedUp"]
     return _stamped(wanted, before, found.observed_generation, now)
 
 

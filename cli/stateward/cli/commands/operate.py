@@ -44,6 +44,12 @@ Examples:
     show_default=True,
     help="The WardPolicy that changes are judged by.",
 )
+@click.option(
+    "--restic-image",
+    envvar="STATEWARD_RESTIC_IMAGE",
+    metavar="IMAGE",
+    help="Writes and reads backups; $STATEWARD_RESTIC_IMAGE, else restic's own.",
+)
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the log.")
 def command(
     kubeconfig: str | None,
@@ -54,6 +60,7 @@ def command(
     port: int,
     workers: int,
     policy_name: str,
+    restic_image: str | None,
     log_format: Literal["text", "json"],
 ) -> None:
     """Run the StatefulServices of a cluster: make them what they ask for, one step at a time.
@@ -64,6 +71,7 @@ def command(
     try:
         from stateward.kube.client import Cluster
         from stateward.kube.errors import ClusterError
+        from stateward.operator.backup.hub import RESTIC
         from stateward.operator.operate import Options, operating
         from stateward.webhook import logs, server
     except ImportError as error:
@@ -77,6 +85,7 @@ def command(
         port=port,
         workers=workers,
         policy=policy_name,
+        restic=restic_image or RESTIC,
     )
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())

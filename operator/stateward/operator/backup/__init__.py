@@ -1,0 +1,1 @@
+"""Backups of services, restores of backups, and restores on trial."""

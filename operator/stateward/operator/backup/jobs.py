@@ -1,0 +1,189 @@
+"""The Jobs by which backups are taken, looked into, restored and deleted.
+
+Their pods are no members, and carry no label of the service: its Services and its budget would count them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stateward.operator.backup import scripts
+from stateward.operator.backup.archive import Archive
+from stateward.operator.backup.kinds import owner_of
+from stateward.operator.drivers.protocol import Container
+from stateward.operator.objects.common import LABEL, Item, secret_config
+from stateward.operator.service import Service
+from stateward.policies.view import Object, metadata_of, text_of
+
+TRIES: Final = 2
+"""How often a pod may fail before its Job has, the first try apart."""
+LONGEST: Final = 12 * 3600
+"""Seconds that a Job may take."""
+KEPT: Final = 24 * 3600
+"""Seconds that it can be looked at once it has ended."""
+_REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}
+_ZONE: Final = "topology.kubernetes.io/zone"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What all Jobs have in common."""
+
+    item: Object
+    """The ServiceBackup or ServiceRestore that it is for."""
+    service: str
+    """The name that it is found by."""
+    archive: Archive
+    restic: str
+    """The image."""
+    user: int
+    """Who writes: the engine's own, so that it can read what was restored."""
+
+    def take(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
+             environment: Mapping[str, str], metadata: str, tags: str) -> Item:  # fmt: skip
+        """The engine's tool into a scratch volume, then restic to the destination."""
+        mounts = [self._work()]
+        volumes: list[Item] = []
+        if container.secrets:
+            mounts.append({"name": "secrets", "mountPath": container.secrets, "readOnly": True})
+            volumes.append({"name": "secrets", "secret": {"secretName": secret_config(one), "defaultMode": 0o440}})
+        dumps = [
+            self._container(f"dump-{number}", image, command, mounts, _pairs(environment))
+            for number, command in enumerate(commands)
+        ]
+        uid = text_of(metadata_of(self.item), "uid")
+        told = _pairs({"TAG": f"backup={uid}", "TAGS": tags, "HOST": self.archive.folder, "METADATA": metadata})
+        before = [self._restic("open", scripts.OPEN), *dumps]
+        return self._job("take", before, self._restic("store", scripts.STORE, told), volumes)
+
+    def inspect(self, snapshot: str) -> Item:
+        """Reads what a backup says of itself."""
+        return self._job("inspect", [], self._restic("inspect", scripts.INSPECT, _pairs({"SNAPSHOT": snapshot})))
+
+    def fill(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
+             environment: Mapping[str, str], claim: str, snapshot: str) -> Item:  # fmt: skip
+        """Puts a backup onto the claim of the first member."""
+        data = {"name": "data", "mountPath": container.data}
+        told = _pairs({"SNAPSHOT": snapshot, "DATA": container.data})
+        fetch = self._restic("fetch", scripts.FETCH, told)
+        fetch["volumeMounts"].append(data)
+        steps = [
+            self._container(f"restore-{number}", image, command, [self._work(), data], _pairs(environment))
+            for number, command in enumerate(commands)
+        ]
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
+        made = self._job("fill", [fetch, *steps[:-1]], steps[-1], volumes)
+        made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
+        return made
+
+    def forget(self) -> Item:
+        """Deletes what was written for a ServiceBackup."""
+        tag = f"backup={text_of(metadata_of(self.item), 'uid')}"
+        return self._job("forget", [], self._restic("forget", scripts.FORGET, _pairs({"TAG": tag})))
+
+    # --- their parts ---------------------------------------------------------------------------------------------
+
+    def _job(self, purpose: str, before: Sequence[Item], last: Item, volumes: Sequence[Item] = ()) -> Item:
+        metadata = metadata_of(self.item)
+        labels = {"app.kubernetes.io/managed-by": "stateward", "app.kubernetes.io/component": purpose}
+        pod = {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": self.user,
+                "runAsGroup": self.user,
+                "fsGroup": self.user,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "initContainers": list(before),
+            "containers": [last],
+            "volumes": [{"name": "work", "emptyDir": {}}, *self.archive.volumes(), *volumes],
+        }
+        # A node that is drained is nobody's fault; a wrong password will be wrong the next time too.
+        opening = (before[0] if before else last)["name"]
+        failures = [
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
+            {
+                "action": "FailJob",
+                "onExitCodes": {"containerName": opening, "operator": "In", "values": [scripts.PASSWORD]},
+            },
+        ]
+        return {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": name_of(self.item, purpose),
+                "namespace": text_of(metadata, "namespace"),
+                "labels": {**labels, LABEL: self.service},
+                "ownerReferences": [owner_of(self.item)],
+            },
+            "spec": {
+                "backoffLimit": TRIES,
+                "activeDeadlineSeconds": LONGEST,
+                "ttlSecondsAfterFinished": KEPT,
+                "podFailurePolicy": {"rules": failures},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        }
+
+    def _work(self) -> Item:
+        return {"name": "work", "mountPath": scripts.WORK}
+
+    def _restic(self, name: str, script: str, more: Sequence[Item] = ()) -> Item:
+        environment = [
+            *self.archive.environment(),
+            *_pairs(
+                {
+                    "WORK": scripts.WORK,
+                    "HOME": scripts.WORK,
+                    "TMPDIR": scripts.WORK,
+                    "RESTIC_CACHE_DIR": f"{scripts.WORK}/cache",
+                }
+            ),
+            *more,
+        ]
+        mounts = [self._work(), *self.archive.mounts()]
+        return self._container(name, self.restic, ["sh", "-c", script], mounts, environment)
+
+    def _container(
+        self, name: str, image: str, command: Sequence[str], mounts: Sequence[Item], environment: Sequence[Item]
+    ) -> Item:
+        return {
+            "name": name,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(command),
+            "env": list(environment),
+            "resources": {"requests": dict(_REQUESTS)},
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": list(mounts),
+        }
+
+
+def name_of(item: Object, purpose: str) -> str:
+    """Of a Job: the same for the same object, whoever makes it."""
+    metadata = metadata_of(item)
+    return f"{text_of(metadata, 'name')[:36].rstrip('-.')}-{text_of(metadata, 'uid')[:8]}-{purpose}"
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    # `$(NAME)` in a value would be replaced by the kubelet.
+    return [{"name": name, "value": value.replace("$(", "$$(")} for name, value in values.items()]
+
+
+def _within(one: Service) -> Item:
+    """A volume is made where its first pod runs: it has to be where members may."""
+    if not one.zones:
+        return {}
+    terms = [{"matchExpressions": [{"key": _ZONE, "operator": "In", "values": list(one.zones)}]}]
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}
