@@ -10,6 +10,7 @@ from stateward.operator import deletion, leftovers
 from stateward.operator.api.annotations import PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import MANAGER
+from stateward.operator.backup import final
 from stateward.operator.drivers.protocol import Driver
 from stateward.operator.service import FINALIZER, Service
 from stateward.operator.status import Report
@@ -35,9 +36,14 @@ def end(cluster: Cluster, model: StatefulService, one: Service, item: Object, re
         report.idle = ("Paused", f"paused by the annotation {PAUSED}; it is deleted once that is taken off")
         return False
     if model.spec.deletion_policy.final_backup:
-        why = "deletionPolicy.finalBackup: true: no backup can be taken yet, nothing goes; take one, set it to false"
-        report.blocked = ("FinalBackup", why)
-        return False
+        last = final.step(cluster, model, one)
+        if last.state != "taken":
+            report.again = deletion.AGAIN
+            if last.state == "blocked":
+                report.blocked = ("FinalBackup", last.message)
+            else:
+                report.operation = ("Backup", "final", "", last.message)
+            return False
     now = deletion.step(cluster, one)
     if now.over and driver is not None:
         leftovers.end(cluster, one, driver)

@@ -17,7 +17,7 @@ from stateward.operator.access import Accesses
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import RESOURCES, Applied, NotOursError, Writer, owned, settled, stamped, unchanged
-from stateward.operator.backup import keeper
+from stateward.operator.backup import filling, keeper
 from stateward.operator.backup.hub import Hub
 from stateward.operator.context import NAME, ClusterContext
 from stateward.operator.drivers import catalogue
@@ -142,6 +142,8 @@ class Reconcile:
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")
             return
+        unfilled = filling.unready(self.cluster, self.look, item, one, stand.exists)
+        report.blocked = report.blocked or (("BeingRestored", unfilled) if unfilled else None)
         if report.blocked or not carried_out:
             return
         dry = asked(item, DRY_RUN)

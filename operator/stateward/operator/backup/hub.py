@@ -19,7 +19,8 @@ from stateward.operator.api.model import Model
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.operator.apply import MANAGER, RESOURCES
 from stateward.operator.backup import outcome
-from stateward.operator.backup.kinds import JOBS, SERVICES
+from stateward.operator.backup.jobs import name_of
+from stateward.operator.backup.kinds import JOB, JOBS, SERVICES
 from stateward.operator.backup.outcome import Outcome
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver
@@ -28,12 +29,14 @@ from stateward.operator.metrics import Metrics
 from stateward.operator.objects.common import Item
 from stateward.operator.observe import Stand, look_at
 from stateward.operator.service import Key, Service
-from stateward.policies.view import Object, metadata_of, text_of
+from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 RESTIC: Final = "docker.io/restic/restic:0.18.0"
 AT_ONCE: Final = 0.2
 SOON: Final = 2.0
 WAITING: Final = 10.0
+ENDED: Final = frozenset({"Complete", "Failed", "Refused"})
+"""Phases that nothing follows."""
 _MESSAGE: Final = 1000
 
 _log = logging.getLogger("stateward.operator")
@@ -102,6 +105,15 @@ class Hub:
             return Outcome("running", "its Job of before is being deleted")
         return outcome.of(self.cluster, live)
 
+    def tidy(self, item: Object, *purposes: str) -> None:
+        """Deletes Jobs that have done their work: the claims that their pods used cannot go as long as those are there."""
+        namespace = text_of(metadata_of(item), "namespace")
+        for purpose in purposes:
+            name = name_of(item, purpose)
+            job = self.kinds.get(JOB, namespace, name)
+            if job is not None and "deletionTimestamp" not in metadata_of(job):
+                self.drop(namespace, name)
+
     def drop(self, namespace: str, name: str) -> None:
         """Deletes a Job with its pods, where it is there. Raises ClusterError."""
         try:
@@ -115,27 +127,37 @@ class Hub:
     def annotate(self, resource: Resource, item: Object, annotations: Mapping[str, str], **more: Any) -> None:
         """Writes annotations onto this very object. Raises ClusterError."""
         metadata = metadata_of(item)
-        known = {"uid": text_of(metadata, "uid"), "resourceVersion": text_of(metadata, "resourceVersion")}
+        known = {"uid": text_of(metadata, "uid")}
+        if more:
+            # A list is written whole, so nobody may have written it meanwhile.
+            known["resourceVersion"] = text_of(metadata, "resourceVersion")
         path = resource.path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
         self.cluster.patch(path, {"metadata": {**known, "annotations": dict(annotations), **more}}, field_manager=MANAGER)
 
     def say(self, resource: Resource, item: Object, before: Model, made: Model) -> None:
-        """Writes a status where it is another. Raises ClusterError."""
-        if made.dump() == before.dump():
+        """Writes a status where it is another. What has ended stays as it ended. Raises ClusterError."""
+        wanted = made.dump()
+        if wanted == before.dump():
             return
         metadata = metadata_of(item)
-        name, namespace = text_of(metadata, "name"), text_of(metadata, "namespace")
-        if text_of(made.dump(), "phase") != text_of(before.dump(), "phase"):
-            said = made.dump()
-            _log.info("%s %s/%s: %s: %s", resource.kind_name, namespace, name, said.get("phase"), said.get("message"))
+        name, namespace, uid = (text_of(metadata, field) for field in ("name", "namespace", "uid"))
+        path = resource.path_to(namespace, name)
+        # What the cache has may be from before our own last write.
+        live = self.cluster.find(path)
+        now = mapping_of(live, "status") if live is not None else {}
+        if live is None or (text_of(now, "phase") in ENDED and wanted.get("phase") != "Deleting"):
+            return
+        if text_of(now, "phase") != wanted.get("phase"):
+            said = f"{wanted.get('phase')}: {wanted.get('message')}"
+            _log.info("%s %s/%s: %s", resource.kind_name, namespace, name, said)
         body = {
             "apiVersion": API_VERSION,
             "kind": resource.kind_name,
-            "metadata": {"name": name, "namespace": namespace, "uid": text_of(metadata, "uid")},
-            "status": made.dump(),
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "status": wanted,
         }
         try:
-            self.cluster.apply(f"{resource.path_to(namespace, name)}/status", body, field_manager=MANAGER)
+            self.cluster.apply(f"{path}/status", body, field_manager=MANAGER)
         except ClusterError as error:
             if error.status not in (404, 409):
                 raise

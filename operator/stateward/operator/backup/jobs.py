@@ -21,8 +21,8 @@ TRIES: Final = 2
 """How often a pod may fail before its Job has, the first try apart."""
 LONGEST: Final = 12 * 3600
 """Seconds that a Job may take."""
-KEPT: Final = 24 * 3600
-"""Seconds that it can be looked at once it has ended."""
+KEPT: Final = 3600
+"""Seconds that it can be looked at once it has ended: as long as its pod is there, the claims that it used cannot go."""
 _REQUESTS: Final = {"cpu": "50m", "memory": "64Mi"}
 _ZONE: Final = "topology.kubernetes.io/zone"
 

@@ -92,6 +92,7 @@ class Restoring:
         except ValidationError:
             return None
         if model.status.phase in ("Complete", "Failed", "Refused"):
+            self._hub.tidy(item, "fill", *(["inspect"] if model.status.phase == "Complete" else []))
             return None
         turn = Turn(model, item, text_of(model.metadata, "namespace"), text_of(model.metadata, "uid"))
         try:

@@ -16,7 +16,10 @@ _BEGIN: Final = """\
 set -eu
 umask 077
 cd "$WORK"
-ids() { restic snapshots --no-lock --json "$@" | tr '{' '\\n' | sed -n 's/.*"id":"\\([0-9a-f]\\{64\\}\\)".*/\\1/p'; }
+list() {
+  restic snapshots --no-lock --json "$@" > snapshots.json
+  tr '{' '\\n' < snapshots.json | sed -n 's/.*"id":"\\([0-9a-f]\\{64\\}\\)".*/\\1/p' > ids
+}
 opened() {
   code=0
   restic cat config > /dev/null 2> opened || code=$?
@@ -35,12 +38,13 @@ if [ "$code" = 10 ]; then restic init --quiet; fi
 STORE: Final = f"""\
 {_BEGIN}
 restic unlock --quiet
-id=$(ids --tag "$TAG" | head -n 1)
-if [ -z "$id" ]; then
+list --tag "$TAG"
+if [ ! -s ids ]; then
   printf '%s' "$METADATA" > metadata.json
   restic backup --quiet --retry-lock 10m --host "$HOST" --tag "$TAG" --tag "$TAGS" dump metadata.json
-  id=$(ids --tag "$TAG" | head -n 1)
+  list --tag "$TAG"
 fi
+id=$(head -n 1 ids)
 restic check --no-lock --quiet
 restic dump --no-lock --archive tar "$id" / > /dev/null
 size=$(restic stats --no-lock --json --mode raw-data "$id" | sed -n 's/.*"total_size":\\([0-9]*\\).*/\\1/p')
@@ -50,8 +54,11 @@ printf '{{"snapshot":"%s","size":%s}}' "$id" "${{size:-0}}" > /dev/termination-l
 
 INSPECT: Final = f"""\
 {_BEGIN}
-id=$(ids "$SNAPSHOT" | head -n 1)
-if [ -z "$id" ]; then echo "there is no backup $SNAPSHOT in the repository" >&2; exit 1; fi
+opened
+if [ "$code" = 10 ]; then echo "there is no repository at the destination" >&2; exit 1; fi
+list "$SNAPSHOT"
+if [ ! -s ids ]; then echo "there is no backup $SNAPSHOT in the repository" >&2; exit 1; fi
+id=$(head -n 1 ids)
 restic dump --no-lock "$id" /metadata.json > metadata.json
 printf '%s %s' "$id" "$(gzip -9 -c metadata.json | base64 | tr -d '\\n')" > /dev/termination-log
 """
@@ -70,7 +77,7 @@ FORGET: Final = f"""\
 opened
 if [ "$code" = 10 ]; then exit 0; fi
 restic unlock --quiet
-found=$(ids --tag "$TAG")
-if [ -n "$found" ]; then restic forget --quiet --retry-lock 40m --prune $found; fi
+list --tag "$TAG"
+if [ -s ids ]; then restic forget --quiet --retry-lock 40m --prune $(cat ids); fi
 """
 """A lock of a pod that was killed goes stale after half an hour: it is waited for that long."""

@@ -74,6 +74,8 @@ class Taking:
             return None
         if "deletionTimestamp" in metadata_of(item):
             return self._end(model, item)
+        if model.status.phase == "Complete":
+            self._hub.tidy(item, "take")
         if model.status.phase in ("Complete", "Failed"):
             return None
         record = record_of(item)
