@@ -105,7 +105,8 @@ class Reconcile:
                 return None
             if not deleting:
                 self._tend(model, one, item, report, carried_out=ruling.model is not None)
-                keeper.look(self.hub, model, one, report)
+                if ruling.model is not None:
+                    keeper.look(self.hub, model, one, report)
             report.refuse(ruling.blocked)
         except NotOursError as error:
             report.blocked = ("NotOurs", str(error))

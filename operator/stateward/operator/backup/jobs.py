@@ -104,15 +104,12 @@ class Work:
             "containers": [last],
             "volumes": [{"name": "work", "emptyDir": {}}, *self.archive.volumes(), *volumes],
         }
-        # A node that is drained is nobody's fault; a wrong password will be wrong the next time too.
+        # A node that is drained is nobody's fault; what is hopeless now will be so the next time too.
         opening = (before[0] if before else last)["name"]
-        failures = [
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
-            {
-                "action": "FailJob",
-                "onExitCodes": {"containerName": opening, "operator": "In", "values": [scripts.PASSWORD]},
-            },
-        ]
+        failures: list[Item] = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
+        for name in dict.fromkeys((opening, "store" if purpose == "take" else opening)):
+            codes = {"containerName": name, "operator": "In", "values": list(scripts.HOPELESS)}
+            failures.append({"action": "FailJob", "onExitCodes": codes})
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -143,6 +140,7 @@ class Work:
                     "HOME": scripts.WORK,
                     "TMPDIR": scripts.WORK,
                     "RESTIC_CACHE_DIR": f"{scripts.WORK}/cache",
+                    "SECRET": self.archive.secret,
                 }
             ),
             *more,

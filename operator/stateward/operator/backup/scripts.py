@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 WORK: Final = "/stateward/backup"
-PASSWORD: Final = 12
-"""The exit code that no further try helps against."""
+HOPELESS: Final = (12, 13)
+"""Exit codes that no further try helps against: the password is another, the destination is full."""
 
 _BEGIN: Final = """\
 set -eu
@@ -23,6 +23,10 @@ list() {
 opened() {
   code=0
   restic cat config > /dev/null 2> opened || code=$?
+  if [ "$code" = 12 ]; then
+    echo "the password in the Secret $SECRET does not open the repository; give the one that it was made with" >&2
+    exit 12
+  fi
   if [ "$code" != 0 ] && [ "$code" != 10 ]; then cat opened >&2; exit "$code"; fi
 }
 """
@@ -41,7 +45,18 @@ restic unlock --quiet
 list --tag "$TAG"
 if [ ! -s ids ]; then
   printf '%s' "$METADATA" > metadata.json
-  restic backup --quiet --retry-lock 10m --host "$HOST" --tag "$TAG" --tag "$TAGS" dump metadata.json
+  restic backup --quiet --retry-lock 10m --host "$HOST" --tag "$TAG" --tag "$TAGS" dump metadata.json 2> told &
+  writes=$!
+  while kill -0 "$writes" 2> /dev/null; do
+    if grep -q -i -e 'no space left' -e 'quota exceeded' told; then
+      kill -INT "$writes"
+      wait "$writes" || true
+      echo "the destination is full; make it larger, or keep less" >&2
+      exit 13
+    fi
+    sleep 1
+  done
+  wait "$writes" || {{ code=$?; cat told >&2; exit "$code"; }}
   list --tag "$TAG"
 fi
 id=$(head -n 1 ids)
@@ -50,7 +65,10 @@ restic dump --no-lock --archive tar "$id" / > /dev/null
 size=$(restic stats --no-lock --json --mode raw-data "$id" | sed -n 's/.*"total_size":\\([0-9]*\\).*/\\1/p')
 printf '{{"snapshot":"%s","size":%s}}' "$id" "${{size:-0}}" > /dev/termination-log
 """
-"""Writes, or finds what an earlier try has written; then reads every block of it back, which is checked by its hash."""
+"""Writes, or finds what an earlier try has written; then reads every block of it back, which is checked by its hash.
+
+Where there is no room restic tries again for a quarter of an hour: it is stopped, and that is said at once.
+"""
 
 INSPECT: Final = f"""\
 {_BEGIN}

@@ -262,6 +262,8 @@ class Taking:
             if error.status == 403 and "being terminated" in str(error):
                 return ""  # the namespace goes, and nothing can be run there any more
             raise
+        if result.state == "failed" and model.status.location is None:
+            return ""  # it has never been complete, and where it was to lie cannot be opened
         if result.state == "failed":
             return f"{result.reason}; what it has left there stays: mend it and delete the Job {name_of(item, 'forget')}"
         return "" if result.state == "done" else f"it is deleted at its destination: {result.reason}"
