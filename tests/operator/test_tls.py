@@ -31,7 +31,7 @@ from stateward.operator.drivers.catalogue import FOLDER
 from stateward.operator.drivers.folder import FolderDriver
 from stateward.operator.drivers.protocol import Access, Driver, Place, Target
 from stateward.operator.drivers.schema import Engine
-from stateward.operator.objects import certificates, workload
+from stateward.operator.objects import certificates, fingerprint, workload
 from stateward.operator.objects.workload import Running
 from stateward.operator.service import Service
 from stateward.operator.tls import CLIENT, OPERATOR, SERVER, Tls
@@ -118,16 +118,30 @@ def test_pods_carry_a_mark_of_what_their_engine_reads_once_and_of_nothing_else(h
         changed["tls"]["reloads"] = reloads
         driver = FolderDriver(Engine.model_validate(changed))
         assert sorted(marks(driver, held)) == [f"stateward.dev/{name}" for name in names]
-    pod = workload.stateful_set(SERVICE, etcd().container("3.5.16", True), RUNNING, marks(etcd(), held))
+    pod = workload.stateful_set(SERVICE, etcd().container("3.5.16", True), RUNNING, marks=marks(etcd(), held))
     template = pod["spec"]["template"]
-    assert list(template["metadata"]["annotations"]) == ["stateward.dev/trust"]
+    assert template["metadata"]["annotations"]["stateward.dev/trust"] == marks(etcd(), held)["stateward.dev/trust"]
     volume = next(one for one in template["spec"]["volumes"] if one["name"] == "tls")
     assert volume["secret"] == {"secretName": "db-tls", "defaultMode": 0o440}
     (claim,) = pod["spec"]["volumeClaimTemplates"]
     assert claim["metadata"]["annotations"] == {"stateward.dev/tls": "true"}
-    plain = workload.stateful_set(SERVICE, etcd().container("3.5.16"), replace(RUNNING, tls=False), {})
+    plain = workload.stateful_set(SERVICE, etcd().container("3.5.16"), replace(RUNNING, tls=False))
     assert "tls" not in [one["name"] for one in plain["spec"]["template"]["spec"]["volumes"]]
     assert certificates.marks(etcd().container("3.5.16"), replace(RUNNING, tls=False), access) == {}
+
+
+def test_a_renewed_certificate_makes_no_pod_stale_and_another_authority_does(held: Held) -> None:
+    wanted = tls.wanted(SERVICE)
+    renewed = members.step(held, NOW + timedelta(days=61), wanted, lambda: "")
+    prepared = members.step(held, NOW, wanted, lambda: "", asked="1")
+    assert isinstance(renewed, members.Write)
+    assert isinstance(prepared, members.Write)
+
+    def runs(of: Held) -> str:
+        return fingerprint.of(SERVICE, RUNNING, etcd(), PLACE, Access(tls=tls.made(of, NOW)))
+
+    assert runs(held) == runs(renewed.held)
+    assert runs(held) != runs(prepared.held)
 
 
 def test_a_members_certificate_is_for_each_member_by_name_the_services_and_localhost(held: Held) -> None:
