@@ -151,7 +151,7 @@ def test_the_message_names_rule_field_value_reason_and_next_step(cluster: Cluste
     assert message.startswith("SW201 quorum-lost: spec.members: 3 → 1 leaves less than the majority of 3 (2); etcd still")
     assert "scale by one each time" in message
     assert message.endswith(
-        "set it back, or waive it: kubectl annotate -n prod statefulservices.stateward.dev/db "
+        "Set it back, or waive it: kubectl annotate -n prod statefulservices.stateward.dev/db "
         "stateward.dev/waive='SW201 until=TIME reason=\"…\"'"
     )
     assert ask(guard(cluster), service(2, members=1), now=NOW + 3600).blocked == ruling.blocked

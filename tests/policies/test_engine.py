@@ -350,6 +350,36 @@ def test_what_the_controlling_owner_already_demands_was_judged(
     assert verdict.allowed is passes
 
 
+KEYS: Object = {
+    "apiVersion": "stateward.dev/v1beta1",
+    "kind": "StatefulService",
+    "metadata": {"name": "keys", "namespace": "shop"},
+    "spec": {"engine": "etcd", "version": "3.5.21", "storage": {"size": "8Gi"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "wanted", "passes"),
+    [(5, 4, 3, True), (4, 3, 3, True), (5, 4, 5, False), (5, 3, 1, False), (4, 3, 5, False)],
+    ids=["one nearer", "there", "away from it", "two at once", "back on the way up"],
+)
+def test_a_step_that_the_owners_operator_takes_to_what_the_owner_demands_was_judged(
+    was: int, now: int, wanted: int, passes: bool
+) -> None:
+    owner = {"apiVersion": "stateward.dev/v1beta1", "kind": "StatefulService", "name": "keys", "controller": True}
+    member_set = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "keys", "namespace": "shop", "ownerReferences": [owner]},
+        "spec": {"template": {"spec": {"containers": [{"name": "etcd", "image": "quay.io/coreos/etcd:v3.5.21"}]}}},
+    }
+    old, new = (
+        cases.merge(member_set, {"spec": {"replicas": count}, "status": {"readyReplicas": was - 1}}) for count in (was, now)
+    )
+    view = MemoryView([cases.merge(KEYS, {"spec": {"members": wanted}})])
+    assert judge("UPDATE", old, new, view).allowed is passes
+
+
 def test_what_the_owner_does_not_demand_is_judged_although_it_owns() -> None:
     old, new = queue(3, metadata=reference()), queue(1, metadata=reference(), spec={"serviceName": "other"})
     assert found(judge("UPDATE", old, new, MemoryView([MAIL]))) == {"SW103": "deny"}

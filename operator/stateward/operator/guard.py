@@ -134,7 +134,7 @@ def told(verdict: Verdict) -> str:
     rules = dict.fromkeys(one.rule for one in verdict.denied)
     waived = "; ".join(f'{rule} until=TIME reason="…"' for rule in rules)
     waive = f"kubectl annotate {kubectl_name(verdict.subject)} {WAIVE}='{waived}'"
-    found.append(f"set it back, or waive it: {waive}")
+    found.append(f"Set it back, or waive it: {waive}")
     return ". ".join(found)
 
 

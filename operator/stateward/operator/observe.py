@@ -16,6 +16,7 @@ from stateward.operator.objects.quorum import quorum
 from stateward.operator.objects.workload import KEPT, Running, recalled
 from stateward.operator.service import Service
 from stateward.policies import quantity
+from stateward.policies.consequence import LEFT as LEFT
 from stateward.policies.engines.recognise import recognise_image
 from stateward.policies.version import parse
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
@@ -48,8 +49,6 @@ NOTES: Final = frozenset(
 """What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
 LOST: Final = f"{GROUP}/lost"
 """Annotation of a claim: its volume is gone, which is decided; its member is made anew, whatever comes back meanwhile."""
-LEFT: Final = f"{GROUP}/left"
-"""Annotation of a claim: its member has left by our doing, so that nothing is lost with what is on it."""
 
 
 @dataclass(frozen=True, slots=True)

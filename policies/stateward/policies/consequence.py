@@ -8,7 +8,18 @@ from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.change import Change
 from stateward.policies.model import Service
 from stateward.policies.request import Request
-from stateward.policies.view import UNKNOWN, Object, View, items_of, kind_of, metadata_of, text_of
+from stateward.policies.view import (
+    UNKNOWN,
+    Object,
+    Sight,
+    Unknown,
+    View,
+    items_of,
+    kind_of,
+    mapping_of,
+    metadata_of,
+    text_of,
+)
 
 _SYSTEM: Final = "system:serviceaccount:kube-system:"
 GARBAGE_COLLECTOR: Final = f"{_SYSTEM}generic-garbage-collector"
@@ -16,7 +27,11 @@ NAMESPACE_CONTROLLER: Final = f"{_SYSTEM}namespace-controller"
 CONTROLLER_MANAGER: Final = "system:kube-controller-manager"
 """Who all controllers are where they have no accounts of their own (--use-service-account-credentials=false)."""
 
+LEFT: Final = "stateward.dev/left"
+"""Annotation of a claim: its member has left the engine by the operator's doing, so that nothing is lost with it."""
+
 _REPLICA_SET: Final = "ReplicaSet.apps"
+_CLAIM: Final = "PersistentVolumeClaim"
 
 
 def of_request(request: Request, view: View) -> str | None:
@@ -92,7 +107,7 @@ def demanded(change: Change, view: View) -> frozenset[str]:
     wanted = Service(adapter, owner, view)
     found = set()
     new = change.new
-    if wanted.members is not None and wanted.members == new.members:
+    if wanted.members is not None and (wanted.members == new.members or _on_the_way(change, wanted)):
         found.add("members")
     asked, given = wanted.version.version, new.version.version
     if asked is not None and given is not None and asked.same_release(given):
@@ -101,3 +116,32 @@ def demanded(change: Change, view: View) -> frozenset[str]:
     if demanded_volumes and new.asked_volumes <= demanded_volumes:
         found.add("volumes")
     return frozenset(found)
+
+
+def _on_the_way(change: Change, wanted: Service) -> bool:
+    """Whether a write brings the members one nearer to what the owner demands, where that is how its operator goes there."""
+    old, new = change.old, change.new
+    if old is None or new is None or wanted.adapter.scale_down != "oneByOne":
+        return False
+    was, now, goal = old.members, new.members, wanted.members
+    return was is not None and now is not None and goal is not None and (now == was - 1 >= goal or now == was + 1 <= goal)
+
+
+def has_left(change: Change, view: View | Sight, members: range) -> bool:
+    """Whether each of these members has left its engine by its operator's doing, as the operator has noted on its claims.
+
+    Then nothing is taken away with its pod. A claim that is not known excuses nothing.
+    """
+    service = change.old
+    volumes = [volume.name for group in service.groups for volume in group.volumes] if service is not None else []
+    if service is None or not volumes or not members:
+        return False
+    return all(
+        _noted(view.get(_CLAIM, service.namespace, f"{volume}-{service.name}-{member}"))
+        for volume in volumes
+        for member in members
+    )
+
+
+def _noted(claim: Object | Unknown | None) -> bool:
+    return claim is not None and claim is not UNKNOWN and LEFT in mapping_of(metadata_of(claim), "annotations")

@@ -15,7 +15,6 @@ from typing import Any
 from stateward.operator.drivers.protocol import Peer, Result
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.observe import LEFT, MEMBERS, claim_name, strangers
-from stateward.operator.operations.excuse import excuse
 from stateward.operator.step import Kind, Step
 from stateward.operator.turn import Turn
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
@@ -191,10 +190,7 @@ class Scaling:
         return self.turn.look.get("PersistentVolumeClaim", service.namespace, claim_name(service, ordinal))
 
     def _resize(self, name: str, member: str, message: str, replicas: int) -> Step:
-        notes = {MEMBERS: str(replicas)}
-        if replicas < self.turn.stand.replicas:
-            notes |= excuse("SW209", f"{member} has left the list of members", self.turn.now)
-        return self._step(name, member, message, lambda: self.turn.hand.note(notes))
+        return self._step(name, member, message, lambda: self.turn.hand.note({MEMBERS: str(replicas)}))
 
     def _step(self, name: str, member: str, message: str, act: Callable[[], Result] | None = None, **more: Any) -> Step:
         kind: Kind = "ScaleDown" if self.turn.service.members < self.turn.stand.replicas else "ScaleUp"

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from stateward.policies.change import Change
+from stateward.policies.consequence import has_left
 from stateward.policies.facts import is_live, is_ready, labels_of, owned_by
 from stateward.policies.finding import Finding
 from stateward.policies.model import Service
 from stateward.policies.rule import rule, services
-from stateward.policies.view import UNKNOWN, Sight, accuses
+from stateward.policies.view import UNKNOWN, Sight, accuses, excuses
 
 _NATIVE: Final = "statefulset"
 """The adapter of StatefulSets: their status is Kubernetes' own."""
@@ -27,7 +28,10 @@ _NATIVE: Final = "statefulset"
     nature="transition",
     judges=services("UPDATE"),
     about=("members", "version"),
-    looks_at=(accuses("Pod", "status.phase", "status.conditions.type", "status.conditions.status"),),
+    looks_at=(
+        accuses("Pod", "status.phase", "status.conditions.type", "status.conditions.status"),
+        excuses("PersistentVolumeClaim"),
+    ),
 )
 def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
     """Fewer members, or another version, while fewer are ready than were wanted."""
@@ -47,6 +51,8 @@ def change_while_member_down(change: Change, see: Sight) -> Iterator[Finding]:
         return
     if fewer and ready == 0:
         return  # nothing runs: scaling is part of a repair
+    if after is not None and fewer and old.adapter.name == _NATIVE and has_left(change, see, range(after, wanted)):
+        return  # those that go are members no more
     yield Finding(
         field=new.groups[0].members.path if fewer else new.version.path,
         text=f"{ready} of {wanted} members are ready; "
