@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from click.testing import CliRunner
 
-from stateward.cli.commands import status, why
+from stateward.cli import installed
+from stateward.cli.commands import why
 from stateward.cli.main import cli
 
 CONFIG = """\
@@ -374,4 +375,4 @@ def test_an_address_where_nobody_listens_is_one_clear_line():
 
 
 def test_counts_of_nobody_are_none():
-    assert status.merged([]) == {"since": None, "requests": [], "findings": []}
+    assert installed.merged([]) == {"since": None, "requests": [], "findings": []}

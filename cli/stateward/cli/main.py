@@ -20,7 +20,7 @@ _COMMANDS: Final = {
     "serve": "Serve the admission webhook.",
     "operate": "Run the StatefulServices of a cluster.",
     "why": "Show the last decisions about an object, in plain words.",
-    "status": "Show mode, replicas, registration, and what would have been refused.",
+    "status": "Show how a service stands; without one mode, replicas, and what would have been refused.",
     "certs": "Make, show and rotate the webhook's certificates.",
     "enable": "Have the API server ask an installed Stateward (again).",
     "disable": "Turn the door off, and keep the rest.",
