@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -486,6 +487,13 @@ def test_since_begins_with_the_state_before(repo):
     report = replay(repo, "--since", "2023-11-17", "--until", "2023-11-18")
     assert [subject for subject, _ in found(report)] == ["again"]
     assert report["totals"]["edits"] == 1
+
+
+def test_today_is_a_date_that_git_knows(repo):
+    repo.commit("start", {"db.yaml": postgres()})
+    today = datetime.now(UTC).strftime("%Y-%m-%d")
+    assert replay(repo, "--until", today)["totals"] == replay(repo)["totals"]
+    assert replay(repo, "--since", today)["totals"]["edits"] == 0
 
 
 def test_a_date_that_git_would_take_for_now_is_refused(repo):

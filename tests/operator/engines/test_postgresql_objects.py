@@ -67,7 +67,7 @@ def test_no_password_stands_anywhere_but_in_secrets() -> None:
     container = driver().container("17.12")
     made = [
         workload.stateful_set(service(), container, RUNNING),
-        workload.configuration(service(), driver().configuration(place)),
+        workload.configuration(service(), RUNNING, driver().configuration(place)),
         *network.services(service(), container, True),
     ]
     assert "-secret" not in str(made).replace("-secrets", "")

@@ -36,7 +36,9 @@ Exit codes: 0 whatever is found (see --fail-on), 2 the history cannot be read. d
 @click.command("replay", epilog=EPILOG)
 @click.argument("repo", default=".", type=options.PATH)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--since", metavar="DATE", help="Commits after this date, as git takes it: 2025-01-31, '6 months ago'.")
+@click.option(
+    "--since", metavar="DATE", help="Commits after this date, as git takes it: 2025-01-31 (its midnight), '6 months ago'."
+)
 @click.option("--until", metavar="DATE", help="Commits before this date.")
 @click.option(
     "--branch", "--ref", "ref", default="HEAD", metavar="REF", help="A branch, tag or commit; what is checked out without."

@@ -49,6 +49,9 @@ class Commit:
         return self.id[:10]
 
 
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """Which commits: those that `ref` reaches, by first parents or all, between two dates that git understands."""
@@ -61,8 +64,8 @@ class Range:
     def arguments(self) -> list[str]:
         """As arguments of `git log` and `git rev-list`."""
         found = [] if self.all_commits else ["--first-parent"]
-        found += [f"--since={self.since}"] if self.since else []
-        found += [f"--until={self.until}"] if self.until else []
+        found += [f"--since={_moment(self.since)}"] if self.since else []
+        found += [f"--until={_moment(self.until)}"] if self.until else []
         return [*found, "--end-of-options", self.ref, "--"]
 
 
@@ -75,9 +78,14 @@ def check_date(repository: Repository, option: str, text: str | None) -> None:
     """Raises GitError for what git takes for no date: it takes the present time instead, and says nothing."""
     if text is None or text.strip().lower() in ("now", "today"):
         return
-    found = repository.run("rev-parse", f"--since={text}").decode("ascii", "replace").strip()
+    found = repository.run("rev-parse", f"--since={_moment(text)}").decode("ascii", "replace").strip()
     if abs(float(found.removeprefix("--max-age=") or 0) - time.time()) < _NOW:
         raise GitError(f'{option}: "{text}" is no date that git knows; write one such as 2025-01-31 or "6 months ago"')
+
+
+def _moment(text: str) -> str:
+    """A day alone is its midnight; git would take the present time of day on that day."""
+    return f"{text.strip()} 00:00:00" if _DAY.fullmatch(text.strip()) else text
 
 
 def boundary(repository: Repository) -> frozenset[str]:
