@@ -176,8 +176,20 @@ def look_at(
     secured = frozenset(container.secured if running.tls else ())
     asked = (_target(service, pod, container, access, secured) for pod in pods.values())
     targets = tuple(found for found in asked if found is not None)
-    seen = {target.name: driver.see(target) for target in targets}
+    seen = lags({target.name: driver.see(target) for target in targets}, driver)
     return Stand(running, exists, formed, targets, seen, pods, access)
+
+
+def lags(seen: Mapping[str, Seen], driver: Driver) -> dict[str, Seen]:
+    """How far each is behind the one that leads, where they say how far they have come."""
+    leading = [one.position for one in seen.values() if one.role in driver.leaders]
+    end = leading[0] if len(leading) == 1 else None
+    return {
+        name: replace(one, lag=max(0, end - one.position), lag_unit="bytes")
+        if end is not None and one.position is not None and one.role not in driver.leaders
+        else one
+        for name, one in seen.items()
+    }
 
 
 def place_of(service: Service, running: Running, formed: bool, members: int | None = None) -> Place:

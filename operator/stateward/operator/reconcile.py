@@ -44,6 +44,10 @@ UNSETTLED: Final = 5.0
 """The same while members are away."""
 AT_ONCE: Final = 0.2
 """The same after a step: the next one waits for what the caches hear of it."""
+ROUTED: Final = 10.0
+"""The same as STEADY where clients are led by a label that the loop writes: it has to hear of a failover by asking."""
+HEADLESS: Final = 1.0
+"""The same while nobody leads whom clients are led to."""
 _SET: Final[Kind] = "StatefulSet.apps"
 
 
@@ -139,7 +143,7 @@ class Reconcile:
         report.stand = stand
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
         self.metrics.certified(one.key, access.tls.ends() if access.tls is not None else {})
-        report.again = STEADY if _whole(one, stand) else UNSETTLED
+        report.again = _pace(one, stand, driver)
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")
             return
@@ -296,6 +300,13 @@ def name_of(item: Object) -> tuple[str, str]:
 def asked(item: Object, annotation: str) -> bool:
     """Whether an annotation says "true"."""
     return text_of(mapping_of(metadata_of(item), "annotations"), annotation) == "true"
+
+
+def _pace(one: Service, stand: Stand, driver: Driver) -> float:
+    if driver.routed and not driver.labels_itself:
+        leads = any(seen.role in driver.leaders and seen.healthy is True for seen in stand.seen.values())
+        return (ROUTED if _whole(one, stand) else UNSETTLED) if leads else HEADLESS
+    return STEADY if _whole(one, stand) else UNSETTLED
 
 
 def _whole(one: Service, stand: Stand) -> bool:

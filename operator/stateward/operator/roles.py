@@ -29,6 +29,9 @@ def label(cluster: Cluster, stand: Stand, driver: Driver) -> None:
     nothing is known keeps its label, and loses it once another leads.
     """
     leading = [name for name, seen in stand.seen.items() if seen.role in driver.leaders]
+    if len(leading) > 1:
+        # One that says of itself that it takes no writes has been left behind.
+        leading = [name for name in leading if stand.seen[name].healthy is True]
     if len(leading) != 1:
         return
     # The one that leads no more first: for a moment there is no primary, never two.

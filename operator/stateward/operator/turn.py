@@ -159,3 +159,8 @@ class Turn:
         stand = self.stand
         found = [one for one in stand.targets if one.name != without and stand.seen[one.name].healthy is True]
         return sorted(found, key=lambda one: stand.seen[one.name].role not in self.driver.leaders)
+
+    def asked(self) -> list[Target]:
+        """Whom to ask: those that serve first, then the others that can be asked."""
+        serving = self.serving()
+        return [*serving, *(one for one in self.stand.targets if one not in serving)]

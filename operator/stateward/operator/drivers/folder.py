@@ -110,6 +110,8 @@ class FolderDriver:
             environment=run.environment,
             prepare=run.prepare,
             beside=[_beside(one) for one in run.beside],
+            stop=run.stop,
+            addresses=self._data.addresses,
             rights=run.rights,
             labels=run.labels,
             tls=spoken.folder if spoken is not None else "",
@@ -412,6 +414,7 @@ def _beside(one: Aside) -> Beside:
         _probe(one.readiness) if one.readiness is not None else None,
         _probe(one.liveness) if one.liveness is not None else None,
         one.requests,
+        one.open,
     )
 
 

@@ -56,6 +56,8 @@ class Seen:
     lag_unit: Literal["bytes", "entries", "seconds"] | None = None
     knows: frozenset[str] = frozenset()
     """What its program can do and earlier releases of it could not, where settings depend on it."""
+    position: int | None = None
+    """How far it has come, in bytes, where all members count the same; the loop makes `lag` of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,15 @@ class Place:
         """The name that other members reach it by, for as long as the pod is there."""
         return f"{member}.{self.service}-members.{self.namespace}.svc"
 
+    def address(self, member: str) -> str:
+        """The name of the member's own Service, where the engine has such (`addresses`)."""
+        return f"{own(member)}.{self.namespace}.svc"
+
+
+def own(member: str) -> str:
+    """The Service of one member alone."""
+    return f"{member}-own"
+
 
 Outcome = Literal["done", "refused", "unknown"]
 """`unknown`: no answer came in time. It may have happened; the next look at the engine says so."""
@@ -120,6 +131,8 @@ class Beside:
     readiness: Mapping[str, Any] | None
     liveness: Mapping[str, Any] | None
     requests: Mapping[str, str]
+    open: bool = False
+    """Whether clients may reach its ports too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +165,10 @@ class Container:
     prepare: Sequence[str] = ()
     """A command that runs before the engine, with the same files and volumes."""
     beside: Sequence[Beside] = ()
+    stop: Sequence[str] = ()
+    """A command that runs before the program is told to end."""
+    addresses: bool = False
+    """Whether each member has a Service of its own, whose address stays while its pods come and go."""
     rights: Sequence[Mapping[str, Any]] = ()
     """Rules of a Role, where the engine itself asks the API server, with placeholders; with none no token is mounted."""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -177,6 +177,8 @@ class Beside(_Strict):
     name: _Name
     command: list[str] = Field(min_length=1)
     ports: dict[_Name, _Port] = {}
+    open: bool = False
+    """Whether clients may reach its ports too, not members alone."""
     requests: dict[str, str] = {}
     readiness: Probe | None = None
     liveness: Probe | None = None
@@ -187,6 +189,8 @@ class Run(_Strict):
 
     command: list[str] = []
     """Without it the image's own."""
+    stop: list[str] = []
+    """What runs before the program is told to end; it counts in `grace`."""
     user: int = Field(ge=1, le=65535)
     grace: int = Field(30, ge=1, le=3600)
     requests: dict[str, str] = {}
@@ -273,6 +277,8 @@ class Engine(_Strict):
     """Roles of the member that takes writes; none where every member does."""
     routed: bool = False
     """Whether clients have to reach the member that leads."""
+    addresses: bool = False
+    """Whether each member has a Service of its own, whose address stays while its pods come and go."""
     labels_itself: bool = False
     """Whether the engine labels its pods with their roles."""
     primary_labels: list[str] = ["primary"]

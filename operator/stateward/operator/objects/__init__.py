@@ -34,6 +34,7 @@ def all_of(
         *(certificates.of(service, access.tls) if running.tls and access.tls is not None else []),
         *([secret.clients(service, known)] if known else []),
         *network.services(service, container, driver.routed, primary),
+        *network.addresses(service, container, place.members),
         network.policy(service, container, namespace),
         quorum.budget(service, running.replicas),
         workload.stateful_set(

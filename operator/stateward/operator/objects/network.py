@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stateward.operator.drivers.protocol import Container
+from collections.abc import Sequence
+
+from stateward.operator.drivers.protocol import Container, own
 from stateward.operator.objects.common import PRIMARY, REPLICA, ROLE, Item, headless, named, selector
 from stateward.operator.service import Service
 
@@ -38,15 +40,36 @@ def services(service: Service, container: Container, routed: bool, primary: str 
     ]
 
 
+def addresses(service: Service, container: Container, members: Sequence[str]) -> list[Item]:
+    """A Service for each member alone: an address that stays while its pods come and go, ready or not."""
+    ports = {**container.ports, **{name: port for one in container.beside for name, port in one.ports.items()}}
+    return [
+        named(
+            service,
+            "v1",
+            "Service",
+            own(member),
+            spec={
+                "type": "ClusterIP",
+                "publishNotReadyAddresses": True,
+                "selector": {**selector(service), "statefulset.kubernetes.io/pod-name": member},
+                "ports": [_port(name, number) for name, number in ports.items()],
+            },
+        )
+        for member in (members if container.addresses else ())
+    ]
+
+
 def policy(service: Service, container: Container, operator_namespace: str) -> Item:
     """Clients of the same namespace reach the port that serves; the others are for members. The operator reaches all."""
     among = {"podSelector": {"matchLabels": selector(service)}}
     name = {"kubernetes.io/metadata.name": operator_namespace}
     operator: list[Item] = [{"namespaceSelector": {"matchLabels": name}}] if operator_namespace else []
-    serves = {"port": container.ports[container.serves], "protocol": "TCP"}
     ports = {**container.ports, **{name: port for one in container.beside for name, port in one.ports.items()}}
-    inner = [{"port": port, "protocol": "TCP"} for name, port in ports.items() if name != container.serves]
-    ingress = [{"from": [{"podSelector": {}}, *operator], "ports": [serves]}]
+    open_ = {container.serves, *(name for one in container.beside if one.open for name in one.ports)}
+    outer = [{"port": port, "protocol": "TCP"} for name, port in ports.items() if name in open_]
+    inner = [{"port": port, "protocol": "TCP"} for name, port in ports.items() if name not in open_]
+    ingress = [{"from": [{"podSelector": {}}, *operator], "ports": outer}]
     if inner:
         ingress.append({"from": [among, *operator], "ports": inner})
     spec = {"podSelector": {"matchLabels": selector(service)}, "policyTypes": ["Ingress"], "ingress": ingress}

@@ -215,6 +215,7 @@ def _container(service: Service, container: Container, running: Running) -> Item
         "readinessProbe": dict(container.readiness),
         "livenessProbe": dict(container.liveness),
         "startupProbe": dict(container.startup),
+        **({"lifecycle": {"preStop": {"exec": {"command": list(container.stop)}}}} if container.stop else {}),
         **_common(container, running),
     }
 

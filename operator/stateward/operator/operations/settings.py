@@ -13,7 +13,7 @@ def settings(turn: Turn) -> Step | None:
     stand, driver = turn.stand, turn.driver
     if not stand.formed:
         return None
-    seen, targets, place = list(stand.seen.values()), turn.serving(), turn.place()
+    seen, targets, place = list(stand.seen.values()), turn.asked(), turn.place()
     names = driver.unsettled(seen, targets, place)
     if not names:
         return None

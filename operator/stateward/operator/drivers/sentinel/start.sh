@@ -1,0 +1,62 @@
+# Starts a member (start.sh server) or its Sentinel (start.sh sentinel). Both write their own file over while they run,
+# so each start lays it anew: settings as they are now, and of what was kept who leads and how many failovers there were.
+set -eu
+. /etc/stateward/state.sh
+umask 077
+mkdir -p "$HERE"
+read_members
+find_primary
+
+server() {
+  # An empty volume must not lead where there was data: the others would empty themselves after it.
+  while [ "$PRIMARY" = "$MINE" ] && founded && ! has_data; do
+    say "this volume is empty and the others take this member for the primary; waiting until one of them leads"
+    sleep 2
+    find_primary
+  done
+  {
+    echo "include $FILES/redis.conf"
+    echo "include /etc/stateward-secrets/redis.conf"
+    echo "replica-announce-ip $MINE"
+    echo "replica-announce-port 6379"
+    if [ "$PRIMARY" != "$MINE" ]; then
+      echo "replicaof $PRIMARY 6379"
+    fi
+  } > "$HERE/redis.conf.new"
+  mv "$HERE/redis.conf.new" "$HERE/redis.conf"
+  if [ "$PRIMARY" = "$MINE" ]; then say "starts as the primary"; else say "follows $PRIMARY"; fi
+  exec "$SERVER" "$HERE/redis.conf"
+}
+
+sentinel() {
+  kept=$(kept_number 'sentinel current-epoch')
+  voted=$(kept_number 'sentinel leader-epoch mymaster')
+  {
+    echo "port 26379"
+    echo "dir $HERE"
+    echo "requirepass $REDISCLI_AUTH"
+    echo "$NOW" | while read -r name address identity; do
+      if [ "$name" = "$POD_NAME" ]; then echo "sentinel myid $identity"; fi
+    done
+    echo "sentinel announce-ip $MINE"
+    echo "sentinel announce-port 26379"
+    echo "sentinel monitor mymaster $PRIMARY 6379 $((COUNT / 2 + 1))"
+    echo "sentinel auth-pass mymaster $REDISCLI_AUTH"
+    cat "$FILES/sentinel.conf"
+    echo "sentinel config-epoch mymaster $EPOCH"
+    echo "sentinel leader-epoch mymaster $voted"
+    echo "$NOW" | while read -r name address identity; do
+      [ -n "$name" ] || continue
+      # By these names and addresses what Sentinel writes into this file is understood at the next start.
+      echo "# member $name $address"
+      if [ "$address" != "$PRIMARY" ]; then echo "sentinel known-replica mymaster $address 6379"; fi
+      if [ "$address" != "$MINE" ]; then echo "sentinel known-sentinel mymaster $address 26379 $identity"; fi
+    done
+    if [ "$kept" -lt "$EPOCH" ]; then kept=$EPOCH; fi
+    echo "sentinel current-epoch $kept"
+  } > "$KEPT.new"
+  mv "$KEPT.new" "$KEPT"
+  exec "$SERVER" "$KEPT" --sentinel
+}
+
+"$1"

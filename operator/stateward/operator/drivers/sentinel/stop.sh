@@ -1,0 +1,29 @@
+# Before a member ends: where it leads it hands over first. A failover that is asked for takes a second or two, one that
+# is noticed takes those until Sentinels agree that it is down.
+. /etc/stateward/state.sh
+
+own() {
+  timeout 3 "$CLI" -h 127.0.0.1 -p 6379 "$@" 2>/dev/null
+}
+
+leads() {
+  [ "$(own ROLE | head -n 1)" = master ]
+}
+
+leads || exit 0
+read_members
+[ "$COUNT" -gt 1 ] || exit 0
+# No write is acknowledged from here on: those that were reach the replicas meanwhile.
+own CONFIG SET min-replicas-to-write 1000 > /dev/null
+sleep 1
+for address in $(others); do
+  [ "$(timeout 3 "$CLI" -h "$address" -p 26379 SENTINEL FAILOVER mymaster 2>/dev/null)" = OK ] || continue
+  tries=0
+  while [ $tries -lt 15 ]; do
+    leads || exit 0
+    sleep 1
+    tries=$((tries + 1))
+  done
+  exit 0
+done
+exit 0

@@ -1,0 +1,5 @@
+"""Redis: what its folder cannot say, it shares with Valkey."""
+
+from stateward.operator.drivers.sentinel.driver import SentinelDriver as Driver
+
+__all__ = ["Driver"]
