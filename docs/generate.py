@@ -1,7 +1,7 @@
 """Writes the generated documents; `--check` fails where they are stale.
 
-docs/rules.md, a page for each rule, docs/adapter-fields.md, and docs/profiles/: what each rule does in each version of
-a profile.
+docs/rules.md, a page for each rule, docs/adapter-fields.md, docs/engine-fields.md, and docs/profiles/: what each rule does
+in each version of a profile.
 
 The files of profiles are promises: a new rule is added to them, but a rule that became stricter in a version that is
 out is an error here, and belongs into the next one.
@@ -15,7 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from pydantic import BaseModel
+
+from stateward.operator.drivers import schema as engine
+from stateward.operator.drivers import template
 from stateward.policies import cases, data, mutation_examples, profiles
 from stateward.policies.adapters import schema
 from stateward.policies.adapters.transforms import TRANSFORMS
@@ -40,6 +45,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     for mutation in MUTATIONS:
         yield HERE / "rules" / f"{mutation.id}.md", mutation_page(mutation)
     yield HERE / "adapter-fields.md", fields()
+    yield HERE / "engine-fields.md", engine_fields()
     for title in profiles.titles():
         path = HERE / "profiles" / f"{title.replace('@', '-')}.yaml"
         yield path, promises(title, RULES, read(path))
@@ -97,6 +103,60 @@ def fields() -> str:
     for title, words in schema.SECTIONS.items():
         lines += [f"\n## {title}\n", *_words(words)]
     return "\n".join(lines) + "\n"
+
+
+def engine_fields() -> str:
+    """Every field of an engine's folder, and every placeholder."""
+    lines = [
+        MARK,
+        "# Fields of an engine\n",
+        "What `engines/NAME/engine.yaml` may say. How one is written, with an example: [adding an "
+        "engine](adding-an-engine.md). A folder with a field that is not here, or of another type, is not taken.\n",
+    ]
+    for model in engine.MODELS:
+        lines += [f"## {model.__name__}\n", f"{_sentence(model)}\n", *_fields_of(model), ""]
+    lines += [
+        "## Placeholders\n",
+        "| placeholder | where | what it is |",
+        "|---|---|---|",
+        *(
+            f"| `{{{name}}}` | {where} | {what} |"
+            for name, (where, what) in {**template.MEANINGS, **template.ELSEWHERE}.items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _fields_of(model: type[BaseModel]) -> Iterator[str]:
+    schema = model.model_json_schema(by_alias=True)
+    yield "| field | type | |"
+    yield "|---|---|---|"
+    for name, part in schema["properties"].items():
+        if not part.get("description"):
+            sys.exit(f"drivers/schema.py, {model.__name__}.{name}: nothing says what it is; write a docstring under it")
+        needed = ", required" if name in schema.get("required", ()) else ""
+        usual = f"; {json.dumps(part['default'])} by default" if part.get("default") not in (None, [], {}, "") else ""
+        text = " ".join(part["description"].split()).replace("|", "\\|")
+        yield f"| `{name}`{needed} | {_type(part)}{usual} | {text} |"
+
+
+def _type(part: Mapping[str, Any]) -> str:
+    """The type of a field in words, from its JSON schema."""
+    if "$ref" in part:
+        name = part["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in part:
+        several = [_type(one) for one in part["anyOf"] if one.get("type") != "null"]
+        return " or ".join(dict.fromkeys(several))
+    if "enum" in part:
+        return ", ".join(f"`{one}`" for one in part["enum"])
+    kind = part.get("type", "anything")
+    if kind == "array":
+        return f"list of {_type(part['items'])}"
+    if kind == "object":
+        of = part.get("additionalProperties")
+        return f"mapping of names to {_type(of)}" if isinstance(of, dict) else "mapping"
+    return {"string": "text", "integer": "number", "number": "number", "boolean": "true or false"}.get(kind, kind)
 
 
 def _words(words: schema.Words) -> Iterator[str]:

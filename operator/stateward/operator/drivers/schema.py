@@ -18,17 +18,21 @@ MUTATING: Final = ("join", "promote", "leave", "switchover", "finalise")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    """What stands under a field is what docs/engine-fields.md says of it."""
 
 
 class Http(_Strict):
     """A call to the engine's own endpoint. Placeholders stand in `body` alone."""
 
     port: _Name
+    """The name of one of `ports`."""
     path: _Route | None = None
     """Without it, for `health` alone: that the port is open."""
     method: Literal["GET", "POST", "PATCH"] = "GET"
+    """How it is asked."""
     body: Any = None
+    """What is sent, as JSON; placeholders stand in it."""
     login: _Name | None = None
     """The password that opens it, by its name, which is the user's name too (HTTP Basic)."""
     text: bool = False
@@ -41,8 +45,11 @@ class When(_Strict):
     """A condition on an answer: the value at `path` equals a constant, or the value at another path."""
 
     path: _Where
+    """Where in the answer."""
     equals: str | bool | int | None = None
+    """The value that it has to have."""
     same: _Where | None = None
+    """A path: both values have to be the same."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> When:
@@ -55,15 +62,20 @@ class Case(_Strict):
     """A word, and when it is the right one; without `when` always."""
 
     word: str = Field(alias="is")
+    """The word."""
     when: When | None = None
+    """When it holds; without it always."""
 
 
 class Health(_Strict):
     """Whether a member is healthy; without `good` it is where the answer is 2xx. `reason` is where it says why not."""
 
     http: Http
+    """What is asked."""
     good: When | None = None
+    """What the answer of a healthy member has; without it, any answer of 2xx is good."""
     reason: _Where | None = None
+    """Where the answer says why not."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> Health:
@@ -76,20 +88,30 @@ class Status(_Strict):
     """What a member says of itself."""
 
     http: Http
+    """What is asked."""
     identity: _Where
+    """Where the answer says what the engine calls the member."""
     version: _Where
+    """Where it says which version runs."""
     role: list[Case] = Field(min_length=1)
+    """The role, by the first case that holds."""
 
 
 class Members(_Strict):
     """The engine's own list of members. `address` holds the name that `Place.host` gives a member."""
 
     http: Http
+    """What is asked."""
     each: _Where
+    """Where the list is; the paths below are of each entry."""
     identity: _Where
+    """What the engine calls the member."""
     name: _Where
+    """The name that the member gave itself."""
     address: _Where
+    """Its address, with the name of `{member.host}` in it: by that an entry is known."""
     learner: _Where | None = None
+    """Where it says whether it has no vote yet."""
 
 
 class Done(_Strict):
@@ -99,9 +121,13 @@ class Done(_Strict):
     """
 
     listed: bool | None = None
+    """Whether the member is in the list."""
     learner: bool | None = None
+    """Beside `listed`: whether it is one without a vote."""
     leads: bool | None = None
+    """Whether the member leads."""
     status: When | None = None
+    """What every member has to say of its status."""
 
     @model_validator(mode="after")
     def _one_way_of_seeing_it(self) -> Done:
@@ -116,32 +142,47 @@ class Command(_Strict):
     """A mutating command, and how one sees that it is done: asked before it is given, and after."""
 
     http: Http
+    """What is told."""
     done: Done
+    """How one sees that it has had its effect: asked before it is told, and after."""
 
 
 class Commands(_Strict):
     """All that can be asked of a member, or told it."""
 
     health: Health | None = None
+    """Whether a member is healthy."""
     status: Status | None = None
+    """Role, version and identity of a member."""
     members: Members | None = None
+    """The engine's own list of members, where it has one."""
     join: Command | None = None
+    """Adds a member to the list, before its pod is made."""
     promote: Command | None = None
+    """Gives a member its vote, once it has caught up."""
     leave: Command | None = None
+    """Takes a member out of the list, before its pod goes."""
     switchover: Command | None = None
+    """Has the member that leads hand over to another."""
     finalise: Command | None = None
+    """Makes the data that of the new version for good."""
 
 
 class Probe(_Strict):
     """A probe of the kubelet; times are seconds. Of a port, or a command."""
 
     port: _Name | None = None
+    """The name of one of `ports`."""
     path: _Route | None = None
     """Without it, that the port is open."""
     command: list[str] = []
+    """Instead of a port: a command that ends with 0."""
     every: int = Field(5, ge=1)
+    """Seconds between two."""
     timeout: int = Field(3, ge=1)
+    """Seconds that one may take."""
     failures: int = Field(3, ge=1)
+    """How many in a row count."""
 
     @model_validator(mode="after")
     def _asks_something(self) -> Probe:
@@ -154,15 +195,20 @@ class Probes(_Strict):
     """Readiness asks whether the member serves, liveness only whether it lives: a lost quorum is no reason to kill it."""
 
     readiness: Probe
+    """Whether the member serves: clients are led to it."""
     liveness: Probe
+    """Whether it lives: if not, it is started again."""
     startup: Probe
+    """Whether it has started: until then the others are not asked."""
 
 
 class Otherwise(_Strict):
     """What versions of a range (`>=3.5 <3.5.11`) have otherwise than the rest."""
 
     versions: str
+    """A range: `>=3.5 <3.5.11`."""
     probes: Probes
+    """The probes of those."""
 
     @field_validator("versions")
     @classmethod
@@ -175,13 +221,19 @@ class Beside(_Strict):
     """Another container of each member's pod, of the same image."""
 
     name: _Name
+    """Of the container."""
     command: list[str] = Field(min_length=1)
+    """Program and arguments."""
     ports: dict[_Name, _Port] = {}
+    """Name to number; known to the driver like those of the engine."""
     open: bool = False
     """Whether clients may reach its ports too, not members alone."""
     requests: dict[str, str] = {}
+    """CPU and memory that it is sure of."""
     readiness: Probe | None = None
+    """Whether it serves; the pod is ready only if it does."""
     liveness: Probe | None = None
+    """Whether it lives."""
 
 
 class Run(_Strict):
@@ -192,17 +244,27 @@ class Run(_Strict):
     stop: list[str] = []
     """What runs before the program is told to end; it counts in `grace`."""
     user: int = Field(ge=1, le=65535)
+    """The user and group that it runs as."""
     grace: int = Field(30, ge=1, le=3600)
+    """Seconds that it may take to end."""
     requests: dict[str, str] = {}
+    """CPU and memory, where a service asks for none."""
     data: _Folder
+    """Where its volume is mounted."""
     files: _Folder = "/etc/stateward"
+    """Where `files` are mounted."""
     secrets: _Folder = "/etc/stateward-secrets"
+    """Where `secret_files` are mounted."""
     scratch: list[_Folder] = []
+    """Folders that can be written and are lost with the pod."""
     environment: dict[str, str] = {}
+    """Nothing secret; POD_NAME, POD_IP and POD_NAMESPACE are there anyway."""
     labels: dict[str, str] = {}
     """Of the pods, besides ours: what the engine finds its own pods by. `{service.name}` stands for itself."""
     prepare: list[str] = []
+    """A command that runs before the program, with the same files and volumes."""
     beside: list[Beside] = []
+    """Other containers of each member's pod."""
     rights: list[dict[str, list[str]]] = []
     """Rules of a Role; a text with `{member.name}` in it stands for one of each member."""
     leaves: list[str] = []
@@ -221,6 +283,7 @@ class Tls(_Strict):
     files: dict[str, dict[str, Any] | str] = {}
     """Laid over the `files` of the same name: a mapping over a mapping, a text after a text."""
     secret_files: dict[str, dict[str, Any] | str] = {}
+    """The same over `secret_files`."""
 
 
 class Parameter(_Strict):
@@ -229,12 +292,17 @@ class Parameter(_Strict):
     type: Literal["integer", "boolean", "string", "choice", "words", "text"]
     """`words`: a text that is split as a shell does; `text`: any, of several lines too."""
     minimum: int | None = None
+    """Of a number."""
     maximum: int | None = None
+    """Of a number."""
     choices: list[str] = []
+    """Of a choice."""
     pattern: str = r"[\w.,:/-]{1,200}"
+    """Of a string: it has to match as a whole."""
     default: int | str | None = None
     """What `{parameters.NAME}` is where a service says nothing; without it the key that it stands at is left out."""
     what: str
+    """What it is, in a few words."""
 
 
 class Variant(_Strict):
@@ -247,15 +315,20 @@ class Variant(_Strict):
     restore: list[list[str]] = Field(min_length=1)
     """Out of `{dump}` into `{data}`, as the only member of a new cluster, which `{token}` is unique to."""
     environment: dict[str, str] = {}
+    """Of these commands; nothing secret."""
 
 
 class Measured(_Strict):
     """How far a member's data reaches, by its own word: a position, and how many entries there are."""
 
     http: Http
+    """What is asked."""
     position: _Where
+    """Where the answer says how far it reaches."""
     count: _Where | None = None
+    """Where it says how many entries there are."""
     what: str = "entries"
+    """What is counted."""
     at: dict[str, Any] = {}
     """Laid over the body to ask for the state at `{position}`, whatever was written since."""
 
@@ -264,13 +337,17 @@ class Engine(_Strict):
     """The whole file."""
 
     engine: _Name
+    """The folder's name."""
     title: str
+    """As people call it."""
     image: str = ""
     """A reference with `{version}` in it; without it each service names its own (`spec.image`)."""
     versions: str
     """The oldest version that is run, as `>=3.4.29`."""
     ports: dict[_Name, _Port] = Field(min_length=1)
+    """Name to number of the engine's own ports."""
     serves: _Name
+    """The port that clients use."""
     most_members: int | None = Field(None, ge=1)
     """More than so many make no service of this engine."""
     leaders: list[str] = []
@@ -284,10 +361,13 @@ class Engine(_Strict):
     primary_labels: list[str] = ["primary"]
     """What it labels the member that leads with; several where releases of it differ, the usual one first."""
     passwords: dict[_Name, Annotated[int, Field(ge=16, le=128)]] = {}
+    """Generated for each service: name to length."""
     tls: Tls | None = None
     """Left out: the engine speaks none."""
     run: Run
+    """How the program is started."""
     probes: Probes
+    """What the kubelet asks."""
     otherwise: list[Otherwise] = []
     """The first whose range a version is in counts; a missing patch is 0."""
     files: dict[str, dict[str, Any] | str] = {}
@@ -297,11 +377,15 @@ class Engine(_Strict):
     clients: dict[str, str] = {}
     """What an application needs to connect, key to text: the Secret NAME-app. Empty: there is none."""
     parameters: dict[str, Parameter] = {}
+    """What a service may give in `spec.parameters`; nothing else is taken."""
     commands: Commands
+    """What the driver asks and tells."""
     backup: list[Variant] = []
     """The first that is of a version is taken; none: backups cannot be taken."""
     extent: Measured | None = None
+    """How a restore is checked against the backup."""
     sources: list[str] = []
+    """Where the facts in the file are from."""
 
     @model_validator(mode="after")
     def _ports_are_known(self) -> Engine:
@@ -320,3 +404,10 @@ class Engine(_Strict):
         if self.image and "{version}" not in self.image:
             raise ValueError(f"image {self.image}: {{version}} is missing, so that every version would be the same")
         return self
+
+
+MODELS: Final[tuple[type[BaseModel], ...]] = (
+    Engine, Run, Beside, Probes, Probe, Otherwise, Tls, Parameter, Commands, Health, Status, Members, Command, Done, Http,
+    When, Case, Variant, Measured,
+)  # fmt: skip
+"""All of it, the whole first: the order of the reference."""

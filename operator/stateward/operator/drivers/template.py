@@ -7,22 +7,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 PLACEHOLDER: Final = re.compile(r"\{([a-z]+(?:\.[a-z][a-z0-9-]*)?)\}")
-KNOWN: Final = frozenset(
-    {
-        "service.name",
-        "service.namespace",
-        "service.version",
-        "service.major",
-        "service.state",
-        "tls.scheme",
-        "tls.folder",
-        "member.name",
-        "member.host",
-        "member.identity",
-        "other.identity",
-        "version",
-    }
-)
+MEANINGS: Final = {
+    "service.name": ("files", "the service's name"),
+    "service.namespace": ("files", "its namespace"),
+    "service.version": ("files", "the version that its members are made with"),
+    "service.major": ("files", "the first number of it"),
+    "service.state": ("files", "`new` while its members found their cluster, `existing` from then on"),
+    "tls.scheme": ("files, clients", "`https` with TLS, `http` without"),
+    "tls.folder": ("files", "where the certificates are mounted"),
+    "member.name": ("files, their names, commands", "the member's pod"),
+    "member.host": ("files, commands", "the name that other members reach it by"),
+    "member.identity": ("commands", "what the engine calls it, by its own list"),
+    "other.identity": ("commands", "the same of a member that it may hand over to"),
+    "version": ("image, finalise", "the version"),
+}
+"""Placeholder → where it may stand, what it is."""
+KNOWN: Final = frozenset(MEANINGS)
+ELSEWHERE: Final = {
+    "password.NAME": ("secret_files, clients", "a generated password"),
+    "parameters.NAME": ("everywhere", "what the service gives for that parameter, or its default"),
+}
+"""Of those that have a name of the folder's own in them."""
 
 
 class TemplateError(ValueError):

@@ -100,8 +100,8 @@ class SentinelDriver(FolderDriver):
     def switchover(self, member: str, targets: Sequence[Target], place: Place) -> Result:
         """Has another take over once it has all that was acknowledged: until then the primary takes no write.
 
-        A failover that Sentinel is asked for promotes the replica before the primary is told, so that what the primary
-        takes in between would be lost.
+        A failover that Sentinel is asked for promotes the replica at once, and has the old primary follow ten seconds
+        later: what that takes in between would be lost. It is told here as soon as another leads.
         """
         until = time.monotonic() + _SWITCH
         if self._handed_over(member, targets):
@@ -117,6 +117,7 @@ class SentinelDriver(FolderDriver):
             while said is None and time.monotonic() < until:
                 if self._handed_over(member, targets):
                     return Result("done")
+                self._follow(leading, others)
                 time.sleep(_LOOK)
         except RefusedError as error:
             return Result("refused", str(error))
@@ -140,6 +141,19 @@ class SentinelDriver(FolderDriver):
         with opened(whole[0], SENTINEL) as line:
             line.ask("SENTINEL", "FAILOVER", MASTER)
         return None
+
+    def _follow(self, leading: Target, others: Sequence[Target]) -> None:
+        """Has the old primary follow the one that Sentinel promoted. Its clients have to look for that one themselves."""
+        leads = next((one for one in others if self.see(one).role == PRIMARY), None)
+        if leads is None or self.see(leading).role != PRIMARY:
+            return
+        with opened(leads, self._data.serves) as line:
+            address = pairs(line.ask("CONFIG", "GET", "replica-announce-ip")).get("replica-announce-ip", "")
+        if not address:
+            return
+        with opened(leading, self._data.serves) as line:
+            line.ask("REPLICAOF", address, self._data.ports[self._data.serves])
+            line.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def _handed_over(self, member: str, targets: Sequence[Target]) -> bool:
         """Whether another leads, and this member follows it."""

@@ -20,7 +20,8 @@ for address in $(others); do
   [ "$(timeout 3 "$CLI" -h "$address" -p 26379 SENTINEL FAILOVER mymaster 2>/dev/null)" = OK ] || continue
   tries=0
   while [ $tries -lt 15 ]; do
-    leads || exit 0
+    answer=$(asked "$address")
+    if [ -n "$answer" ] && [ "${answer%% *}" != "$MINE" ]; then exit 0; fi
     sleep 1
     tries=$((tries + 1))
   done
