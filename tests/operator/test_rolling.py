@@ -25,15 +25,15 @@ BACK = {"previous-version": "3.5.17"}
 HOP = {"previous-version": "3.5.15", "previous-image": "etcd:3.5.15"}
 
 
-def waited(member: str, minutes: float) -> dict[str, Any]:
+def waited(member: str, minutes: float, step: str = "wait") -> dict[str, Any]:
     """A status that says so."""
     since = NOW - timedelta(minutes=minutes)
     return {
         "operation": {
             "id": "x",
             "kind": "Configure",
-            "step": "wait",
-            "member": member,
+            "step": step,
+            "member": member or None,
             "started": since,
             "stepStarted": since,
         }
@@ -56,6 +56,11 @@ def short(step: Step | None) -> tuple[str, str] | None:
         ([OLD, FINE, FINE], {"leader": "db-1"}, ("restart", "db-0")),
         ([OLD, OLD, OLD], {"leader": "db-2"}, ("restart", "db-1")),
         ([OLD], {}, ("restart", "db-0")),
+        # Whose turn is the last has to be known, but is not waited for for ever.
+        ([OLD, OLD, OLD], {"leader": ""}, ("leader", "")),
+        ([OLD, OLD, OLD], {"leader": "", "status": waited("", 2, "leader")}, ("leader", "")),
+        ([OLD, OLD, OLD], {"leader": "", "status": waited("", 6, "leader")}, ("restart", "db-2")),
+        ([OLD], {"leader": ""}, ("restart", "db-0")),
         ([OLD, FINE, FINE], {"driver": Driver(PEERS[:3], hands_over=False)}, ("restart", "db-0")),
         # Not before all serve, by the engine's word and the kubelet's.
         ([OLD, OLD, UP], {}, ("wait", "db-2")),

@@ -27,7 +27,7 @@ LAG: Final[Mapping[str, int]] = {"bytes": 16 << 20, "entries": 10_000, "seconds"
 _SETTLED: Final = timedelta(minutes=1)
 """How long a member that once started has to be away before it is replaced out of turn."""
 _HANDOVER: Final = timedelta(minutes=5)
-"""After so long a member that does not hand over is a case for people; it is told again all the same."""
+"""How long it is waited for that a member hands over, or that one says that it leads."""
 _LATEST: Final = 60.0
 
 
@@ -107,7 +107,7 @@ class Rolling:
             return self._waits(away)
         if late := self._late():
             return late
-        if other := self._other_version(stale):
+        if other := self._other_version(stale) or self._leaderless():
             return other
         return self._held(stale) or self._turn_of(stale)
 
@@ -171,6 +171,22 @@ class Rolling:
                 return self.step("wait", name, f"{why}; give the image of that version", blocked="AnotherVersionRuns")
         return None
 
+    def _leaderless(self) -> Step | None:
+        """Nobody says that it leads, or several do: whose turn is the last cannot be told. It is not waited for for ever."""
+        leaders = self.turn.driver.leaders
+        leading = [name for name in self.names if self.turn.stand.seen[name].role in leaders]
+        if not leaders or len(self.names) == 1 or len(leading) == 1 or self._since("leader", "") > _HANDOVER:
+            return None
+        several = f"{', '.join(leading)} say that they lead" if leading else "no member says that it leads"
+        return self.step("leader", "", f"{several}; the one that does is restarted last")
+
+    def _since(self, step: str, member: str) -> timedelta:
+        """For how long this step is being taken."""
+        begun = self.turn.status.operation
+        same = begun is not None and (begun.step, begun.member or "") == (step, member)
+        since = begun.step_started if same and begun is not None else None
+        return self.turn.now - since if since is not None else timedelta()
+
     def _held(self, stale: list[str]) -> Step | None:
         """Why no further member is begun with now, though one could be."""
         mixed = bool(self.previous)
@@ -211,9 +227,7 @@ class Rolling:
 
     def _hand_over(self, member: str) -> Step:
         turn = self.turn
-        place, begun = turn.place(), turn.status.operation
-        since = begun.step_started if begun is not None and (begun.step, begun.member) == ("switchover", member) else None
-        long = since is not None and turn.now - since > _HANDOVER
+        place, long = turn.place(), self._since("switchover", member) > _HANDOVER
         why = "it leads, and hands over before its pod is made anew"
         if long:
             minutes = int(_HANDOVER.total_seconds() // 60)
