@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "operate": "Run the StatefulServices of a cluster.",
     "why": "Show the last decisions about an object, in plain words.",
     "status": "Show how a service stands; without one mode, replicas, and what would have been refused.",
+    "plan": "Show what would happen to a StatefulService, step by step, and what it risks.",
     "certs": "Make, show and rotate the webhook's certificates.",
     "enable": "Have the API server ask an installed Stateward (again).",
     "disable": "Turn the door off, and keep the rest.",

@@ -21,6 +21,7 @@ from stateward.operator.drivers.protocol import Driver, Result
 from stateward.operator.guard import Ruling
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects.quorum import quorum
+from stateward.operator.observe import Stand
 from stateward.operator.reconcile import Reconcile
 from stateward.operator.service import KIND, Service
 from stateward.operator.standins import Cache, Clock, MemoryCluster, Obedient, World
@@ -78,7 +79,7 @@ class Plan:
     creation: bool = False
     steps: list[Planned] = field(default_factory=list)
     objects: tuple[str, ...] = ()
-    """What is written before the first step, by kind and name."""
+    """What is written before the first step: `changed: ConfigMap orders-config`."""
     blocked: tuple[str, str] | None = None
     """Why it cannot be done to its end: one word and a message."""
     waits: str = ""
@@ -131,12 +132,20 @@ class _Notes:
     step: Step | None = None
     done: bool = False
     """Whether the step did something, and that was done."""
+    written: tuple[str, ...] = ()
+    """What was made or changed to be as it should, before any step."""
 
 
 class _Rehearsed(Reconcile):
     """The loop, and what it decides written down."""
 
     notes: _Notes
+
+    def _objects(self, one: Service, stand: Stand, driver: Driver, report: Report, dry: bool) -> Stand:
+        before = len(report.decisions)
+        found = super()._objects(one, stand, driver, report, dry)
+        self.notes.written = tuple(report.decisions[before:])
+        return found
 
     def _take(self, model: StatefulService, one: Service, step: Step, report: Report) -> None:
         self.notes.step = step
@@ -196,6 +205,7 @@ class _Stage:
         self.cluster.put(_service(self.key, spec, item))
         for _ in range(MOST):
             notes = self._look()
+            self.world.turns()
             if notes.step is None or notes.step.blocked:
                 break
             self.clock.now += _IDLE
@@ -231,12 +241,14 @@ class _Stage:
         waited = timedelta()
         jump = _IDLE
         for _ in range(MOST):
-            notes = self._look(found)
+            notes = self._look()
             step = notes.step
+            if not found.steps:
+                found.objects = (*found.objects, *notes.written)
             if step is not None and notes.done:
                 found.steps.append(self._planned(step, model, waited))
                 waited, jump = timedelta(), _IDLE
-                self._turn()
+                self.world.turns()
                 continue
             blocked = self._blocked()
             if step is None and blocked is None and self._progress() != "True":
@@ -249,29 +261,15 @@ class _Stage:
             self.clock.now += jump
             waited += jump
             jump = min(jump * 2, _LONGEST_WAIT)
-            self._turn()
+            self.world.turns()
         found.waits = "an end: the same is decided again and again; please report it"
 
     _reason: str = ""
 
-    def _look(self, found: Plan | None = None) -> _Notes:
-        notes = self.loop.notes = _Notes()
-        first = found is not None and not found.steps and not found.objects
-        before = {key: item["metadata"]["resourceVersion"] for key, item in self.cluster.objects.items()} if first else {}
+    def _look(self) -> _Notes:
+        self.loop.notes = _Notes()
         self.loop(self.key)
-        if found is not None and first:
-            found.objects = tuple(
-                f"{kind.partition('.')[0]} {name}"
-                for (kind, _, name), item in self.cluster.objects.items()
-                if kind != KIND and before.get((kind, _, name)) != item["metadata"]["resourceVersion"]
-            )
-        if found is None:
-            self._turn()
-        return notes
-
-    def _turn(self) -> None:
-        """The world does what was written."""
-        self.world.turns()
+        return self.loop.notes
 
     def _planned(self, step: Step, model: StatefulService, waited: timedelta) -> Planned:
         self.world.elected()
@@ -293,8 +291,12 @@ class _Stage:
             away=tuple(away),
             serve=len([name for name in voters if name in serving]),
             voters=len(voters),
-            undo=undoing(step, model.spec.engine, self.members),
+            undo=undoing(step, model.spec.engine, self.members, self._finalises(model)),
         )
+
+    def _finalises(self, model: StatefulService) -> bool:
+        driver = self.find(model.spec.engine)
+        return driver is not None and driver.finalises
 
     def _members(self) -> int:
         item = self.cluster.objects.get(("StatefulSet.apps", *self.key))
@@ -320,9 +322,7 @@ class _Stage:
             opens = schedule.opens(model.spec.upgrade.windows, self.clock.now)
         except schedule.ScheduleError:
             return jump
-        if opens is None or schedule.closes(model.spec.upgrade.windows, self.clock.now) is not None:
-            return jump
-        return opens - self.clock.now
+        return jump if opens is None else min(jump, opens - self.clock.now)
 
 
 def _everything(item: Object, model: StatefulService, found: Object | None, *, write: bool, now: float) -> Ruling:

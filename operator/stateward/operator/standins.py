@@ -124,13 +124,13 @@ class MemoryCluster(Cluster):
         before = self.objects.get(key)
         after = copy.deepcopy(item)
         metadata = after.setdefault("metadata", {})
+        metadata.setdefault("namespace", key[1])
         for name in ("uid", "creationTimestamp", "resourceVersion", "generation"):
             if before is not None:
                 metadata[name] = before["metadata"][name]
         if before is not None and after == before:
             return copy.deepcopy(before)
         self._count += 1
-        metadata.setdefault("namespace", key[1])
         metadata.setdefault("uid", f"{_PLANNED}-{self._count}")
         metadata.setdefault("creationTimestamp", self._clock.text)
         metadata["resourceVersion"] = str(self._count)

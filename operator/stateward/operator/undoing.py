@@ -30,10 +30,14 @@ _STEPS: Final[Mapping[str, str]] = {
 }
 
 
-def undoing(step: Step, engine: str, members: int) -> str:
-    """How this step is undone; "" where nobody has to ask. `members`: how many there were before."""
+def undoing(step: Step, engine: str, members: int, finalises: bool) -> str:
+    """How this step is undone; "" where nobody has to ask.
+
+    `members`: how many there were before. `finalises`: whether the data stays that of the older series until it is told
+    otherwise (`Driver.finalises`).
+    """
     if step.kind == "Upgrade":
-        return _upgrade(step, engine)
+        return _upgrade(step, engine, finalises)
     if step.kind == "ScaleUp":
         return _STEPS["clear"] if step.name == "clear" else f"yes: ask for {members} again"
     if step.kind in ("ScaleDown", "Configure") and step.name in _STEPS:
@@ -41,7 +45,7 @@ def undoing(step: Step, engine: str, members: int) -> str:
     return "" if step.kind == "ScaleDown" else _KINDS.get(step.kind, "")
 
 
-def _upgrade(step: Step, engine: str) -> str:
+def _upgrade(step: Step, engine: str, finalises: bool) -> str:
     if step.name == "switchover":
         return _STEPS["switchover"]
     profile, old, new = PROFILES.get(engine), parse(step.change[0]), parse(step.change[1])
@@ -50,4 +54,6 @@ def _upgrade(step: Step, engine: str) -> str:
     hop = ways.find(profile, old, new, ways.facts_of(None, by_operator=True)).hop
     if hop.one_way:
         return f"no: once a member runs {new.text} only a backup leads back to {old.text}"
+    if step.name == "done" and not finalises and profile.series_of(old) != profile.series_of(new):
+        return f"no: all members run {new.text}, and take the data over; only a backup leads back to {old.text}"
     return f"yes: set version back to {old.text}, as long as {new.text} is not final"
