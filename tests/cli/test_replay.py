@@ -492,7 +492,7 @@ def test_since_begins_with_the_state_before(repo):
 def test_today_is_a_date_that_git_knows(repo):
     repo.commit("start", {"db.yaml": postgres()})
     today = datetime.now(UTC).strftime("%Y-%m-%d")
-    assert replay(repo, "--until", today)["totals"] == replay(repo)["totals"]
+    assert replay(repo, "--until", today)["totals"]["edits"] == 1
     assert replay(repo, "--since", today)["totals"]["edits"] == 0
 
 
