@@ -10,7 +10,9 @@ import pytest
 from turns import FINE, NOW, UP, Driver, Member, done, turn
 
 from stateward.operator.drivers.protocol import Peer
-from stateward.operator.operations.upgrade import steer, upgrade
+from stateward.operator.operations.finish import finish
+from stateward.operator.operations.steer import steer
+from stateward.operator.operations.upgrade import upgrade as begin
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
 
@@ -23,6 +25,10 @@ DIGEST = "registry.test/etcd@sha256:" + "0" * 64
 
 def peers() -> list[Peer]:
     return [Peer(str(number), f"db-{number}") for number in range(3)]
+
+
+def upgrade(one: Turn) -> Step | None:
+    return finish(one) or begin(one)
 
 
 def short(step: Step | None) -> str:
@@ -105,6 +111,7 @@ def test_a_hop_is_a_note_of_where_it_leads_and_where_it_comes_from() -> None:
         "previous-image": "etcd:3.4.30",
         "upgraded": None,
         "failed": None,
+        "begun": None,
     }
     strict = turn(THREE, running="3.5.16", version="3.5.17", upgrade={"strategy": "Recreate"})
     assert act(upgrade(strict), strict)["parked"] == "true"
@@ -132,7 +139,12 @@ def test_one_that_is_told_to_soaks_first_and_waits_for_a_word_if_asked_to() -> N
     assert short(upgrade(after(5))) == "soak"
     assert short(upgrade(after(15, finalise="Manual"))) == "confirm"
     final = after(15)
-    assert act(upgrade(final), final) == {"finalised": "3.5", "previous-version": None, "previous-image": None}
+    assert act(upgrade(final), final) == {
+        "finalised": "3.5",
+        "previous-version": None,
+        "previous-image": None,
+        "begun": None,
+    }
     assert final.driver.told == ["finalise 3.5.16"]  # type: ignore[attr-defined]
 
 
@@ -143,7 +155,12 @@ def test_one_that_is_told_to_soaks_first_and_waits_for_a_word_if_asked_to() -> N
         # Back to what others run is always possible.
         (MIXED, "3.4.30", {}, "back"),
         (MIXED, "3.4.30", {"upgrade": {"strategy": "Recreate"}}, "back"),
-        (THREE, "3.4.30", {"notes": PREVIOUS | {"finalised": "3.5"}}, "DowngradeRefused"),
+        (THREE, "3.4.30", {"notes": PREVIOUS | {"finalised": "3.5"}}, "begun"),
+        (THREE, "3.4.30", {"notes": PREVIOUS | {"begun": "true"}}, "DowngradeRefused"),
+        # None of the members has ever run the new one (`Recreate`).
+        ([LOST] * 3, "3.4.30", {}, "back"),
+        ([LOST, LOST, UP], "3.4.30", {}, "begun"),
+        ([LOST] * 3, "3.4.30", {"notes": PREVIOUS | {"begun": "true"}}, "DowngradeRefused"),
         # Another patch of where it goes.
         (MIXED, "3.5.17", {}, "version"),
         (MIXED, "3.5.15", {}, "version"),
@@ -151,7 +168,8 @@ def test_one_that_is_told_to_soaks_first_and_waits_for_a_word_if_asked_to() -> N
         # By itself, where that is asked for and safe.
         (MIXED, "3.5.16", {"upgrade": {"onFailure": "Rollback"}}, "back"),
         ([Member(made="3.4.30"), Member(made="3.4.30"), UP], "3.5.16", {"upgrade": {"onFailure": "Rollback"}}, ""),
-        ([FINE, FINE, LOST], "3.5.16", {"upgrade": {"onFailure": "Rollback"}}, ""),
+        ([FINE, FINE, LOST], "3.5.16", {"upgrade": {"onFailure": "Rollback"}, "notes": PREVIOUS | {"begun": "true"}}, ""),
+        ([LOST] * 3, "3.5.16", {"upgrade": {"onFailure": "Rollback"}}, "back"),
     ],
 )
 def test_the_course_is_changed_where_that_is_safe(
@@ -168,6 +186,8 @@ def test_the_way_back_by_itself_is_noted_so_that_it_is_not_tried_again() -> None
         "previous-version": "3.5.16",
         "previous-image": "etcd:3.5.16",
         "upgraded": None,
+        "begun": None,
+        "waive": 'SW301 until=2026-01-01T12:15:00Z reason="back from 3.5.16"',
         "failed": "3.5.16",
     }
 

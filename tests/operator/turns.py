@@ -137,7 +137,7 @@ def _pod(name: str, member: Member, running: str, hash_now: str, now: datetime) 
         "status": {
             "phase": "Running",
             "conditions": [{"type": "Ready", "status": "True" if member.ready else "False", "lastTransitionTime": since}],
-            "containerStatuses": [{"name": "engine", "started": member.started, "state": state}],
+            "containerStatuses": [{"name": "engine", "started": member.started, "restartCount": 0, "state": state}],
         },
     }
 

@@ -37,6 +37,8 @@ FINALISED: Final = f"{GROUP}/finalised"
 """Annotation of the StatefulSet: the series that the data is finalised at; older members cannot read it any more."""
 FAILED: Final = f"{GROUP}/failed"
 """Annotation of the StatefulSet: the version and image that it went back from by itself; it is not tried again."""
+BEGUN: Final = f"{GROUP}/begun"
+"""Annotation of the StatefulSet: members have run the version that it has now, and none runs the one before any more."""
 PARKED: Final = f"{GROUP}/parked"
 """Annotation of the StatefulSet: it has no pods for a moment, so that members of two versions never meet."""
 SIZE: Final = f"{GROUP}/size"
@@ -44,7 +46,7 @@ SIZE: Final = f"{GROUP}/size"
 ROTATED: Final = f"{GROUP}/rotated"
 """Annotation of the StatefulSet: the last request to rotate (`stateward.dev/rotate`) that is done."""
 NOTES: Final = frozenset(
-    {FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, PARKED, SIZE, ROTATED}
+    {FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, BEGUN, PARKED, SIZE, ROTATED}
 )
 """What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
 LOST: Final = f"{GROUP}/lost"

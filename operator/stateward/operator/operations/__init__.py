@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from stateward.operator.operations.finish import finish
 from stateward.operator.operations.form import form
 from stateward.operator.operations.grow import grow
 from stateward.operator.operations.replace import lost, replace
@@ -12,7 +13,8 @@ from stateward.operator.operations.rolling import mend, rolling
 from stateward.operator.operations.rotate import rotate
 from stateward.operator.operations.scale import scale
 from stateward.operator.operations.settings import settings
-from stateward.operator.operations.upgrade import steer, upgrade
+from stateward.operator.operations.steer import steer
+from stateward.operator.operations.upgrade import upgrade
 from stateward.operator.turn import Operation
 
 OPERATIONS: Final[Sequence[Operation]] = (
@@ -25,6 +27,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     settings,
     rolling,
     scale,
+    finish,
     upgrade,
     rotate,
 )

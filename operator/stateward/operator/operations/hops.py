@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stateward.operator.observe import FINALISED
+from stateward.operator.observe import BEGUN, FINALISED, PREVIOUS
+from stateward.operator.operations import members
 from stateward.operator.turn import Turn
 from stateward.policies import hops
 from stateward.policies.engines.profile import Hop, Profile, judge
@@ -79,11 +80,14 @@ def next_hop(turn: Turn) -> Leg:
 def why_not_back(turn: Turn, target: str) -> str:
     """Why members cannot go back to an older version; "" where they can.
 
-    Back to what others run still is always possible: they are what the data belongs to. Otherwise the engine's profile
-    has to allow it, without a doubt.
+    Back to what others run still is always possible: they are what the data belongs to. So it is where no member has
+    ever run the newer version. Otherwise the engine's profile has to allow it, without a doubt.
     """
-    service, running = turn.service, turn.stand.running.version
+    service, running, pods = turn.service, turn.stand.running.version, turn.stand.pods
     if any(same(turn.made_with(name), target) for name in service.names(turn.stand.replicas)):
+        return ""
+    noted = turn.stand.running.notes
+    if PREVIOUS in noted and BEGUN not in noted and not any(members.ran(pod) for pod in pods.values()):
         return ""
     before, after = parse(running), parse(target)
     profile = PROFILES.get(service.engine)

@@ -37,6 +37,13 @@ def started(pod: Object) -> bool:
     return any(one.get("started") is True for one in _containers(pod))
 
 
+def ran(pod: Object) -> bool:
+    """Whether its engine ever ran in this pod, as far as anybody knows: one that never did has touched no data."""
+    several = list(_containers(pod))
+    waits = all("waiting" in mapping_of(one, "state") and one.get("restartCount") == 0 for one in several)
+    return not (waits and (several or text_of(mapping_of(pod, "status"), "phase") == "Pending"))
+
+
 def hopeless(pod: Object) -> str:
     """Why it does not start, as the kubelet says; "" where it may just be slow."""
     waiting = (mapping_of(mapping_of(one, "state"), "waiting") for one in _containers(pod))
@@ -77,11 +84,11 @@ def why_away(turn: Turn, member: str) -> str:
     if pod is None:
         return "it has no pod"
     if pod_of(turn, member) is None:
-        return "its pod does not end"
+        return "its pod ends"
     if why := hopeless(pod):
         return f"its pod waits: {why}"
     if seen is not None and seen.healthy is not True:
-        return seen.reason or "it does not answer"
+        return seen.reason.removeprefix(f"{member}: ") or "it does not answer"
     return (
         "its pod is not ready" if seen is not None else f"its pod is {text_of(mapping_of(pod, 'status'), 'phase') or 'new'}"
     )
