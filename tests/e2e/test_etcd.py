@@ -25,6 +25,7 @@ from installation import NODES, ROOT
 IMAGE = "etcd:3.5"
 NAME = "orders"
 NAMESPACE = "etcd-e2e"
+BACK = '{"spec":{"version":"3.4.23"}}'
 
 
 def text(value: str) -> str:
@@ -107,9 +108,30 @@ class Operated:
 
     kubectl: Kubectl
     log: Path
+    name: str = NAME
 
     def service(self) -> dict[str, Any]:
-        return self.kubectl.get("statefulservices.stateward.dev", NAME)
+        return self.kubectl.get("statefulservices.stateward.dev", self.name)
+
+    def change(self, **spec: Any) -> None:
+        """A merge patch of its spec."""
+        patch = json.dumps({"spec": spec})
+        self.kubectl.must("patch", "statefulservices.stateward.dev", self.name, "--type=merge", "-p", patch)
+
+    def pods(self) -> set[str]:
+        """Their uids."""
+        found = self.kubectl.get("pods", "-l", f"stateward.dev/service={self.name}").get("items", ())
+        return {pod["metadata"]["uid"] for pod in found}
+
+    def runs(self, version: str) -> bool:
+        """Whether all members run a version, in pods of one template, and nothing is left to do."""
+        status = self.service().get("status", {})
+        pods = self.kubectl.get("pods", "-l", f"stateward.dev/service={self.name}").get("items", ())
+        return (
+            self.settled(3)
+            and {one["version"] for one in status["members"]} == {version}
+            and len({pod["metadata"]["annotations"]["stateward.dev/runs"] for pod in pods}) == 1
+        )
 
     def condition(self, kind: str) -> dict[str, Any]:
         found = self.service().get("status", {}).get("conditions", ())
@@ -136,7 +158,7 @@ class Operated:
 
     def address(self) -> str:
         """Of the Service that clients use."""
-        return str(self.kubectl.get("service", NAME)["spec"]["clusterIP"])
+        return str(self.kubectl.get("service", self.name)["spec"]["clusterIP"])
 
     def peers(self) -> list[str]:
         """The members that etcd itself lists, those with a vote."""
@@ -165,26 +187,30 @@ def operated() -> Iterator[Operated]:
         stack.callback(kubectl, "delete", "namespace", NAMESPACE, "--wait=false")
         log = folder / "operator.log"
         stack.enter_context(operator(kubeconfig, log))
-        service = {
-            "apiVersion": "stateward.dev/v1beta1",
-            "kind": "StatefulService",
-            "metadata": {"name": NAME},
-            "spec": {
-                "engine": "etcd",
-                "version": image.rpartition(":")[2],
-                "image": image,
-                "members": 3,
-                "storage": {"size": "256Mi"},
-                "availability": {"spread": {"nodes": "Preferred"}},
-                "tls": {"enabled": False},
-                "deletionPolicy": {"claims": "Delete"},
-            },
-        }
-        eventually(lambda: kubectl("apply", "-f", "-", stdin=service).passed, "the kind is served", 30)
+        eventually(lambda: kubectl("apply", "-f", "-", stdin=manifest(NAME, image)).passed, "the kind is served", 30)
         one = Operated(kubectl, log)
         yield one
         # Whatever a test left: the operator has to be there to let go of it.
         kubectl("delete", "statefulservices.stateward.dev", NAME, "--ignore-not-found", "--timeout=60s", seconds=90)
+
+
+def manifest(name: str, image: str) -> dict[str, Any]:
+    """A service of three members of this image's version."""
+    return {
+        "apiVersion": "stateward.dev/v1beta1",
+        "kind": "StatefulService",
+        "metadata": {"name": name},
+        "spec": {
+            "engine": "etcd",
+            "version": image.rpartition(":")[2],
+            "image": image,
+            "members": 3,
+            "storage": {"size": "256Mi"},
+            "availability": {"spread": {"nodes": "Preferred"}},
+            "tls": {"enabled": False},
+            "deletionPolicy": {"claims": "Delete"},
+        },
+    }
 
 
 @contextlib.contextmanager
@@ -265,6 +291,42 @@ def test_members_are_added_and_taken_away_one_at_a_time_and_nothing_is_lost(
         f"{writer.failures} refused or unanswered, {writer.longest:.1f} s the longest pause"
     )
     assert lost == []
+
+
+def test_an_upgrade_to_the_next_minor_loses_no_acknowledged_write(operated: Operated, say: Callable[[str], None]) -> None:
+    before, after = (control.shared("build-image", f"etcd:{series}").split()[-1] for series in ("3.4", "3.5"))
+    older = Operated(operated.kubectl, operated.log, "older")
+    older.kubectl.must("apply", "-f", "-", stdin=manifest(older.name, before))
+    try:
+        upgraded(older, before, after, say)
+    finally:
+        older.kubectl("delete", "statefulservices.stateward.dev", older.name, "--timeout=90s", seconds=120)
+
+
+def upgraded(older: Operated, before: str, after: str, say: Callable[[str], None]) -> None:
+    """An upgrade, and after it a restart, with a writer all along."""
+    version = after.rpartition(":")[2]
+    older.settle(3)
+    with Writer(older.address()) as writer:
+        eventually(lambda: len(writer.acknowledged) > 200, "writes are acknowledged", 60)
+        for what, change in (
+            ("upgraded", {"version": version, "image": after}),
+            ("restarted", {"resources": {"requests": {"cpu": "50m"}}}),
+        ):
+            kept = older.pods()
+            writer.longest, writer.failures, count, began = 0.0, 0, len(writer.acknowledged), time.monotonic()
+            older.change(**change)
+            eventually(lambda kept=kept: not older.pods() & kept and older.runs(version), f"all are {what}", 300)  # type: ignore[misc]
+            seconds = time.monotonic() - began
+            say(
+                f"etcd: {before.rpartition(':')[2]}, {what} to {version} in {seconds:.0f} s under "
+                f"{(len(writer.acknowledged) - count) / seconds:.0f} acknowledged writes/s: {writer.failures} refused or "
+                f"unanswered, {writer.longest:.1f} s the longest time without one"
+            )
+    assert writer.lost() == []
+    assert older.service()["status"]["finalisedVersion"] == "3.5"
+    refused = older.kubectl("patch", "statefulservices.stateward.dev", older.name, "--type=merge", "-p", BACK)
+    assert "older members cannot read it" in refused.err
 
 
 def test_a_deleted_service_takes_its_claims_along_where_that_is_asked_for(operated: Operated) -> None:
