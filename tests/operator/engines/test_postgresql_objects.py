@@ -13,7 +13,7 @@ from stateward.operator import leftovers, roles
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Access, Driver, Place
-from stateward.operator.objects import network, rights, secret, workload
+from stateward.operator.objects import fingerprint, network, rights, secret, workload
 from stateward.operator.objects.common import owner
 from stateward.operator.objects.workload import Running
 from stateward.operator.observe import Stand
@@ -59,6 +59,15 @@ def test_the_pods_carry_what_patroni_finds_them_by() -> None:
     made = workload.stateful_set(service(), driver().container("17.12"), RUNNING)
     assert SCOPE.items() <= made["spec"]["template"]["metadata"]["labels"].items()
     assert "stateward.dev/scope" not in made["spec"]["selector"]["matchLabels"]
+
+
+def test_members_are_restarted_for_what_they_take_at_their_start_alone() -> None:
+    def known(members: int = 3, **parameters: Any) -> str:
+        place = Place("shop", "orders", "17.12", service().names(members), True, parameters)
+        return fingerprint.of(service(), RUNNING, driver(), place, Access())
+
+    assert known() == known(5) == known(work_mem="9MB")
+    assert len({known(), known(max_connections=200), known(max_connections=300), known(shared_buffers="1GB")}) == 4
 
 
 def test_no_password_stands_anywhere_but_in_secrets() -> None:

@@ -176,6 +176,11 @@ class FolderDriver:
         made = {**dict(place.parameters), **template.render(content, scope, {"members": rows})}
         return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
 
+    def at_start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Those parameters that members take at their start alone and that stand in none of their files."""
+        known = self._data.parameters
+        return {name: value for name, value in parameters.items() if name in known and known[name].restart}
+
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run."""
         found = []

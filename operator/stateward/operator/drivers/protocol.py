@@ -248,6 +248,9 @@ class Driver(Protocol):
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """What applications connect with, key → text; empty where there is nothing of the kind."""
 
+    def at_start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Those parameters that members take at their start alone and that stand in none of their files."""
+
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run; empty where they can."""
 

@@ -299,6 +299,8 @@ class Parameter(_Strict):
     """Of a choice."""
     pattern: str = r"[\w.,:/-]{1,200}"
     """Of a string: it has to match as a whole."""
+    restart: bool = False
+    """Whether members take it at their start alone, though it stands in none of their files."""
     default: int | str | None = None
     """What `{parameters.NAME}` is where a service says nothing; without it the key that it stands at is left out."""
     what: str

@@ -21,11 +21,13 @@ def of(service: Service, running: Running, driver: Driver, place: Place, access:
     """
     alone = replace(place, members=service.names(1), joins=True)
     container = driver.container(running.version, running.tls)
-    made = [
+    made: list[object] = [
         running.version,
         workload.pod(service, container, running),
         certificates.marks(container, running, access),
         driver.configuration(alone),
         driver.secret_files(alone, access),
     ]
+    if taken := driver.at_start(place.parameters):
+        made.append(taken)
     return hashlib.sha256(orjson.dumps(made, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
