@@ -274,6 +274,30 @@ def test_parameters_reach_all_members_and_go_again(postgres: Postgres) -> None:
     eventually(lambda: seen() == ("4MB",), "it is gone", 30)
 
 
+def test_members_are_restarted_one_by_one_for_what_they_take_at_their_start(
+    postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    postgres.on.settle(3)
+
+    def seen() -> object:
+        try:
+            with postgres.connect() as connection:
+                return connection.execute("SHOW max_connections").fetchone()
+        except psycopg.Error:
+            return None
+
+    with Writer(postgres) as writer:
+        writer.more()
+        began = time.monotonic()
+        postgres.on.change(parameters={"max_connections": 150})
+        eventually(lambda: seen() == ("150",), "the primary has it", 240)
+        postgres.on.settle(3)
+        took = time.monotonic() - began
+        writer.more()
+    say(f"postgresql: three members restarted in {took:.0f} s, the primary by a switchover, under {writer.said()}")
+    assert writer.lost() == []
+
+
 def test_claims_that_stay_are_opened_by_a_service_made_anew(postgres: Postgres, say: Callable[[str], None]) -> None:
     postgres.on.settle(3)
     with Writer(postgres) as writer:

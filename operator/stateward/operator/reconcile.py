@@ -161,8 +161,8 @@ class Reconcile:
         stand = self._objects(one, stand, driver, report, dry)
         if not dry and self._renew(model, one, stand, driver, report):
             return
-        if driver.routed and not driver.labels_itself and not dry:
-            roles.label(self.cluster, stand, driver)
+        if driver.routed and not dry:
+            (roles.unlabel if driver.labels_itself else roles.label)(self.cluster, stand, driver)
         if dry:
             report.idle = ("DryRun", f"a dry run by the annotation {DRY_RUN}: decisions say what would be done")
         elif not report.blocked or not stand.formed:

@@ -22,6 +22,22 @@ def primary_label(stand: Stand, driver: Driver, service: Object | None) -> str:
     return next((word for word in driver.primary_labels if word in carried), driver.primary_labels[0])
 
 
+def unlabel(cluster: Cluster, stand: Stand, driver: Driver) -> None:
+    """Takes the label from members that do not answer while another leads. Raises ClusterError.
+
+    An engine that labels by itself cannot do it for a node that is gone, and clients would go on being sent there. One that
+    leads all the same labels itself again.
+    """
+    leading = [name for name, seen in stand.seen.items() if seen.role in driver.leaders]
+    if len(leading) != 1:
+        return
+    for name, pod in stand.pods.items():
+        seen = stand.seen.get(name)
+        silent = seen is None or seen.healthy is None
+        if name != leading[0] and silent and _role(pod) in driver.primary_labels:
+            _write(cluster, pod, REPLICA)
+
+
 def label(cluster: Cluster, stand: Stand, driver: Driver) -> None:
     """Labels pods with what their members say that they are. Raises ClusterError.
 

@@ -12,7 +12,7 @@ from stateward.kube.errors import ClusterError
 from stateward.operator import leftovers, roles
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
-from stateward.operator.drivers.protocol import Access, Driver, Place
+from stateward.operator.drivers.protocol import Access, Driver, Place, Seen
 from stateward.operator.objects import fingerprint, network, rights, secret, workload
 from stateward.operator.objects.common import owner
 from stateward.operator.objects.workload import Running
@@ -96,10 +96,30 @@ def test_no_password_stands_anywhere_but_in_secrets() -> None:
 )
 def test_the_service_selects_the_word_that_patroni_labels_with(pods: dict[str, str], selected: str, wanted: str) -> None:
     now = {"spec": {"selector": {"stateward.dev/role": selected}}} if selected else None
-    word = roles.primary_label(labelled(**{name.replace("-", "_"): role for name, role in pods.items()}), driver(), now)
+    word = roles.primary_label(labelled(**pods), driver(), now)
     assert word == wanted
     made = network.services(service(), driver().container("17.12"), True, word)
     assert made[1]["spec"]["selector"]["stateward.dev/role"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        ({"orders-0": ("", None), "orders-1": ("primary", True)}, ["replica", "primary"]),  # its node is gone
+        ({"orders-1": ("primary", True)}, ["replica", "primary"]),  # not even asked
+        ({"orders-0": ("", None), "orders-1": ("replica", True)}, ["primary", "primary"]),  # nobody leads yet
+        ({"orders-0": ("primary", True), "orders-1": ("primary", True)}, ["primary", "primary"]),  # one has not heard yet
+        ({"orders-0": ("replica", False), "orders-1": ("primary", True)}, ["primary", "primary"]),  # it says so itself, soon
+    ],
+)
+def test_a_member_that_is_silent_keeps_no_clients_while_another_leads(seen: Any, wanted: list[str]) -> None:
+    stand = labelled(**{"orders-0": "primary", "orders-1": "primary"})
+    said = {name: Seen(name, healthy, role=role) for name, (role, healthy) in seen.items()}
+    pods = {name: {**pod["metadata"], "namespace": "shop"} for name, pod in stand.pods.items()}
+    cluster = Cluster(**{f"pods__{name}": {"metadata": metadata} for name, metadata in pods.items()})
+    stand = replace(stand, seen=said, pods={name: {"metadata": metadata} for name, metadata in pods.items()})
+    roles.unlabel(cluster, stand, driver())  # type: ignore[arg-type]
+    assert [item["metadata"]["labels"]["stateward.dev/role"] for item in cluster.items.values()] == wanted
 
 
 # --- its end -------------------------------------------------------------------------------------------------------
