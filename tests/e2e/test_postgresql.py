@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
-import httpx
 import psycopg
 import pytest
 from cluster_kit import eventually
 from operated import Operated, operated
 
+from stateward.certs.context import client_context
 from stateward.operator.drivers import catalogue
+from stateward.operator.drivers.http import RefusedError, ask
 from stateward.operator.drivers.protocol import Access, Place, Target
+from stateward.operator.drivers.schema import Http
+from stateward.operator.tls import Tls
 
 NAME = "orders"
 WRITERS = 8
+HAND_OVER = Http(port="patroni", path="/switchover", method="POST", login="patroni", text=True, seconds=30.0)
 
 
 @dataclass
@@ -26,15 +34,37 @@ class Postgres:
     """The service, and how one gets into it."""
 
     on: Operated
+    folder: Path
 
     def secret(self, name: str) -> dict[str, str]:
         data = self.on.kubectl.get("secret", name)["data"]
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
-    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        """As an application does: by the Service, to whoever leads. Raises psycopg.Error."""
+    def connection(self) -> dict[str, Any]:
+        """How an application connects: by the Service's name, to whoever leads, whose certificate it verifies."""
         known = self.secret(f"{NAME}-app")
-        return opened(self.on.address(), known["password"])
+        trusted = self.folder / "ca.crt"
+        trusted.write_text(self.on.kubectl.get("configmap", f"{NAME}-ca")["data"]["ca.crt"])
+        return {
+            "host": known["host"],
+            "hostaddr": self.on.address(),
+            "dbname": known["dbname"],
+            "user": known["username"],
+            "password": known["password"],
+            "sslmode": known["sslmode"],
+            "sslrootcert": str(trusted),
+            "connect_timeout": 2,
+            "target_session_attrs": "read-write",
+            "tcp_user_timeout": 2000,
+            "keepalives_idle": 1,
+            "keepalives_interval": 1,
+            "keepalives_count": 2,
+            "autocommit": True,
+        }
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """Raises psycopg.Error."""
+        return psycopg.connect(**self.connection())
 
     def primary(self) -> str:
         """The member that the Service for clients leads to."""
@@ -43,11 +73,17 @@ class Postgres:
         return pods[0] if len(pods) == 1 else ""
 
     def targets(self) -> list[Target]:
-        access = Access(self.secret(f"{NAME}-credentials"))
+        """The members, as the operator asks them, with the certificate of applications."""
+        shown = self.secret(f"{NAME}-client")
+        context = client_context(*(shown[name].encode() for name in ("ca.crt", "tls.crt", "tls.key")))
+        tls = cast(Tls, SimpleNamespace(context=context))
+        access = Access(self.secret(f"{NAME}-credentials"), tls)
         pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
+        ports = {"postgresql": 5432, "patroni": 8008}
         return [
-            Target(pod["metadata"]["name"], pod["status"]["podIP"], {"postgresql": 5432, "patroni": 8008}, access)
+            Target(name, pod["status"]["podIP"], ports, access, self.place().host(name), frozenset(["patroni"]))
             for pod in pods
+            if (name := pod["metadata"]["name"])
         ]
 
     def place(self) -> Place:
@@ -57,33 +93,15 @@ class Postgres:
     def hand_over_to(self, member: str) -> None:
         """By Patroni's own command, to one that is named."""
         target = self.targets()[0]
-        login = ("patroni", target.access.passwords["patroni"])
 
         def told() -> bool:
             if self.primary() == member:
                 return True
-            asked = {"leader": self.primary(), "candidate": member}
-            answer = httpx.post(f"http://{target.host}:8008/switchover", json=asked, auth=login, timeout=60)
-            assert answer.status_code in (200, 412, 503), answer.text  # a member that has just come is no candidate yet
+            with contextlib.suppress(RefusedError):  # a member that has just come is no candidate yet
+                ask(target, HAND_OVER, {"leader": self.primary(), "candidate": member})
             return False
 
         eventually(told, f"{member} leads", 60)
-
-
-def opened(host: str, password: str) -> psycopg.Connection[tuple[object, ...]]:
-    return psycopg.connect(
-        host=host,
-        dbname="app",
-        user="app",
-        password=password,
-        connect_timeout=2,
-        target_session_attrs="read-write",
-        tcp_user_timeout=2000,
-        keepalives_idle=1,
-        keepalives_interval=1,
-        keepalives_count=2,
-        autocommit=True,
-    )
 
 
 @dataclass
@@ -99,7 +117,7 @@ class Writer:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Writer:
-        self._where = (self.on.on.address(), self.on.secret(f"{NAME}-app")["password"])
+        self._where = self.on.connection()
         with self.on.connect() as connection:
             connection.execute("DROP TABLE IF EXISTS written")
             connection.execute("CREATE TABLE written (writer int, count int, PRIMARY KEY (writer, count))")
@@ -119,7 +137,7 @@ class Writer:
         count = 0
         while not self._stopping.is_set():
             try:
-                with opened(*self._where) as connection:
+                with psycopg.connect(**self._where) as connection:
                     while not self._stopping.is_set():
                         # Whether it was written is unknown after a failure: then the same again.
                         connection.execute("INSERT INTO written VALUES (%s, %s) ON CONFLICT DO NOTHING", (number, count))
@@ -151,10 +169,11 @@ class Writer:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    size = {"size": "1Gi"}
-    with operated("postgresql", "postgresql:17", NAME, frozenset({"primary", "replica"}), storage=size) as one:
-        yield Postgres(one)
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    roles = frozenset({"primary", "replica"})
+    more = {"storage": {"size": "1Gi"}, "tls": {"enabled": True}}
+    with operated("postgresql", "postgresql:17", NAME, roles, **more) as one:
+        yield Postgres(one, tmp_path_factory.mktemp("postgres"))
 
 
 def test_three_members_come_up_with_one_primary_and_a_database_for_the_application(
@@ -175,12 +194,18 @@ def test_three_members_come_up_with_one_primary_and_a_database_for_the_applicati
         connection.execute("DROP TABLE mine")
 
 
+def test_nobody_gets_in_without_tls(postgres: Postgres) -> None:
+    postgres.on.settle(3)
+    with pytest.raises(psycopg.OperationalError, match=r"no encryption"):
+        psycopg.connect(**{**postgres.connection(), "sslmode": "disable", "sslrootcert": None})
+
+
 def test_nobody_gets_in_as_the_superuser_over_the_network(postgres: Postgres) -> None:
     postgres.on.settle(3)
     password = postgres.secret(f"{NAME}-credentials")["superuser"]
     for user in ("postgres", "replicator"):
         with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects"):
-            psycopg.connect(host=postgres.on.address(), dbname="app", user=user, password=password, connect_timeout=3)
+            psycopg.connect(**{**postgres.connection(), "user": user, "password": password})
 
 
 def test_a_switchover_loses_nothing_and_may_be_asked_for_twice(postgres: Postgres, say: Callable[[str], None]) -> None:
@@ -320,5 +345,5 @@ def test_a_deleted_service_takes_all_along_where_that_is_asked_for(postgres: Pos
 
 def shared(postgres: Postgres) -> dict[str, object]:
     """What Patroni says that all members share."""
-    found: dict[str, object] = httpx.get(f"http://{postgres.targets()[0].host}:8008/config").json()
+    found: dict[str, object] = ask(postgres.targets()[0], Http(port="patroni", path="/config"))
     return found

@@ -327,6 +327,35 @@ def test_each_member_gets_a_file_of_its_own_and_all_passwords_are_in_secrets_alo
     assert "data-checksums" in made["bootstrap"]["initdb"]
 
 
+def test_with_tls_nobody_connects_in_the_clear_and_members_verify_each_other() -> None:
+    one = replace(place(), tls=True)
+    made = json.loads(files(one)["orders-0.yaml"])
+    assert made["postgresql"]["parameters"]["ssl"] == "on"
+    assert made["postgresql"]["parameters"]["unix_socket_directories"] == "/run/postgresql"
+    assert made["postgresql"]["authentication"]["replication"]["sslmode"] == "verify-full"
+    assert made["postgresql"]["authentication"]["replication"]["username"] == "replicator"
+    assert made["restapi"]["authentication"]["password"] == PASSWORDS["patroni"]
+    assert made["restapi"]["verify_client"] == "optional"
+    remote = [line for line in made["bootstrap"]["dcs"]["postgresql"]["pg_hba"] if not line.startswith("local ")]
+    assert all(line.startswith("hostssl ") or line.endswith(" reject") for line in remote)
+    assert made["bootstrap"]["dcs"]["synchronous_mode"] is True
+    assert driver().clients(one, Access(PASSWORDS))["sslmode"] == "verify-full"
+
+
+@pytest.mark.parametrize(("tls", "scheme"), [(True, "HTTPS"), (False, "HTTP")])
+def test_the_kubelet_asks_as_the_members_speak(tls: bool, scheme: str) -> None:
+    container = driver().container("17.12", tls)
+    probes = (container.readiness, container.liveness, container.startup)
+    assert {probe["httpGet"]["scheme"] for probe in probes} == {scheme}
+
+
+def test_who_may_connect_is_settled_as_the_members_speak(newer: StandIn) -> None:
+    secured = replace(place(work_mem="8MB"), tls=True)
+    assert driver().unsettled(all_seen(), [newer.target()], secured) == ["pg_hba"]
+    assert driver().settle(all_seen(), [newer.target()], secured).outcome == "done"
+    assert driver().unsettled(all_seen(), [newer.target()], place(work_mem="8MB")) == ["pg_hba"]
+
+
 def test_a_file_changes_with_nothing_once_the_service_is_founded() -> None:
     founded = json.loads(files(place(joins=False, shared_buffers="1GB"))["orders-0.yaml"])
     assert founded["bootstrap"]["dcs"]["postgresql"]["parameters"]["shared_buffers"] == "1GB"

@@ -73,6 +73,7 @@ class FolderDriver:
         if data.tls is not None:
             for name, content in {**data.tls.files, **data.tls.secret_files}.items():
                 template.check({name: content}, f"tls.files.{name}", [f"password.{one}" for one in data.passwords])
+            template.check(data.tls.clients, "tls.clients", [f"password.{one}" for one in data.passwords])
         copying.check(data)
         for name in MUTATING:
             command = getattr(data.commands, name)
@@ -92,6 +93,7 @@ class FolderDriver:
         """What runs in the pods of this version."""
         run, probes = self._data.run, self._probes(version)
         spoken = self._data.tls if tls else None
+        secured = spoken.ports if spoken is not None else ()
         return Container(
             image=template.render(self._data.image, {"version": version}),
             command=run.command,
@@ -99,9 +101,9 @@ class FolderDriver:
             user=run.user,
             data=run.data,
             files=run.files,
-            readiness=_probe(probes.readiness),
-            liveness=_probe(probes.liveness),
-            startup=_probe(probes.startup),
+            readiness=_probe(probes.readiness, secured),
+            liveness=_probe(probes.liveness, secured),
+            startup=_probe(probes.startup, secured),
             requests=run.requests,
             grace=run.grace,
             serves=self._data.serves,
@@ -109,13 +111,13 @@ class FolderDriver:
             scratch=run.scratch,
             environment=run.environment,
             prepare=run.prepare,
-            beside=[_beside(one) for one in run.beside],
             stop=run.stop,
             addresses=self._data.addresses,
+            beside=[_beside(one, secured) for one in run.beside],
             rights=run.rights,
             labels=run.labels,
             tls=spoken.folder if spoken is not None else "",
-            secured=spoken.ports if spoken is not None else (),
+            secured=secured,
             read_once=_READ_ONCE[spoken.reloads] if spoken is not None else (),
         )
 
@@ -138,7 +140,8 @@ class FolderDriver:
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """Key → text, of what applications connect with."""
         scope = {**_scope(place), **{f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}}
-        return {key: str(template.render(text, scope)) for key, text in self._data.clients.items()}
+        more = self._data.tls.clients if self._data.tls is not None and place.tls else {}
+        return {key: str(template.render(text, scope)) for key, text in {**self._data.clients, **more}.items()}
 
     def _rendered(self, files: _Files, place: Place, more: Mapping[str, str], tls: _Files) -> dict[str, str]:
         rows: list[Mapping[str, str]] = [
@@ -381,9 +384,18 @@ def _over(files: _Files, more: _Files) -> dict[str, dict[str, Any] | str]:
     for name, content in more.items():
         before = made.get(name)
         if isinstance(before, dict) and isinstance(content, dict):
-            made[name] = {**before, **content}
+            made[name] = laid(before, content)
         else:
             made[name] = f"{before}{content}" if isinstance(before, str) and isinstance(content, str) else content
+    return made
+
+
+def laid(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with another laid over it; of lists the later one counts."""
+    made = dict(before)
+    for name, value in more.items():
+        under = made.get(name)
+        made[name] = laid(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
     return made
 
 
@@ -411,24 +423,25 @@ def _identity(peers: Sequence[Peer], member: str) -> str:
     return next((peer.identity for peer in peers if peer.name == member), "")
 
 
-def _beside(one: Aside) -> Beside:
+def _beside(one: Aside, secured: Sequence[str]) -> Beside:
     return Beside(
         one.name,
         one.command,
         one.ports,
-        _probe(one.readiness) if one.readiness is not None else None,
-        _probe(one.liveness) if one.liveness is not None else None,
+        _probe(one.readiness, secured) if one.readiness is not None else None,
+        _probe(one.liveness, secured) if one.liveness is not None else None,
         one.requests,
         one.open,
     )
 
 
-def _probe(probe: Probe) -> dict[str, Any]:
+def _probe(probe: Probe, secured: Sequence[str]) -> dict[str, Any]:
+    """The kubelet has no certificate to show, and looks at none."""
     asked: dict[str, Any] = {"tcpSocket": {"port": probe.port}}
     if probe.command:
         asked = {"exec": {"command": probe.command}}
     elif probe.path is not None:
-        asked = {"httpGet": {"path": probe.path, "port": probe.port, "scheme": "HTTP"}}
+        asked = {"httpGet": {"path": probe.path, "port": probe.port, "scheme": "HTTPS" if probe.port in secured else "HTTP"}}
     return {
         **asked,
         "periodSeconds": probe.every,

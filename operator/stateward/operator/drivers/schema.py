@@ -284,6 +284,8 @@ class Tls(_Strict):
     """Laid over the `files` of the same name: a mapping over a mapping, a text after a text."""
     secret_files: dict[str, dict[str, Any] | str] = {}
     """The same over `secret_files`."""
+    clients: dict[str, str] = {}
+    """Laid over the `clients`."""
 
 
 class Parameter(_Strict):

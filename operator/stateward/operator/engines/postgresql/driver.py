@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from stateward.operator.drivers import template
-from stateward.operator.drivers.folder import FolderDriver
+from stateward.operator.drivers.folder import FolderDriver, laid
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
 from stateward.operator.drivers.protocol import Place, Result, Seen, Target
 from stateward.operator.drivers.reading import text_at, value_at
@@ -100,9 +100,10 @@ class Driver(FolderDriver):
 
     def _change(self, current: Mapping[str, Any], seen: Sequence[Seen], place: Place) -> dict[str, Any]:
         """What to write so that the settings are as wanted; a parameter that is asked for no more goes with None."""
-        founded = self._data.secret_files[_FILE]
-        assert isinstance(founded, dict)  # noqa: S101 - the folder's own
-        wanted: dict[str, Any] = template.render(founded["bootstrap"]["dcs"], {})
+        tls = self._data.tls if place.tls else None
+        files = (self._data.secret_files, tls.secret_files if tls is not None else {})
+        plain, secured = (value_at(one.get(_FILE), "bootstrap.dcs") or {} for one in files)
+        wanted: dict[str, Any] = template.render(laid(plain, secured), {})
         wanted |= _synchronous(current.get("synchronous_mode"), seen, place)
         own = wanted["postgresql"]["parameters"]
         now = value_at(current, "postgresql.parameters")
