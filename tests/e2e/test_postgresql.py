@@ -19,7 +19,7 @@ from operated import Operated, operated
 
 from stateward.certs.context import client_context
 from stateward.operator.drivers import catalogue
-from stateward.operator.drivers.http import RefusedError, ask
+from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
 from stateward.operator.drivers.protocol import Access, Place, Target
 from stateward.operator.drivers.schema import Http
 from stateward.operator.tls import Tls
@@ -97,7 +97,7 @@ class Postgres:
         def told() -> bool:
             if self.primary() == member:
                 return True
-            with contextlib.suppress(RefusedError):  # a member that has just come is no candidate yet
+            with contextlib.suppress(RefusedError, NoAnswerError):  # a member that has just come is no candidate yet
                 ask(target, HAND_OVER, {"leader": self.primary(), "candidate": member})
             return False
 

@@ -35,7 +35,7 @@ class Turn:
         self.driver = driver
         self.stand = type("Stand", (), {"formed": formed, "seen": {"db-0": Seen("db-0", True)}})()
 
-    def serving(self) -> list[Target]:
+    def asked(self) -> list[Target]:
         return [Target("db-0", "127.0.0.1", {})]
 
     def place(self) -> Place:

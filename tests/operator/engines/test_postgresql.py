@@ -303,6 +303,12 @@ def test_a_switchover_that_nobody_can_take_is_refused_with_patronis_reason(newer
     assert "can not find sync_standby" in done.reason
 
 
+def test_a_switchover_that_failed_on_its_way_is_unknown_until_somebody_leads(newer: StandIn) -> None:
+    newer.says = (503, "Switchover failed")
+    done = driver().switchover("orders-1", [newer.target()], place())
+    assert (done.outcome, "Switchover failed" in done.reason) == ("unknown", True)
+
+
 def test_a_switchover_that_was_accepted_and_is_not_to_be_seen_is_unknown(newer: StandIn) -> None:
     done = driver().switchover("orders-1", [newer.target()], place())  # nobody leads now
     assert done.outcome == "unknown"

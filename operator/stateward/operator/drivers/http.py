@@ -63,7 +63,7 @@ def ask(target: Target, call: Http, body: Any = None) -> Any:
         return answer
     if 400 <= status <= 499 or answer is not None:
         raise RefusedError(f"{where}: {status}: {_said(answer, raw)}")
-    raise NoAnswerError(f"{where}: {status} and no JSON")
+    raise NoAnswerError(f"{where}: {status}: {_said(None, raw)}" if call.text else f"{where}: {status} and no JSON")
 
 
 def _send(where: str, target: Target, call: Http, body: Any, until: float) -> tuple[int, bytes]:
