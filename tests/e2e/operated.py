@@ -94,12 +94,14 @@ class Operated:
 
 
 @contextlib.contextmanager
-def operated(engine: str, image: str, name: str, roles: frozenset[str], **spec: Any) -> Iterator[Operated]:
+def operated(
+    engine: str, image: str, name: str, roles: frozenset[str], namespace: str = "", **spec: Any
+) -> Iterator[Operated]:
     """A cluster with a service of three members of this engine, in a namespace of its own."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"stateward-{engine}-")))
         kubeconfig, program, image = _cluster(stack, image)
-        namespace = f"{engine}-e2e"
+        namespace = namespace or f"{engine}-e2e"
         kubectl = Kubectl(program, kubeconfig, folder / "cache", namespace)
         if not (_given() and kubectl("get", "crd", KIND).passed):
             kubectl.must("apply", "--server-side", "-f", str(ROOT / "manifests" / "crds" / "statefulservices.yaml"))

@@ -264,6 +264,7 @@ class Reconcile:
             one,
             lambda notes: self._note(one, stand, driver, notes),
             lambda before, after: self._accesses.hold(one, before, after),
+            lambda before, after: self._accesses.rekey(one, before, after),
         )
         return Turn(one, stand, driver, self.look, hand, model.status, self.now())
 

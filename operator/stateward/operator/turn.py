@@ -13,7 +13,7 @@ from stateward.kube.errors import ClusterError
 from stateward.operator import deletion
 from stateward.operator.api.status import StatefulServiceStatus
 from stateward.operator.apply import MANAGER, RESOURCES
-from stateward.operator.drivers.protocol import Driver, Place, Result, Target
+from stateward.operator.drivers.protocol import Access, Driver, Place, Result, Target
 from stateward.operator.informer import Informers
 from stateward.operator.objects import fingerprint
 from stateward.operator.objects.common import LABEL, VERSION
@@ -44,6 +44,9 @@ class Hand:
 
     hold: Callable[[Held, Held], bool] = lambda before, after: False
     """Holds other certificates than these; False where those were not held any more."""
+
+    rekey: Callable[[Access, Access], bool] = lambda before, after: False
+    """The same of passwords."""
 
     def take(self, kind: str, item: Object) -> Result:
         """Deletes this very object, a pod or a claim."""

@@ -57,6 +57,7 @@ class FolderDriver:
         # What a driver.py does instead of the file counts as well.
         own = type(self)
         self.hands_over = data.commands.switchover is not None or own.switchover is not FolderDriver.switchover
+        self.rotates = own.set_passwords is not FolderDriver.set_passwords
         self.finalises = data.commands.finalise is not None or own.finalise is not FolderDriver.finalise
         self.encrypts = data.tls is not None
         self._data = data
@@ -296,6 +297,10 @@ class FolderDriver:
     def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
         """There is nothing to be done."""
         return Result("done")
+
+    def set_passwords(self, passwords: Mapping[str, Sequence[str]], targets: Sequence[Target], place: Place) -> Result:
+        """A file cannot say it: passwords must not be in what is logged, so it takes a driver.py."""
+        return Result("refused", f"{self._data.title}: its passwords are not changed while it runs")
 
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """Makes the data that of this version for good."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from stateward.certs.authority import Leaf
@@ -14,11 +15,27 @@ Role = str
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Rotation:
+    """How far passwords are on their way, as their Secret has it. It has no text of its own."""
+
+    asked: str
+    """The request that began it last."""
+    since: datetime | None = None
+    """Since when the new ones stand in the Secret for everybody."""
+    coming: Mapping[str, str] = field(default_factory=dict)
+    """Name to a password that the engine is told of, and that nobody uses yet."""
+    previous: Mapping[str, str] = field(default_factory=dict)
+    """Name to the one before, that clients may still use."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Access:
     """What opens an engine's endpoints. It has no text of its own: nothing of it may reach a log."""
 
     passwords: Mapping[str, str] = field(default_factory=dict)
     """Name, as the engine's folder has it, to password; empty as long as none were made."""
+    rotation: Rotation | None = None
+    """Passwords that are about to take the place of these."""
     tls: Tls | None = None
     """Where members speak TLS: whom to trust, and what to show."""
 
@@ -223,6 +240,8 @@ class Driver(Protocol):
     """ConfigMaps that the engine writes by itself and that go with the data. Placeholders stand in it."""
     passwords: Mapping[str, int]
     """Passwords that are generated for a service, and how long each is."""
+    rotates: bool
+    """Whether it can be told other passwords while it runs."""
     hands_over: bool
     """Whether a member that leads can be told to hand over."""
     finalises: bool
@@ -280,6 +299,13 @@ class Driver(Protocol):
 
     def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
         """Makes them what they should be; done where they are."""
+
+    def set_passwords(self, passwords: Mapping[str, Sequence[str]], targets: Sequence[Target], place: Place) -> Result:
+        """Has the engine take these passwords for each name, the last one as its own where it takes only one.
+
+        Done where it takes the last one, and none but these. May be told twice. Where it takes only one, whoever asks a
+        member tries `access.rotation.coming` too: a crash may come between the engine and the Secret.
+        """
 
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """Makes the data that of this version for good; done where it is, or where the engine knows no such step."""

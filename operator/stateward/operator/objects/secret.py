@@ -17,8 +17,12 @@ _LETTERS: Final = string.ascii_letters + string.digits
 
 def generated(service: Service, lengths: Mapping[str, int]) -> Item:
     """The Secret of passwords, new ones with each call."""
-    made = {name: "".join(secrets.choice(_LETTERS) for _ in range(length)) for name, length in lengths.items()}
-    return _secret(service, credentials(service), made)
+    return _secret(service, credentials(service), passwords(lengths))
+
+
+def passwords(lengths: Mapping[str, int]) -> dict[str, str]:
+    """New ones with each call."""
+    return {name: "".join(secrets.choice(_LETTERS) for _ in range(length)) for name, length in lengths.items()}
 
 
 def rendered(service: Service, files: Mapping[str, str]) -> Item:

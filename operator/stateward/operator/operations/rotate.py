@@ -1,4 +1,4 @@
-"""Certificates: renewed in time whatever else is in the way, and made anew where that is asked for.
+"""Certificates are renewed in time whatever else is in the way; they and passwords are made anew where that is asked for.
 
 What is done next says `certs.members` from what is held and from what members say; nothing else is remembered. Pods that
 read whom they trust at their start alone carry a mark of it, and are made anew like those of any other change.
@@ -13,6 +13,7 @@ from stateward.operator import tls
 from stateward.operator.drivers.protocol import Result
 from stateward.operator.objects import certificates
 from stateward.operator.observe import ROTATED
+from stateward.operator.operations.passwords import passwords
 from stateward.operator.step import Step
 from stateward.operator.tls import OPERATOR, SERVER, Tls
 from stateward.operator.turn import Turn
@@ -41,13 +42,16 @@ def rotate(turn: Turn) -> Step | None:
     value = asked(turn)
     if not value:
         return None
+    if step := passwords(turn, value):
+        return step
     waits = _waits(turn)
     change = ("", value)
     if waits:
         return Step("Rotate", "wait", "", waits, change=change)
-    done = (
-        f"certificates are new on all members: {value}" if turn.stand.running.tls else f"nothing is to be made anew: {value}"
-    )
+    parts = ["certificates"] if turn.stand.running.tls else []
+    if turn.driver.passwords:
+        parts.append("passwords" if turn.driver.rotates else f"passwords stay, {turn.service.engine}'s are not changed yet")
+    done = f"what {value} asked for is done: {', '.join(parts) or 'there is nothing that could be made anew'}"
     return Step("Rotate", "finish", "", done, lambda: turn.hand.note({ROTATED: value}), change)
 
 
