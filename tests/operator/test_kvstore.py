@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,3 +150,11 @@ def test_a_hole_that_no_parameter_fills_is_a_fault_of_the_folder(tmp_path: Any) 
     (tmp_path / "kvstore" / "engine.yaml").write_text(yaml.safe_dump(data))
     with pytest.raises(EngineError, match=r"run\.data"):
         catalogue.read(tmp_path / "kvstore")
+
+
+def test_the_guide_shows_the_file_as_it_is() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs" / "adding-an-engine.md").read_text()
+    shown, service = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
+    assert shown == yaml.safe_load((FOLDER / "kvstore" / "engine.yaml").read_text())
+    one = StatefulService.model_validate({**service, "spec": {**service["spec"], "tls": {"enabled": False}}})
+    assert refusals.of_spec(one, read(one), catalogue.find("kvstore")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import socketserver
@@ -14,9 +15,14 @@ from typing import Any
 
 import pytest
 
+from stateward.operator import roles
+from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Access, Driver, Place, Seen, Target
-from stateward.operator.observe import lags
+from stateward.operator.objects import all_of
+from stateward.operator.objects.workload import Running
+from stateward.operator.observe import Stand, lags
+from stateward.operator.service import read
 
 RECORDED = Path(__file__).parent / "recorded"
 RELEASES = sorted(path.stem for path in RECORDED.glob("*.json"))
@@ -411,3 +417,85 @@ def test_a_write_waits_for_as_many_replicas_as_there_can_be(members: int, asked:
 )
 def test_what_would_break_the_rest_is_no_parameter(parameters: dict[str, Any], said: str) -> None:
     assert said in "".join(driver().problems("7.0.15", parameters))
+
+
+# --- what they are made of ----------------------------------------------------------------------------------------------
+
+
+def made(members: int = 3) -> dict[tuple[str, str], dict[str, Any]]:
+    model = StatefulService.model_validate(
+        {
+            "metadata": {"name": "db", "namespace": "prod", "uid": "u1"},
+            "spec": {"engine": "redis", "version": "7.0.15", "members": members, "storage": {"size": "1Gi"}},
+        }
+    )
+    running = Running(members, "7.0.15", "registry.test/redis:x", "", "1Gi", {})
+    access = Access({"password": PASSWORD})
+    items = all_of(read(model), running, driver(), place(members), access, "")
+    return {(item["kind"], item["metadata"]["name"]): item for item in items}
+
+
+def test_each_member_has_an_address_of_its_own_that_is_there_before_it_is_ready() -> None:
+    items = made()
+    for name in NAMES:
+        spec = items["Service", f"{name}-own"]["spec"]
+        assert spec["selector"]["statefulset.kubernetes.io/pod-name"] == name
+        assert spec["publishNotReadyAddresses"] is True
+        assert [one["port"] for one in spec["ports"]] == [6379, 26379]
+    assert ("Service", "db-3-own") not in items
+
+
+def test_clients_reach_sentinels_too_and_a_pod_hands_over_before_it_ends() -> None:
+    items = made()
+    (rule,) = items["NetworkPolicy", "db"]["spec"]["ingress"]
+    assert [one["port"] for one in rule["ports"]] == [6379, 26379]
+    engine, sentinel = items["StatefulSet", "db"]["spec"]["template"]["spec"]["containers"]
+    assert engine["lifecycle"]["preStop"]["exec"]["command"] == ["sh", "/etc/stateward/stop.sh"]
+    assert "lifecycle" not in sentinel
+    secrets = {key for key, item in items.items() if PASSWORD in base64_decoded(item)}
+    assert secrets == {("Secret", "db-secrets"), ("Secret", "db-app")}
+
+
+def base64_decoded(item: dict[str, Any]) -> str:
+    if item["kind"] != "Secret":
+        return json.dumps(item)
+    return " ".join(base64.b64decode(value).decode() for value in item["data"].values())
+
+
+def test_more_members_make_no_pod_stale() -> None:
+    marks = {json.dumps(made(count)["StatefulSet", "db"]["spec"]["template"]["metadata"]) for count in (1, 3, 5)}
+    assert len(marks) == 1
+
+
+class Patched:
+    """What was written of pods."""
+
+    def __init__(self) -> None:
+        self.labels: list[tuple[str, str]] = []
+
+    def patch(self, path: str, body: dict[str, Any], **_: Any) -> None:
+        self.labels.append((path.rpartition("/")[2], body["metadata"]["labels"]["stateward.dev/role"]))
+
+
+@pytest.mark.parametrize(
+    ("seen", "labels"),
+    [
+        ({"db-0": ("primary", True), "db-1": ("replica", True)}, []),
+        ({"db-0": ("", None), "db-1": ("primary", True)}, [("db-0", "replica"), ("db-1", "primary")]),
+        ({"db-0": ("primary", False), "db-1": ("primary", True)}, [("db-0", "replica"), ("db-1", "primary")]),
+        ({"db-0": ("primary", True), "db-1": ("primary", True)}, []),
+        ({"db-0": ("", None), "db-1": ("replica", True)}, []),
+    ],
+)
+def test_clients_are_led_to_the_one_that_leads_and_takes_writes(
+    seen: dict[str, tuple[str, bool | None]], labels: list[tuple[str, str]]
+) -> None:
+    def pod(name: str, role: str) -> dict[str, Any]:
+        return {"metadata": {"name": name, "namespace": "prod", "uid": name, "labels": {"stateward.dev/role": role}}}
+
+    pods = {"db-0": pod("db-0", "primary"), "db-1": pod("db-1", "replica")}
+    running = Running(2, "7.0.15", "x", "", "1Gi", {})
+    said = {name: Seen(name, healthy, role=role) for name, (role, healthy) in seen.items()}
+    cluster: Any = Patched()
+    roles.label(cluster, Stand(running, True, True, (), said, pods), driver())
+    assert cluster.labels == labels
