@@ -36,7 +36,7 @@ CRDS = [
 SERVICES, BACKUPS, RESTORES = (f"{one}.stateward.dev" for one in ("statefulservices", "servicebackups", "servicerestores"))
 NOWHERE = {"nodeSelector": {"stateward.test/nowhere": "true"}}
 CLAIM = {"claim": {"name": "archive"}}
-SECONDS = 120.0
+SECONDS = 300.0
 
 
 def service(name: str = "db", **spec: Any) -> dict[str, Any]:

@@ -83,6 +83,8 @@ class Hub:
         driver = self.find(one.engine)
         if driver is None:
             return f"engine: {one.engine}: nobody here knows how to run it"
+        if not driver.problems(one.version, one.parameters):
+            driver = driver.of(one.parameters)
         live = self.cluster.find(RESOURCES["StatefulSet.apps"].path_to(*one.key))
         access = Accesses(self.cluster, self.look, self.now).of(one, driver)
         container = driver.container(one.version, access.tls is not None)

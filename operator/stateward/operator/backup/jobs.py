@@ -13,7 +13,7 @@ from stateward.operator.backup import scripts
 from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import owner_of
 from stateward.operator.drivers.protocol import Container
-from stateward.operator.objects.common import LABEL, Item, secret_config
+from stateward.operator.objects.common import LABEL, TLS, Item, secret_config, server_tls
 from stateward.operator.service import Service
 from stateward.policies.view import Object, metadata_of, text_of
 
@@ -49,6 +49,9 @@ class Work:
         if container.secrets:
             mounts.append({"name": "secrets", "mountPath": container.secrets, "readOnly": True})
             volumes.append({"name": "secrets", "secret": {"secretName": secret_config(one), "defaultMode": 0o440}})
+        if container.tls:
+            mounts.append({"name": TLS, "mountPath": container.tls, "readOnly": True})
+            volumes.append({"name": TLS, "secret": {"secretName": server_tls(one), "defaultMode": 0o440}})
         dumps = [
             self._container(f"dump-{number}", image, command, mounts, _pairs(environment))
             for number, command in enumerate(commands)

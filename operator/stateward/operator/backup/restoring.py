@@ -31,7 +31,7 @@ from stateward.operator.backup.kinds import (
 from stateward.operator.backup.metadata import Metadata, seconds_between
 from stateward.operator.backup.taking import record_of
 from stateward.operator.drivers.protocol import Driver, Place
-from stateward.operator.objects.common import LABEL, VOLUME, Item
+from stateward.operator.objects.common import LABEL, SPEAKS_TLS, VOLUME, Item
 from stateward.operator.service import Key
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
@@ -121,7 +121,7 @@ class Restoring:
         claim = self._claim(turn)
         if claim is None:
             self._free(turn)
-            self._make_claim(turn, wanted)
+            self._make_claim(turn, wanted, driver.encrypts and wanted.spec.tls.enabled)
             return
         if FILLED not in mapping_of(metadata_of(claim), "annotations"):
             self._fill(turn, told, wanted, driver, place, claim)
@@ -236,7 +236,7 @@ class Restoring:
             )
         return found
 
-    def _make_claim(self, turn: Turn, wanted: StatefulService) -> None:
+    def _make_claim(self, turn: Turn, wanted: StatefulService, tls: bool) -> None:
         namespace, name = turn.target
         storage = wanted.spec.storage
         spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}}
@@ -250,7 +250,7 @@ class Restoring:
                 "name": f"{VOLUME}-{name}-0",
                 "namespace": namespace,
                 "labels": labels,
-                "annotations": {FILLING: turn.uid},
+                "annotations": {FILLING: turn.uid, **({SPEAKS_TLS: "true"} if tls else {})},
             },
             "spec": spec,
         }
@@ -265,7 +265,8 @@ class Restoring:
         one = service.read(wanted)
         member = one.member(0)
         # With the tools of the version that is to run: those of an older one write what it may not read.
-        where = Place(namespace, name, one.version, [member], False, one.parameters)
+        tls = driver.encrypts and one.tls
+        where = Place(namespace, name, one.version, [member], False, one.parameters, tls)
         copying = driver.copying(where, member, turn.uid[:8])
         if copying is None:
             raise StopError("Refused", f"engine: {told.engine}: backups of it cannot be restored yet")

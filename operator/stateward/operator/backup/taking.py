@@ -180,7 +180,7 @@ class Taking:
             what=extent.what,
             spec=found.model.spec.dump(),
         )
-        container = found.driver.container(found.stand.running.version)
+        container = found.driver.container(found.stand.running.version, found.stand.running.tls)
         work = Work(item, found.one.name, record.archive(), hub.restic, container.user)
         tags = f"service={record.uid},engine={told.engine},version={told.version}"
         image, more = found.stand.running.image, copying.environment

@@ -20,6 +20,7 @@ def check(data: Engine) -> None:
     for number, variant in enumerate(data.backup):
         for name in ("take", "restore"):
             template.check(getattr(variant, name), f"backup.{number}.{name}", KNOWN)
+        template.check(variant.tls, f"backup.{number}.tls", KNOWN)
     if data.extent is not None:
         template.check(data.extent.at, "extent.at", ("position",))
 
@@ -39,8 +40,10 @@ def of(data: Engine, place: Place, member: str, token: str) -> Copying | None:
         "dump": DUMP,
         "data": data.run.data,
         "token": token,
+        "tls.scheme": "https" if place.tls else "http",
+        "tls.folder": data.tls.folder if data.tls is not None else "",
     }
-    return _rendered(variant, scope)
+    return _rendered(variant, scope, place.tls)
 
 
 def extent(data: Engine, target: Target) -> Extent | None:
@@ -84,11 +87,11 @@ def _read(data: Engine, answer: Any) -> Extent:
     return Extent(reading.text_at(answer, found.position), int(count) if count.isdecimal() else None, found.what)
 
 
-def _rendered(variant: Variant, scope: dict[str, str]) -> Copying:
+def _rendered(variant: Variant, scope: dict[str, str], tls: bool) -> Copying:
     return Copying(
         take=template.render(variant.take, scope),
         restore=template.render(variant.restore, scope),
-        environment=variant.environment,
+        environment={**variant.environment, **(template.render(variant.tls, scope) if tls else {})},
     )
 
 

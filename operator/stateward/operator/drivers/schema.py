@@ -320,6 +320,8 @@ class Variant(_Strict):
     """Out of `{dump}` into `{data}`, as the only member of a new cluster, which `{token}` is unique to."""
     environment: dict[str, str] = {}
     """Of these commands; nothing secret."""
+    tls: dict[str, str] = {}
+    """More of it where members speak TLS. The members' own certificate is mounted in `{tls.folder}`."""
 
 
 class Measured(_Strict):
