@@ -199,6 +199,7 @@ def changed(status: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]
         (changed({"backup": {"lastFailure": "no space"}}), "the last one failed: no space"),
         (changed({"backup": {"next": ago(5)}}), "the next is due"),
         (changed({"drill": {"time": ago(7200), "succeeded": False, "message": "3 rows lack"}}), "failed 2 h ago"),
+        (changed({"finalisedVersion": "3"}), "● 3 of 3 serve, 2 must; one more may go\n\n"),
         (changed({"finalisedVersion": "3.4"}), "its data is finalised at 3.4: until it is at 3.5.33 there is a way back"),
     ],
 )
@@ -233,7 +234,17 @@ SUMMARY = {
     "pods": [
         {
             "podRef": {"name": "orders-0", "namespace": "prod"},
-            "volume": [{"name": "data", "pvcRef": {"name": "data-orders-0"}, "usedBytes": 1 << 30}, {"name": "config"}],
+            "volume": [
+                {"name": "data", "pvcRef": {"name": "data-orders-0"}, "usedBytes": 1 << 30, "capacityBytes": 8 << 30},
+                {"name": "config"},
+            ],
+        },
+        {
+            # A folder of the node's disk.
+            "podRef": {"name": "orders-1", "namespace": "prod"},
+            "volume": [
+                {"name": "data", "pvcRef": {"name": "data-orders-1"}, "usedBytes": 1 << 40, "capacityBytes": 2 << 40}
+            ],
         },
         {"podRef": {"name": "orders-0", "namespace": "other"}, "volume": [{"name": "data", "pvcRef": {}, "usedBytes": 1}]},
     ]
@@ -304,7 +315,7 @@ def test_it_is_read_from_the_api_server_with_zones_and_volumes_where_they_may_be
     told = json.loads(result.output)
     assert told["format"] == "stateward-service/v1"
     assert told["quorum"] == {"wanted": 3, "present": 3, "ready": 3, "must": 2, "spare": 1}
-    assert told["members"][0]["used"] == 1 << 30
+    assert [one["used"] for one in told["members"]] == [1 << 30, None, None]
     assert told["wrong"] == told["next"] == []
 
 

@@ -164,6 +164,11 @@ def test_a_change_that_passes_is_kept_and_told(cluster: Cluster) -> None:
     assert orjson.loads(cluster.objects[WHERE]["data"]["spec.json"])["members"] == 5
 
 
+def test_what_the_rules_warn_of_is_told_with_what_was_accepted(cluster: Cluster) -> None:
+    (told,) = ask(guard(cluster), service(2, members=5, version="3.5.33")).decisions
+    assert told.startswith("accepted: members: 3 → 5, version: 3.5.21 → 3.5.33; SW307 changes-at-once warns: spec.version:")
+
+
 def test_what_was_accepted_is_not_judged_again_whatever_happens(cluster: Cluster) -> None:
     ask(guard(cluster), service(2, version="3.5.33"))
     after_a_restart = guard(cluster)

@@ -50,7 +50,7 @@ def _head(found: Mapping[str, Any], now: float, width: int) -> Iterator[str]:
     yield click.style(f"{found['namespace']}/{found['name']}", bold=True) + f"   {text}{gap}" + click.style(right, dim=True)
     colour, words = _serves(found)
     yield click.style(_MARK, fg=colour) + f" {words}"
-    if version["finalised"] and _series(version["finalised"]) != _series(wanted):
+    if version["finalised"] and not _is_of(wanted, version["finalised"]):
         yield f"  its data is finalised at {version['finalised']}: until it is at {wanted} there is a way back"
 
 
@@ -228,5 +228,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(fitted, widths, strict=True)).rstrip()
 
 
-def _series(version: str) -> list[str]:
-    return version.split(".")[:2]
+def _is_of(version: str, series: str) -> bool:
+    """Whether a version is of a series, as far as that is precise: 17.12 is of 17."""
+    parts = series.split(".")
+    return version.split(".")[: len(parts)] == parts

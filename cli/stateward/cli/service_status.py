@@ -12,6 +12,7 @@ import click
 
 from stateward.cli import inputs, picture, replicas, standing
 from stateward.cli.replicas import Whom
+from stateward.policies import quantity
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ USUAL_WIDTH: Final = 100
 _ZONE: Final = "topology.kubernetes.io/zone"
 _CLEAR: Final = "\x1b[H\x1b[2J"
 _STATISTICS: Final = 3.0
+_SLACK: Final = 1.1
+"""A driver may round the size of a volume up."""
 _NOT_ASKED: Final = frozenset({401, 403, 404})
 
 
@@ -105,7 +108,8 @@ def _used(cluster: Cluster, item: Object) -> Mapping[str, int]:
     from stateward.kube.client import path_of
     from stateward.kube.errors import ClusterError
 
-    metadata = metadata_of(item)
+    namespace, volumes = text_of(metadata_of(item), "namespace"), items_of(mapping_of(item, "status"), "volumes")
+    whole = quantity.parse(volumes[0].get("size")) if volumes else None
     found: dict[str, int] = {}
     for node in _nodes(item):
         path = path_of("api", "v1", "nodes", node, "proxy", "stats", "summary")
@@ -116,15 +120,17 @@ def _used(cluster: Cluster, item: Object) -> Mapping[str, int]:
                 return found
             continue
         for pod in items_of(told, "pods"):
-            _add(found, pod, text_of(metadata, "namespace"))
+            _add(found, pod, namespace, float(whole) * _SLACK if whole is not None else 0)
     return found
 
 
-def _add(found: dict[str, int], pod: Mapping[str, Any], namespace: str) -> None:
+def _add(found: dict[str, int], pod: Mapping[str, Any], namespace: str, largest: float) -> None:
+    """Storage that is a folder of its node's disk tells of that disk: it is larger than what was asked for, and left out."""
     reference = mapping_of(pod, "podRef")
     if text_of(reference, "namespace") != namespace:
         return
     for volume in items_of(dict(pod), "volume"):
-        bytes_ = volume.get("usedBytes")
-        if mapping_of(volume, "pvcRef") and volume.get("name") == "data" and type(bytes_) is int:
+        bytes_, capacity = volume.get("usedBytes"), volume.get("capacityBytes")
+        its_own = type(capacity) is int and capacity <= largest
+        if mapping_of(volume, "pvcRef") and volume.get("name") == "data" and type(bytes_) is int and its_own:
             found[text_of(reference, "name")] = bytes_

@@ -85,18 +85,25 @@ class Guard:
         if before is not None and before.same(item, model):
             return Ruling(model)
         old = before.spec if before is not None else what_runs(item, found)
-        problem = self.refused(model) or self._denied(item, old, service, now)
+        problem = self.refused(model)
         if problem is not None:
             return Ruling(_carried_out(model, old), problem)
+        verdict = judge(item, old, self.context.view(service.key), self.context.policy(), now)
+        if verdict.denied:
+            return Ruling(_carried_out(model, old), (REASON, told(verdict)))
         if write:
             made = accepted.record(service, mapping_of(item, "spec"), _generation(item))
             self.cluster.apply(_path(service), made, field_manager=MANAGER)
-        changes = accepted.changed(before.spec, mapping_of(item, "spec")) if before is not None else ""
-        return Ruling(model, decisions=(f"accepted: {changes}",) if changes else ())
+        return Ruling(model, decisions=_decision(before, item, verdict))
 
-    def _denied(self, item: Object, old: Mapping[str, Any] | None, service: Service, now: float) -> Refusal | None:
-        verdict = judge(item, old, self.context.view(service.key), self.context.policy(), now)
-        return (REASON, told(verdict)) if verdict.denied else None
+
+def _decision(before: Accepted | None, item: Object, verdict: Verdict) -> tuple[str, ...]:
+    """What was accepted, and what the rules say of it all the same; nothing of a service that is made."""
+    changes = accepted.changed(before.spec, mapping_of(item, "spec")) if before is not None else ""
+    if not changes:
+        return ()
+    warned = "; ".join(f"{one.rule} {one.name} warns: {one.finding.headline}" for one in verdict.warned[:_SHOWN])
+    return (f"accepted: {changes}" + (f"; {warned}" if warned else ""),)
 
 
 def judge(item: Object, old: Mapping[str, Any] | None, view: View, policy: Policy, now: float) -> Verdict:
