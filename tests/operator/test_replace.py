@@ -247,6 +247,17 @@ def test_a_member_that_was_made_anew_gets_its_vote_in_the_same_operation() -> No
     assert replace(world.list(*THREE).turn()) is None
 
 
+def test_a_pod_that_waits_for_a_claim_that_is_gone_is_made_anew_where_its_member_may_start_empty() -> None:
+    world = World().pending(2).but(away={"db-2"})
+    del world.claims["data-db-2"]
+    assert said(replace(world.list(*THREE, learner="db-2").turn())) == ("clear", "db-2")
+    assert replace(world.list(*THREE).turn()) is None
+    assert replace(world.but(peers=None).turn()) is None
+    assert said(replace(world.but(listed=False).turn())) == ("clear", "db-2")
+    world.pods["db-2"]["metadata"]["deletionTimestamp"] = "x"
+    assert replace(world.turn()) is None
+
+
 def test_a_claim_without_its_volume_is_lost_whatever_its_node() -> None:
     world = World().but(away={"db-2"})
     world.claims["data-db-2"] = world.claim(2, "Lost")

@@ -16,9 +16,9 @@ from stateward.operator.drivers.protocol import Result
 from stateward.operator.informer import STORAGE_CLASS
 from stateward.operator.losses import losses
 from stateward.operator.objects.common import config
-from stateward.operator.objects.quorum import quorum
+from stateward.operator.objects.quorum import quorum, spare
 from stateward.operator.objects.workload import KEPT, recalled
-from stateward.operator.observe import SIZE, asked_of, claim_ordinal, claims_of
+from stateward.operator.observe import PARKED, SIZE, asked_of, claim_ordinal, claims_of
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
 from stateward.policies import quantity
@@ -32,11 +32,8 @@ _ONLINE: Final = timedelta(minutes=2)
 
 def grow(turn: Turn) -> Step | None:
     """The next step; None where all volumes are as large as wanted."""
-    if not turn.stand.exists or not turn.stand.formed:
-        return None
-    step = Growing(turn).next()
-    # A member that is away for good is the more urgent word.
-    return None if step is not None and step.blocked and losses(turn.service, turn.stand, turn.look) else step
+    stand = turn.stand
+    return Growing(turn).next() if stand.exists and stand.formed and PARKED not in stand.running.notes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,8 @@ class Growing:
             why = f"its pod has to start anew for the file system of claim {name}; {', '.join(away)} must serve first"
             return self._step("wait", member, why)
         why = f"its pod is made anew: the file system of claim {name} does not grow while it runs"
-        return self._step("restart", member, why, lambda: self.turn.hand.take("Pod", pod))
+        budget = min(self.turn.service.unavailable, spare(len(names))) > 0
+        return self._step("restart", member, why, lambda: self.turn.hand.restart(pod, self.turn.stand.pods, budget))
 
     def _recreate(self) -> Step:
         service, stand = self.turn.service, self.turn.stand
@@ -149,7 +147,8 @@ class Growing:
 
     def _blocked(self, reason: str, member: str, why: str) -> Step:
         message = f"storage.size: {self.turn.service.size}: {why}; its volumes stay at {self.turn.stand.running.size}"
-        return self._step("wait", member, message, blocked=reason)
+        # What cannot grow is no reason not to look after the rest.
+        return self._step("wait", member, message, blocked=reason, yields=True)
 
     def _step(self, name: str, member: str, message: str, act: Callable[[], Result] | None = None, **more: Any) -> Step:
         change = (self.turn.stand.running.size, self.turn.service.size)

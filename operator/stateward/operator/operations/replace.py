@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stateward.operator.apply import RESOURCES
 from stateward.operator.drivers.protocol import Peer, Result
 from stateward.operator.losses import Loss, confirmed, confirmed_gone, is_gone, losses
 from stateward.operator.objects.quorum import quorum, spare
-from stateward.operator.observe import LEFT, LOST, claim_name
+from stateward.operator.observe import LEFT, LOST, PARKED, claim_name
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
@@ -22,12 +23,17 @@ from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 def replace(turn: Turn) -> Step | None:
     """The next step; None where no member is lost, or nothing can be done about it now (`lost` says why)."""
-    return Replacing(turn).next() if turn.stand.exists and turn.stand.formed else None
+    return Replacing(turn).next() if _has_members(turn) else None
 
 
 def lost(turn: Turn) -> Step | None:
     """What is waited for by members that are away: word that their node is gone, or the others."""
-    return Replacing(turn).waits() if turn.stand.exists and turn.stand.formed else None
+    return Replacing(turn).waits() if _has_members(turn) else None
+
+
+def _has_members(turn: Turn) -> bool:
+    """Whether there are members to be lost: before they have founded, and while they stop by our doing, there are none."""
+    return turn.stand.exists and turn.stand.formed and PARKED not in turn.stand.running.notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Replacing:
         begun = self._begun()
         if begun is not None:
             return self._go_on(*begun) if self._rest_serves(begun[0]) else None
+        if bereft := self._without_its_claim():
+            return bereft
         found = losses(self.turn.service, self.turn.stand, self.turn.look)
         for one in found:
             if one.fate == "release" and one.pod is not None:
@@ -202,6 +210,37 @@ class Replacing:
             return self._step("clear", member, f"its pod on {node} ends, and its old claim {name} goes with it")
         why = f"its pod goes, and its old claim {name} with it"
         return self._step("clear", member, why, lambda: self.turn.hand.take("Pod", pod))
+
+    def _without_its_claim(self) -> Step | None:
+        """A pod that was made while its old claim went waits for ever: a StatefulSet makes claims as it makes pods."""
+        service, stand = self.turn.service, self.turn.stand
+        for member, pod in stand.pods.items():
+            names = service.names(stand.replicas)
+            if (
+                member not in names
+                or text_of(mapping_of(pod, "spec"), "nodeName")
+                or "deletionTimestamp" in metadata_of(pod)
+            ):
+                continue
+            claim = claim_name(service, names.index(member))
+            known = self.turn.look.get("PersistentVolumeClaim", service.namespace, claim) is not None
+            if known or not self._rest_serves(member) or not self._starts_empty(member):
+                continue
+            path = RESOURCES["PersistentVolumeClaim"].path_to(service.namespace, claim)
+            why = f"its pod waits for the claim {claim}, which is gone: both are made anew"
+            return self._step("clear", member, why, lambda pod=pod, path=path: self._take_bereft(pod, path))  # type: ignore[misc]
+        return None
+
+    def _take_bereft(self, pod: Object, claim: str) -> Result:
+        if self.turn.hand.cluster.find(claim) is not None:
+            return Result("unknown", "its claim is there by now")
+        return self.turn.hand.take("Pod", pod)
+
+    def _starts_empty(self, member: str) -> bool:
+        """Whether a member may start without data: one that has a vote would have forgotten what it voted for."""
+        if not self.turn.driver.listed:
+            return True
+        return any(peer.name == member and peer.learner for peer in self._peers(member) or ())
 
     def _counts(self) -> Step | None:
         """A member that was made anew gets its vote as one that is added does; it is said what for."""
