@@ -56,6 +56,15 @@ def gone(*members: int) -> list[str]:
 ROLLED = ["restart db-2", "restart db-1", "switchover db-0", "restart db-0"]
 
 
+def test_a_request_to_rotate_restarts_each_member_once_before_anything_is_issued() -> None:
+    old = service(tls={"enabled": True})
+    new = {**old, "metadata": {**old["metadata"], "annotations": {"stateward.dev/rotate": "now"}}}
+    found = planned(new, old)
+    assert steps(found) == ["prepare", *ROLLED, "issue", "finish"]
+    assert found.steps[-2].waited >= timedelta(minutes=2)
+    assert (found.blocked, steps(planned(old, old))) == (None, [])
+
+
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [

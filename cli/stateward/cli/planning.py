@@ -16,7 +16,7 @@ from stateward.cli import inputs, manifests, plan_text, replicas
 from stateward.cli.replicas import Whom
 from stateward.operator import accepted, guard
 from stateward.operator.accepted import Accepted
-from stateward.operator.api.annotations import PAUSED
+from stateward.operator.api.annotations import PAUSED, ROTATE
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.operator.context import ClusterContext
 from stateward.operator.plan import Plan, Start, plan
@@ -109,7 +109,16 @@ def _told(asked: Asked, around: _Around, wanted: Object) -> Told:
     verdict = guard.judge(new, old, around.view(new), around.policy, asked.now)
     moment = datetime.fromtimestamp(asked.now, UTC)
     start = Start(before.item, before.around) if before.item is not None else None
-    return Told(plan(new, start, moment), verdict, asked.now, list(before.notes))
+    return Told(plan(_rotating(new, wanted), start, moment), verdict, asked.now, list(before.notes))
+
+
+def _rotating(new: Object, wanted: Object) -> Object:
+    """With the request to rotate that the manifest has: the one annotation that is an edit to be planned."""
+    value = text_of(mapping_of(metadata_of(wanted), "annotations"), ROTATE)
+    if not value:
+        return new
+    metadata = metadata_of(new)
+    return {**new, "metadata": {**metadata, "annotations": {**mapping_of(metadata, "annotations"), ROTATE: value}}}
 
 
 # --- without a cluster ---------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ class Reconcile:
         if not driver.problems(one.version, one.parameters):
             driver = driver.of(one.parameters)
         access = self._accesses.of(one, driver)
-        container = driver.container(one.version, access.tls is not None)
+        container = driver.container(one.version, driver.encrypts)
         stand = look_at(one, driver, container, self._set(one), self.look, access)
         report.stand = stand
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}

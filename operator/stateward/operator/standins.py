@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from stateward.certs.authority import Leaf
 from stateward.kube.client import APPLY, Cluster
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import RESOURCES
-from stateward.operator.drivers.protocol import Driver, Peer, Place, Result, Seen, Target
+from stateward.operator.drivers.protocol import Driver, Peer, Place, Result, Seen, Shake, Target
 from stateward.operator.objects.common import CONTAINER, LABEL, PRIMARY, REPLICA, ROLE, VERSION
 from stateward.operator.service import KIND
+from stateward.operator.tls import SERVER, fingerprint
 from stateward.policies.view import Kind, Object, items_of, kind_of, mapping_of, metadata_of, text_of
 
 Key = tuple[Kind, str, str]
@@ -334,6 +336,16 @@ class Obedient:
 
     def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
         """They are."""
+        return DONE
+
+    def shake(self, target: Target, leaf: Leaf | None = None) -> Shake:
+        """It shows the certificate that there is now, and takes any."""
+        tls = target.access.tls
+        shown = tls.held.leaves.get(SERVER) if tls is not None else None
+        return Shake(True, fingerprint(shown) if shown is not None else b"")
+
+    def set_passwords(self, passwords: Mapping[str, Sequence[str]], targets: Sequence[Target], place: Place) -> Result:
+        """It takes them."""
         return DONE
 
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
