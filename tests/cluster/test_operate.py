@@ -124,7 +124,6 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(kubectl: Kubectl, o
 @pytest.mark.parametrize(
     ("spec", "reason", "said"),
     [
-        ({"tls": {"enabled": True, "authority": "nobodys"}}, "AuthorityUnusable", "Secret nobodys: there is none"),
         ({"engine": "oracle"}, "UnknownEngine", "known are etcd"),
         ({"version": "3.3.1"}, "UnsupportedSpec", "3.4 is the oldest"),
         ({"parameters": {"force-new-cluster": "true"}}, "UnsupportedSpec", "parameters.force-new-cluster"),
