@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,16 +47,15 @@ class Operated:
         found: dict[str, Any] = self.service().get("status", {})
         return found
 
-    def condition(self, kind: str) -> dict[str, Any]:
-        return next((one for one in self.status().get("conditions", ()) if one["type"] == kind), {})
-
     def settled(self, members: int) -> bool:
         """Whether all members serve and take part, and nothing is being done."""
+        time.sleep(0.5)  # kubectl itself is work for a small machine
         status = self.status()
+        progressing = next((one for one in status.get("conditions", ()) if one["type"] == "Progressing"), {})
         return (
             status.get("readyMembers") == members == status.get("currentMembers") == len(status.get("members", ()))
             and all(one["ready"] and one["role"] in self.roles for one in status["members"])
-            and self.condition("Progressing").get("status") == "False"
+            and progressing.get("status") == "False"
             and "operation" not in status
         )
 

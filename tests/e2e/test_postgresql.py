@@ -68,6 +68,7 @@ class Postgres:
 
     def primary(self) -> str:
         """The member that the Service for clients leads to."""
+        time.sleep(0.2)
         selector = self.on.kubectl.get("service", NAME)["spec"]["selector"]
         pods = self.on.kubectl.names("pods", "-l", ",".join(f"{label}={value}" for label, value in selector.items()))
         return pods[0] if len(pods) == 1 else ""
