@@ -30,6 +30,8 @@ from redis.retry import Retry
 
 NAME = "sessions"
 KIND = "statefulservices.stateward.dev"
+LATER = {"redis 6": "redis:7.0", "valkey 8": "valkey:9"}
+"""Series that there is a later image of."""
 KILLED = 1.0
 """Seconds of acknowledged writes that a killed primary may take along at most, by what this test holds against it."""
 
@@ -215,6 +217,7 @@ def operator(kubeconfig: Path, namespace: str, log: Path) -> Iterator[subprocess
     with log.open("ab") as written:
         program = str(Path(sys.executable).parent / "stateward")
         arguments = [program, "operate", "--kubeconfig", str(kubeconfig), "--watch", namespace, "--port", "0"]
+        arguments += ["--restic-image", control.shared("build-image", "restic:0.18").split()[-1]]
         environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         process = subprocess.Popen(arguments, stdout=written, stderr=subprocess.STDOUT, env=environment)
         try:
@@ -381,6 +384,43 @@ def test_all_members_restarted_at_once_come_back_with_all_data_and_one_primary(
     say(f"{operated.title}: all pods killed at once, all serve again after {time.monotonic() - began:.0f} s")
     assert writer.lost() == []
     assert [operated.sentinel(f"{NAME}-{number}") for number in range(3)] == [(2, 2, 2)] * 3
+
+
+def test_another_series_goes_replicas_first_after_a_backup_and_nothing_is_lost(
+    operated: Operated, say: Callable[[str], None]
+) -> None:
+    later = LATER.get(operated.title.partition(".")[0])
+    if later is None:
+        pytest.skip(f"no later image than {operated.title} is at hand")
+    operated.settle(3)
+    image = control.shared("build-image", later).split()[-1]
+    back_up(operated)
+    began = time.monotonic()
+    with operated.writer() as writer:
+        eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
+        change = {"version": image.rpartition(":")[2], "image": image, "upgrade": {"majors": "InPlace"}}
+        operated.kubectl.must("patch", KIND, NAME, "--type=merge", "-p", json.dumps({"spec": change}))
+        eventually(lambda: operated.service()["status"].get("runningVersion") == change["version"], "all run it", 400)
+        operated.settle(3, 300)
+        before = len(writer.acknowledged)
+        eventually(lambda: len(writer.acknowledged) > before + 300, "writes go on")
+    lost = writer.lost()
+    took = time.monotonic() - began
+    say(f"{operated.title} → {change['version']} in {took:.0f} s under {writer.told(lost)}")
+    assert lost == []
+
+
+def back_up(operated: Operated) -> None:
+    """A backup to a claim: a new major wants one."""
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "256Mi"}}}
+    wanted = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "backups"}, "spec": claim}
+    operated.kubectl.must("apply", "-f", "-", stdin=wanted)
+    spec = {"service": NAME, "destination": {"claim": {"name": "backups", "path": "all"}}}
+    backup = {"apiVersion": "stateward.dev/v1beta1", "kind": "ServiceBackup", "metadata": {"name": "first"}, "spec": spec}
+    operated.kubectl.must("apply", "-f", "-", stdin=backup)
+    eventually(
+        lambda: operated.service()["status"].get("backup", {}).get("last", {}).get("name") == "first", "a backup", 180
+    )
 
 
 def test_a_deleted_service_takes_its_claims_along_where_that_is_asked_for(operated: Operated) -> None:

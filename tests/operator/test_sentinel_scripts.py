@@ -185,3 +185,21 @@ def test_a_sentinel_knows_the_members_from_its_start_and_keeps_its_count_of_fail
     # What Sentinel needs before what depends on it.
     assert lines.index("sentinel monitor mymaster 10.0.0.2 6379 2") < lines.index("sentinel parallel-syncs mymaster 1")
     assert (tmp_path / "data" / "stateward" / "sentinel.conf").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("says", "good"),
+    [
+        ("PONG\n# Replication\nrole:master\nconnected_slaves:0", True),
+        ("PONG\n# Replication\nrole:slave\nmaster_link_status:up", True),
+        ("PONG\n# Replication\nrole:slave\nmaster_link_status:down", False),
+        ("LOADING Redis is loading the dataset in memory\nrole:master", False),
+        ("", False),
+    ],
+)
+def test_the_kubelet_hears_whether_a_member_serves(tmp_path: Path, says: str, good: bool) -> None:
+    pod = Pod(tmp_path, "db-0", founded=True)
+    (tmp_path / "says" / "127.0.0.1").write_text(says)
+    known = {"CLI": "redis-cli", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", str(pod.root / "files" / "probe.sh")], env=known, check=False, timeout=30)
+    assert (done.returncode == 0) is good

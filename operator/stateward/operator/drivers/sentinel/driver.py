@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,10 +38,9 @@ class SentinelDriver(FolderDriver):
         """The settings of all members, who they are, and the scripts that put both together where a pod starts."""
         given = {name: value for name, value in place.parameters.items() if name in _OF_SENTINEL}
         sentinel = {"down-after-milliseconds": 5000, "failover-timeout": 30000, "parallel-syncs": 1, **given}
-        here = Path(__file__).parent
         return {
             **super().configuration(place),
-            **{name: (here / name).read_text(encoding="utf-8") for name in SCRIPTS},
+            **_scripts(),
             "sentinel.conf": "".join(f"sentinel {name} {MASTER} {value}\n" for name, value in sentinel.items()),
             "members": "".join(f"{one} {place.address(one)} {_identity(place, one)}\n" for one in place.members),
             "founded": "yes\n" if place.joins else "no\n",
@@ -161,6 +161,13 @@ class SentinelDriver(FolderDriver):
         leading = [one.name for one in seen.values() if one.role == PRIMARY]
         own = seen.get(member)
         return len(leading) == 1 and leading[0] != member and own is not None and own.role == REPLICA and own.healthy is True
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    """Read once: members must not be made anew because a file is another while this process runs."""
+    here = Path(__file__).parent
+    return {name: (here / name).read_text(encoding="utf-8") for name in SCRIPTS}
 
 
 def least(place: Place) -> int:

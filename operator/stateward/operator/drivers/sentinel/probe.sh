@@ -1,10 +1,9 @@
-# Asked by the kubelet: ready (serves), live (answers, though it be that it loads its data), sentinel (its Sentinel answers).
+# Asked by the kubelet: whether a member serves; a replica does while it follows.
 REDISCLI_AUTH=$(cat /etc/stateward-secrets/password)
 export REDISCLI_AUTH
-port=6379
-[ "$1" = sentinel ] && port=26379
-answer=$(timeout 4 "$CLI" -h 127.0.0.1 -p $port PING 2>/dev/null)
-case $1 in
-  live) [ -n "$answer" ] ;;
-  *) [ "$answer" = PONG ] ;;
+answer=$(printf 'PING\nINFO replication\n' | timeout 4 "$CLI" -h 127.0.0.1 -p 6379 2>/dev/null)
+case $answer in
+  PONG*role:master*) ;;
+  PONG*master_link_status:up*) ;;
+  *) exit 1 ;;
 esac
