@@ -203,3 +203,39 @@ def test_the_kubelet_hears_whether_a_member_serves(tmp_path: Path, says: str, go
     known = {"CLI": "redis-cli", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     done = subprocess.run(["sh", str(pod.root / "files" / "probe.sh")], env=known, check=False, timeout=30)
     assert (done.returncode == 0) is good
+
+
+LEADING = """#!/bin/sh
+# -h ADDRESS -p PORT COMMAND …
+echo "$2 $5 $6 $7 $8" | sed 's/ *$//' >> {root}/told
+case "$2 $5" in
+  "127.0.0.1 ROLE") cat {root}/role ;;
+  "127.0.0.1 INFO")
+    count=$(grep -c INFO {root}/told)
+    printf 'role:master\\r\\nslave0:ip=10.0.0.2,port=6379,state=online,offset=%s,lag=0\\r\\n' $((997 + count))
+    printf 'slave1:ip=10.0.0.3,port=6379,state=online,offset=10,lag=9\\r\\nmaster_repl_offset:1000\\r\\n' ;;
+  "10.0.0.2 SENTINEL") [ "$6" = FAILOVER ] && echo OK || printf 'ip\\n10.0.0.2\\nflags\\nmaster\\nconfig-epoch\\n4\\n' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(("role", "members", "hands_over"), [("master", 3, True), ("slave", 3, False), ("master", 1, False)])
+def test_a_primary_that_is_to_end_hands_over_once_a_replica_has_everything(
+    tmp_path: Path, role: str, members: int, hands_over: bool
+) -> None:
+    pod = Pod(tmp_path, "db-0", founded=True, members=members)
+    (tmp_path / "role").write_text(f"{role}\n1000\n")
+    (tmp_path / "bin" / "redis-cli").write_text(LEADING.format(root=tmp_path))
+    known = {"CLI": "redis-cli", "POD_NAME": "db-0", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", str(pod.root / "files" / "stop.sh")], env=known, check=False, timeout=60)
+    told = (tmp_path / "told").read_text().splitlines()
+    assert done.returncode == 0
+    if not hands_over:
+        assert told == ["127.0.0.1 ROLE"]
+        return
+    held, asked = (
+        told.index("127.0.0.1 CONFIG SET min-replicas-to-write 1000"),
+        told.index("10.0.0.2 SENTINEL FAILOVER mymaster"),
+    )
+    # Offsets of 999 and then 1000: it was waited for the second one.
+    assert told[held:asked].count("127.0.0.1 INFO replication") == 3

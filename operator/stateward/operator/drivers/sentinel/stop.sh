@@ -13,9 +13,25 @@ leads() {
 leads || exit 0
 read_members
 [ "$COUNT" -gt 1 ] || exit 0
-# No write is acknowledged from here on: those that were reach the replicas meanwhile.
+# No write is acknowledged from here on; a replica that has all of those that were takes over.
 own CONFIG SET min-replicas-to-write 1000 > /dev/null
-sleep 1
+replication() {
+  own INFO replication | tr -d '\r'
+}
+
+caught_up() {
+  for offset in $(replication | sed -n 's/^slave[0-9]*:.*offset=\([0-9]*\).*/\1/p'); do
+    [ "$offset" -ge "$1" ] && return 0
+  done
+  return 1
+}
+
+end=$(replication | sed -n 's/^master_repl_offset:\([0-9]*\).*/\1/p')
+tries=0
+while [ $tries -lt 20 ] && ! caught_up "${end:-0}"; do
+  sleep 1
+  tries=$((tries + 1))
+done
 for address in $(others); do
   [ "$(timeout 3 "$CLI" -h "$address" -p 26379 SENTINEL FAILOVER mymaster 2>/dev/null)" = OK ] || continue
   tries=0
