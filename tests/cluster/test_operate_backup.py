@@ -388,31 +388,33 @@ def test_a_drill_restores_checks_and_leaves_nothing_and_a_last_backup_comes_befo
     operator.until(lambda: phase(kubectl, BACKUPS, final) == "Failed")
     assert kubectl.get("pod", "db-0")
     machines.fails.clear()
-    kubectl.must("delete", BACKUPS, final)
+    kubectl.must("delete", BACKUPS, final, "--wait=false")
     operator.until(lambda: gone(kubectl, SERVICES, "db"))
     assert phase(kubectl, BACKUPS, final) == "Complete"
     assert kubectl.names("persistentvolumeclaims") == ["archive"]
 
 
-@pytest.mark.parametrize(
-    ("spec", "said"),
-    [
-        ({"source": {"backup": {"name": "none"}}}, "there is no such ServiceBackup"),
-        ({"source": {"backup": {"name": "first"}}, "service": "db"}, "there is one in"),
-        ({"source": {"backup": {"name": "first"}}, "pointInTime": "2026-11-21T00:00:00Z"}, "pointInTime"),
-        ({"source": {"backup": {"name": "first"}}, "overrides": {"version": "3.4.34"}}, "does not read data of 3.5.16"),
-        ({"source": {"archive": {"destination": CLAIM, "location": "x"}}}, "source.archive.location: x"),
-    ],
-)
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"source": {"backup": {"name": "none"}}}, "there is no such ServiceBackup"),
+    ({"source": {"backup": {"name": "first"}}, "service": "db"}, "there is one in"),
+    ({"source": {"backup": {"name": "first"}}, "pointInTime": "2026-11-21T00:00:00Z"}, "pointInTime"),
+    ({"source": {"backup": {"name": "first"}}, "overrides": {"version": "3.4.34"}}, "does not read data of 3.5.16"),
+    ({"source": {"archive": {"destination": CLAIM, "location": "x"}}}, "source.archive.location: x"),
+]
+
+
 def test_what_cannot_be_restored_is_refused_with_the_reason_and_nothing_is_made(
-    kubectl: Kubectl, operator: Operator, spec: dict[str, Any], said: str
+    kubectl: Kubectl, operator: Operator
 ) -> None:
     kubectl.must("apply", "-f", "-", stdin=service())
     kubectl.must("apply", "-f", "-", stdin=asked("ServiceBackup", "first", service="db", destination=CLAIM))
     operator.until(lambda: phase(kubectl, BACKUPS, "first") == "Complete")
     before = kubectl.names("persistentvolumeclaims")
-    kubectl.must("apply", "-f", "-", stdin=asked("ServiceRestore", "again", **{"service": "back", **spec}))
-    operator.until(lambda: phase(kubectl, RESTORES, "again") == "Refused")
-    assert said in kubectl.get(RESTORES, "again")["status"]["message"]
+    for place, (spec, _) in enumerate(REFUSED):
+        restore = asked("ServiceRestore", f"again-{place}", **{"service": f"back-{place}", **spec})
+        kubectl.must("apply", "-f", "-", stdin=restore)
+    for place, (_, said) in enumerate(REFUSED):
+        operator.until(lambda place=place: phase(kubectl, RESTORES, f"again-{place}") == "Refused")  # type: ignore[misc]
+        assert said in kubectl.get(RESTORES, f"again-{place}")["status"]["message"]
     assert kubectl.names(SERVICES) == ["db"]
     assert kubectl.names("persistentvolumeclaims") == before
