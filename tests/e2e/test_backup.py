@@ -48,7 +48,20 @@ def ended(kubectl: Kubectl, kind: str, name: str, seconds: float = 240) -> dict[
 
 def put(host: str, first: int, last: int) -> None:
     for number in range(first, last):
-        ask(host, "/v3/kv/put", {"key": text(f"key-{number:05}"), "value": text(f"value-{number}")})
+        write(host, f"key-{number:05}", text(f"value-{number}"))
+
+
+def write(host: str, key: str, value: str) -> None:
+    """Again where there is no answer: the same key has the same value."""
+
+    def written() -> bool:
+        try:
+            ask(host, "/v3/kv/put", {"key": text(key), "value": value}, 10)
+        except OSError:
+            return False
+        return True
+
+    eventually(written, f"{key} is written", 60)
 
 
 def held(host: str) -> dict[str, str]:
@@ -104,7 +117,7 @@ def test_a_wrong_password_and_a_full_destination_are_said(orders: Operated) -> N
     orders.settle(3)
     value = base64.b64encode(os.urandom(400_000)).decode()
     for number in range(8):
-        ask(orders.address(), "/v3/kv/put", {"key": text(f"large-{number}"), "value": value})
+        write(orders.address(), f"large-{number}", value)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "wrong"}, "stringData": {"password": "another"}}
     orders.kubectl.must("apply", "-f", "-", stdin=secret)
     orders.kubectl.must("apply", "-f", "-", stdin=claim("small", "1Mi"))
@@ -117,7 +130,7 @@ def test_a_wrong_password_and_a_full_destination_are_said(orders: Operated) -> N
     for name in ("wrong", "full"):
         orders.kubectl.must("delete", BACKUPS, name, "--timeout=120s", seconds=150)
     body = {"key": text("large-"), "range_end": text("large.")}
-    ask(orders.address(), "/v3/kv/deleterange", body)
+    ask(orders.address(), "/v3/kv/deleterange", body, 30)
 
 
 def test_a_drill_restores_the_last_backup_and_leaves_nothing(orders: Operated, say: Callable[[str], None]) -> None:
