@@ -107,13 +107,38 @@ def ask(one: Guard, item: Any, found: Any = None, *, write: bool = True, now: fl
     return one(item, StatefulService.model_validate(item), found, write=write, now=now)
 
 
+def member_set(version: str = "3.5.21") -> dict[str, Any]:
+    return {
+        "metadata": {
+            "labels": {"app.kubernetes.io/name": "etcd"},
+            "annotations": {"stateward.dev/version": version, "stateward.dev/members": "3"},
+        },
+        "spec": {
+            "volumeClaimTemplates": [
+                {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "8Gi"}}}},
+            ]
+        },
+    }
+
+
 @pytest.fixture
 def cluster() -> Cluster:
     """One in which the first spec was accepted."""
     one = Cluster()
-    ask(guard(one), service())
+    ask(guard(one), service(), member_set())
     assert WHERE in one.objects
     return one
+
+
+def test_until_something_runs_a_service_is_judged_as_one_that_is_made() -> None:
+    one = Cluster()
+    assert ask(guard(one), service()).blocked is None
+    assert one.objects == {}
+    assert ask(guard(one), service(2, members=1)).blocked is None
+    refused = ask(guard(one), service(3, members=4))
+    assert refused.model is None
+    assert refused.blocked is not None
+    assert "SW215" in refused.blocked[1]
 
 
 def carried_out(ruling: Ruling) -> tuple[str, int, str]:
@@ -190,6 +215,18 @@ def test_setting_a_refused_change_back_needs_no_judgement(cluster: Cluster) -> N
     assert ruling.decisions == ()
 
 
+@pytest.mark.parametrize(("running", "passes"), [("3.4.30", True), ("3.5.21", False)], ids=["on the way", "arrived"])
+def test_the_way_back_is_open_as_long_as_a_member_runs_the_older_version(running: str, passes: bool) -> None:
+    one = Cluster()
+    ask(guard(one), service(version="3.4.30"), member_set("3.4.30"))
+    wanted = service(2, version="3.5.21")
+    wanted["status"]["runningVersion"] = "3.4.30"
+    assert ask(guard(one), wanted).blocked is None
+    back = service(3, version="3.4.30", ready=2)
+    back["status"]["runningVersion"] = running
+    assert (ask(guard(one), back).blocked is None) is passes
+
+
 def test_a_cache_that_is_behind_takes_no_approval_back(cluster: Cluster) -> None:
     cache = Cache(cluster)
     cache.behind = copy.deepcopy(cluster.objects[WHERE])
@@ -251,17 +288,7 @@ def test_a_namespace_in_a_softer_mode_refuses_nothing_inside_either(cluster: Clu
 
 
 def test_without_a_record_what_runs_is_what_was_accepted() -> None:
-    found = {
-        "metadata": {
-            "labels": {"app.kubernetes.io/name": "etcd"},
-            "annotations": {"stateward.dev/version": "3.5.21", "stateward.dev/members": "3"},
-        },
-        "spec": {
-            "volumeClaimTemplates": [
-                {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "8Gi"}}}},
-            ]
-        },
-    }
+    found = member_set()
     for spec in ({"members": 1}, {"version": "3.4.30"}, {"storage": {"class": "fast", "size": "1Gi"}}):
         ruling = ask(guard(Cluster()), service(1, **spec), found)
         assert ruling.blocked is not None

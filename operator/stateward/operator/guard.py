@@ -91,7 +91,8 @@ class Guard:
         verdict = judge(item, old, self.context.view(service.key), self.context.policy(), now)
         if verdict.denied:
             return Ruling(_carried_out(model, old), (REASON, told(verdict)))
-        if write:
+        if write and old is not None:
+            # Until something runs it is a creation, whatever is edited: nothing can be lost by it.
             made = accepted.record(service, mapping_of(item, "spec"), _generation(item))
             self.cluster.apply(_path(service), made, field_manager=MANAGER)
         return Ruling(model, decisions=_decision(before, item, verdict))
