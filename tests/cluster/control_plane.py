@@ -198,6 +198,7 @@ class ControlPlane:
         controllers: bool = False,
         without: Iterable[str] = (),
         flags: Iterable[str] = (),
+        controller_flags: Iterable[str] = (),
     ) -> None:
         """`open_to_all`: every user may do everything, so that admission alone decides. `without`: admission plugins."""
         self.folder = folder
@@ -211,6 +212,7 @@ class ControlPlane:
         self._open_to_all = open_to_all
         self._without = tuple(without)
         self._flags = tuple(flags)
+        self._controller_flags = tuple(controller_flags)
 
     def start(self) -> ControlPlane:
         """Returns when the API server is ready. Raises BrokenError."""
@@ -302,6 +304,7 @@ class ControlPlane:
                 "--bind-address=127.0.0.1",
                 f"--secure-port={free_port()}",
                 f"--cert-dir={self.folder / 'controllers'}",
+                *self._controller_flags,
             )
 
     def _keys(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,6 +94,12 @@ class _Told(Store):
         self._index: dict[Key, dict[str, Object]] = {}
         """Service → its objects by name. One writer; readers get copies."""
         self._indexing = threading.Lock()
+        self._heard: dict[Key, int] = {}
+        self._numbers = itertools.count(1)
+
+    def heard(self, key: Key) -> int:
+        """A number that is another once something of a service was heard of; 0 where it has nothing here."""
+        return self._heard.get(key, 0)
 
     def of(self, key: Key) -> list[Object]:
         """The objects of a service, sorted by name."""
@@ -118,7 +125,7 @@ class _Told(Store):
                 for key in now:
                     self._index.setdefault(key, {})[name] = kept
         # Whom it belonged to is told, too, where a label or an owner was taken off.
-        self._tell({*old, *now})
+        self._say({*old, *now})
 
     def remove(self, item: Object) -> None:
         metadata = metadata_of(item)
@@ -128,7 +135,7 @@ class _Told(Store):
         whose = {*keys_of(item), *(keys_of(before) if isinstance(before, dict) else ())}
         with self._indexing:
             self._drop(whose, name)
-        self._tell(whose)
+        self._say(whose)
 
     def replace(self, listing: Listing) -> None:
         super().replace(listing)
@@ -139,7 +146,16 @@ class _Told(Store):
                 index.setdefault(key, {})[text_of(metadata_of(item), "name")] = item
         with self._indexing:
             before, self._index = self._index, index
-        self._tell({*before, *index})
+        self._say({*before, *index})
+
+    def _say(self, keys: set[Key]) -> None:
+        """Counts, then tells; only the reflector's thread does."""
+        for key in keys:
+            if key in self._index:
+                self._heard[key] = next(self._numbers)
+            else:
+                self._heard.pop(key, None)
+        self._tell(keys)
 
     def _drop(self, keys: Iterable[Key], name: str) -> None:
         for key in keys:
@@ -231,6 +247,10 @@ class Informers:
     def of(self, kind: Kind, key: Key) -> list[Object]:
         """The objects of a service, sorted by name; shared, so not to be changed."""
         return self._kinds[kind].store.of(key)
+
+    def heard(self, key: Key) -> tuple[int, ...]:
+        """What is another once something of a service was heard of."""
+        return tuple(one.store.heard(key) for one in self._kinds.values())
 
     def services(self) -> list[Key]:
         """Every service there is."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from stateward.kube.definition import GROUP
+from stateward.operator import asking
 from stateward.operator.apply import owned
 from stateward.operator.drivers.protocol import Access, Container, Driver, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
@@ -172,13 +173,13 @@ def claim_ordinal(service: Service, claim: Object) -> int | None:
 def look_at(
     service: Service, driver: Driver, container: Container, item: Object | None, look: Informers, access: Access
 ) -> Stand:
-    """Asks every member that runs, one after the other; a member that does not answer is unknown."""
+    """Asks every member that runs; a member that does not answer in time is unknown."""
     running, exists, formed = running_of(service, container, item, look)
     pods = {text_of(metadata_of(pod), "name"): pod for pod in look.of("Pod", service.key)}
     secured = frozenset(container.secured if running.tls else ())
     asked = (_target(service, pod, container, access, secured) for pod in pods.values())
     targets = tuple(found for found in asked if found is not None)
-    seen = lags({target.name: driver.see(target) for target in targets}, driver)
+    seen = lags(asking.SHARED.all(driver, targets), driver)
     return Stand(running, exists, formed, targets, seen, pods, access)
 
 

@@ -31,6 +31,7 @@ from stateward.operator.objects.common import VERSION, Item
 from stateward.operator.observe import IMAGE, MEMBERS, PARKED, ROTATED, Stand, look_at, place_of, running_of
 from stateward.operator.operations import OPERATIONS
 from stateward.operator.operations.rotate import renew
+from stateward.operator.quiet import Quiet, Stamp
 from stateward.operator.service import KIND, Key, Service
 from stateward.operator.status import Report
 from stateward.operator.step import Step
@@ -72,22 +73,27 @@ class Reconcile:
 
     _voice: Voice = field(init=False)
     _accesses: Accesses = field(init=False)
+    _quiet: Quiet = field(init=False)
     _seen: dict[str, str] = field(init=False, default_factory=dict)
     """Of what the cache does not hold whole (Secrets): path → the resourceVersion that was found as wanted."""
 
     def __post_init__(self) -> None:
         self._voice = Voice(self.cluster, self.metrics, self.tell, self.now)
         self._accesses = Accesses(self.cluster, self.look, self.now)
+        self._quiet = Quiet(lambda: self.now().timestamp())
         if self.judge is None:
             context = ClusterContext(self.cluster, self.look, frozenset(WATCHED), self.policy)
             self.judge = Guard(self.cluster, self.look.get, context, self._refused)
 
     def __call__(self, key: Key) -> float | None:
         """Takes at most one step; seconds until the next look. Raises ClusterError."""
+        stamp = self._heard(key)
+        again = self._quiet.again(key, stamp)
+        if again is not None:
+            return again
         item = self.look.get(KIND, *key)
         if item is None:
-            self._voice.forget(key)
-            self._accesses.forget(key)
+            self._forget(key)
             return None
         try:
             model = StatefulService.model_validate(item)
@@ -117,7 +123,17 @@ class Reconcile:
         except CertificateError as error:
             report.blocked = ("AuthorityUnusable", str(error))
         self._voice.say(model, one, report)
-        return report.again
+        return self._quiet.keep(key, stamp, report)
+
+    def _forget(self, key: Key) -> None:
+        """The service is no more."""
+        self._voice.forget(key)
+        self._accesses.forget(key)
+        self._quiet.forget(key)
+
+    def _heard(self, key: Key) -> Stamp:
+        """What was heard of a service so far; taken before a look, so that nothing is missed that comes meanwhile."""
+        return (*self.look.heard(key), *(self.hub.kinds.heard(key) if self.hub is not None else ()))
 
     def _ruling(self, model: StatefulService, one: Service, item: Object) -> Ruling:
         """What is carried out of what the object asks for."""

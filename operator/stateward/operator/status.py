@@ -17,6 +17,7 @@ from stateward.operator.api.status import (
     StatefulServiceStatus,
 )
 from stateward.operator.api.v1beta1 import StatefulService
+from stateward.operator.drivers.protocol import Driver
 from stateward.operator.objects.common import LABEL
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.observe import FINALISED, Stand, is_ready
@@ -60,6 +61,8 @@ class Report:
     """Word of its backups; None: nobody looked."""
     decisions: list[str] = field(default_factory=list)
     again: float | None = None
+    driver: Driver | None = None
+    """Whom members were asked by, where all of them are there and serve."""
     refused: bool = False
     """Whether a change is not carried out, while what was accepted before is."""
 

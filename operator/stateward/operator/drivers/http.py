@@ -17,7 +17,8 @@ from stateward.operator.drivers.schema import Http
 LARGEST: Final = 1 << 20
 """Bytes of an answer. A list of members is some hundred."""
 _CONNECT: Final = 1.0
-_CONNECTIONS: Final = 256
+_CONNECTIONS: Final = 8192
+"""Members whose connections are kept: more than there are, for each has one that is used again and again."""
 _lock = threading.Lock()
 _pool: Any = None
 
