@@ -10,7 +10,9 @@ from typing import Any, Final
 import yaml
 
 from stateward.kube import own_kinds, rights
+from stateward.operator import rights as of_operator
 from stateward.operator.api import crds
+from stateward.operator.drivers import catalogue
 from stateward.policies.adapters.catalogue import ADAPTERS
 from stateward.policies.rules import RULES
 
@@ -38,6 +40,7 @@ def documents() -> Iterator[tuple[Path, str]]:
         HERE / "chart" / "files" / "rights.yaml",
         MARK + dumped({"cluster": cluster, "namespace": own, "reader": rights.of_reader()}),
     )
+    yield from operator()
     yield (
         HERE / "crds" / "kustomization.yaml",
         MARK
@@ -98,6 +101,39 @@ def reader() -> Iterator[dict[str, Any]]:
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "stateward"}],
     }
+
+
+OPERATOR: Final = "stateward-operator"
+GIVEN: Final = "# Written by docs/generate.py (make docs) from operator/stateward/operator/rights.py and the engines' folders; edit those.\n"
+
+
+def operator() -> Iterator[tuple[Path, str]]:
+    """What the operator may do. Which namespaces it may do it in, the binding to the first of the roles says."""
+    engines = [driver.container("1").rights for name in catalogue.names() if (driver := catalogue.find(name)) is not None]
+    services, cluster, own = of_operator.of_services(engines), of_operator.of_cluster(), of_operator.of_namespace()
+    group = "rbac.authorization.k8s.io"
+    found = [
+        _role("ClusterRole", OPERATOR, services),
+        _role("ClusterRole", f"{OPERATOR}-cluster", cluster),
+        _role("Role", OPERATOR, own),
+    ]
+    for kind, role, name in (
+        ("ClusterRoleBinding", "ClusterRole", OPERATOR),
+        ("ClusterRoleBinding", "ClusterRole", f"{OPERATOR}-cluster"),
+        ("RoleBinding", "Role", OPERATOR),
+    ):
+        found.append(
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": kind,
+                "metadata": _metadata(name, kind == "RoleBinding"),
+                "roleRef": {"apiGroup": group, "kind": role, "name": name},
+                "subjects": [{"kind": "ServiceAccount", "name": OPERATOR, "namespace": "stateward"}],
+            }
+        )
+    yield HERE / "operator" / "rights.yaml", GIVEN + "---\n".join(dumped(one) for one in found)
+    kept = {"services": services, "cluster": cluster, "namespace": own}
+    yield HERE / "chart" / "files" / "operator-rights.yaml", GIVEN + dumped(kept)
 
 
 def _role(kind: str, name: str, rules: rights.Rights) -> dict[str, Any]:

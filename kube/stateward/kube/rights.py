@@ -34,28 +34,28 @@ def of_cluster(rules: Iterable[Rule], adapters: Mapping[Kind, Adapter]) -> Right
     """In the whole cluster."""
     return [
         *_seen(needed(rules, adapters), adapters),
-        _right(GROUP, ["wardpolicies"], *_READ),
-        _right(GROUP, ["wardpolicies/status"], "patch"),
+        right(GROUP, ["wardpolicies"], *_READ),
+        right(GROUP, ["wardpolicies/status"], "patch"),
         # Whoever may create may not be held to a name: RBAC knows none before there is an object.
-        _right(_ADMISSION, _CONFIGURATIONS, "create"),
-        _right(_ADMISSION, _CONFIGURATIONS, "get", "update", "delete", names=[NAME]),
-        _right("apiextensions.k8s.io", ["customresourcedefinitions"], "get", "patch", names=[*converting.NAMES]),
-        _right("rbac.authorization.k8s.io", ["clusterroles"], "get", names=[NAME]),
-        _right("", ["events"], "create", "patch"),
-        _right("authentication.k8s.io", ["tokenreviews"], "create"),
-        _right("authorization.k8s.io", ["subjectaccessreviews"], "create"),
+        right(_ADMISSION, _CONFIGURATIONS, "create"),
+        right(_ADMISSION, _CONFIGURATIONS, "get", "update", "delete", names=[NAME]),
+        right("apiextensions.k8s.io", ["customresourcedefinitions"], "get", "patch", names=[*converting.NAMES]),
+        right("rbac.authorization.k8s.io", ["clusterroles"], "get", names=[NAME]),
+        right("", ["events"], "create", "patch"),
+        right("authentication.k8s.io", ["tokenreviews"], "create"),
+        right("authorization.k8s.io", ["subjectaccessreviews"], "create"),
     ]
 
 
 def of_namespace() -> Rights:
     """In its own namespace."""
     return [
-        _right("", ["configmaps"], "create"),
-        _right("", ["configmaps"], "get", "patch", names=[record.NAME]),
-        _right("", ["secrets"], "create"),
-        _right("", ["secrets"], "get", "update", names=[SECRET]),
-        _right("coordination.k8s.io", ["leases"], "create"),
-        _right("coordination.k8s.io", ["leases"], "get", "update", names=[NAME]),
+        right("", ["configmaps"], "create"),
+        right("", ["configmaps"], "get", "patch", names=[record.NAME]),
+        right("", ["secrets"], "create"),
+        right("", ["secrets"], "get", "update", names=[SECRET]),
+        right("coordination.k8s.io", ["leases"], "create"),
+        right("coordination.k8s.io", ["leases"], "get", "update", names=[NAME]),
     ]
 
 
@@ -73,10 +73,11 @@ def _seen(kinds: Iterable[Kind], adapters: Mapping[Kind, Adapter]) -> Rights:
         known = resource_of(kind, adapters)
         group = kind.partition(".")[2] if known is None else known[0]
         groups.setdefault(group, set()).add(known[1] if known is not None else _CALLED.get(kind) or plural_of(kind))
-    return [_right(group, sorted(plurals), *_READ) for group, plurals in sorted(groups.items())]
+    return [right(group, sorted(plurals), *_READ) for group, plurals in sorted(groups.items())]
 
 
-def _right(group: str, resources: list[str], *verbs: str, names: list[str] | None = None) -> dict[str, Any]:
+def right(group: str, resources: list[str], *verbs: str, names: list[str] | None = None) -> dict[str, Any]:
+    """A rule of a Role: what may be done with these resources of a group, or with those of these names alone."""
     found: dict[str, Any] = {"apiGroups": [group], "resources": resources}
     if names:
         found["resourceNames"] = names
