@@ -104,7 +104,10 @@ def reader() -> Iterator[dict[str, Any]]:
 
 
 OPERATOR: Final = "stateward-operator"
-GIVEN: Final = "# Written by docs/generate.py (make docs) from operator/stateward/operator/rights.py and the engines' folders; edit those.\n"
+GIVEN: Final = (
+    "# Written by docs/generate.py (make docs) from operator/stateward/operator/rights.py and the engines' folders; "
+    "edit those.\n"
+)
 
 
 def operator() -> Iterator[tuple[Path, str]]:
