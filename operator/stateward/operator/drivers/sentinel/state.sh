@@ -60,7 +60,7 @@ is_member() {
 
 # What a Sentinel says of the primary: "ADDRESS EPOCH FLAGS"; nothing where it does not answer.
 asked() {
-  timeout 3 "$CLI" -h "$1" -p 26379 SENTINEL MASTER mymaster 2>/dev/null | {
+  timeout 5 "$CLI" -h "$1" -p 26379 SENTINEL MASTER mymaster 2>/dev/null | {
     ip=
     epoch=
     flags=
