@@ -72,8 +72,8 @@ def test_a_request_to_rotate_restarts_each_member_once_before_anything_is_issued
         ({}, {}, []),
         ({}, {"members": 5}, added(3, 4)),
         ({"members": 5}, {}, gone(4, 3)),
-        ({}, {"version": "3.5.33"}, ["begin", *ROLLED, "done"]),
-        ({"version": "3.4.30"}, {"version": "3.5.33"}, ["begin", *ROLLED, "done"]),
+        ({}, {"version": "3.5.33"}, ["begin", *ROLLED, "begun", "done"]),
+        ({"version": "3.4.30"}, {"version": "3.5.33"}, ["begin", *ROLLED, "begun", "done"]),
         ({}, {"parameters": {"snapshot-count": 5000}}, ROLLED),
         ({}, {"resources": {"requests": {"cpu": "1"}}}, ROLLED),
         (
@@ -102,6 +102,7 @@ def test_each_step_says_who_is_away_and_what_is_spared() -> None:
         ((), 3, 3, 1),
         (("db-0",), 2, 3, 0),
         ((), 3, 3, 1),
+        ((), 3, 3, 1),
     ]
     assert found.lowest is found.steps[1]
 
@@ -118,7 +119,12 @@ def test_who_leads_goes_last() -> None:
 
 def test_a_member_alone_is_away_with_all() -> None:
     found = planned(service(members=1, version="3.5.33"), service(members=1))
-    assert [(one.name, one.spare) for one in found.steps] == [("begin", 0), ("restart", -1), ("done", 0)]
+    assert [(one.name, one.spare) for one in found.steps] == [
+        ("begin", 0),
+        ("restart", -1),
+        ("begun", 0),
+        ("done", 0),
+    ]
 
 
 def test_a_member_that_is_away_is_waited_for_and_nothing_further_is_touched() -> None:
