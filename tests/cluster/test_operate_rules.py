@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ def test_a_plan_tells_what_the_operator_then_does(
     assert done, status(kubectl)["decisions"]
     last = [tuple(message.removeprefix("ScaleUp: ").partition(":")[0].split(" ")) for message in reversed(done)]
     assert last == planned[-len(last) :]
-    engine = [text.partition(" ")[0] for text in told[already:]]
+    # A member gets its vote once it has caught up: the engine may be asked for it more than once.
+    engine = [word for word, _ in groupby(text.partition(" ")[0] for text in told[already:])]
     assert engine == ["add", "promote"] * 2
     refused = stateward(
         served, "plan", "-f", "-", "-n", kubectl.namespace, stdin=json.dumps(wanted(members=5, version="3.7.0"))
