@@ -51,6 +51,8 @@ def why(error: BaseException) -> str:
     for one in _causes(error):
         if isinstance(one, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {one.verify_message}"
+        if isinstance(one, ssl.SSLEOFError):
+            continue  # it closed without a word, or before its word has come
         if isinstance(one, ssl.SSLError):
             said = one.reason or ""
             found = next((text for name, text in _ALERTS.items() if said.endswith(name)), "")

@@ -125,10 +125,10 @@ def _said(answer: Any, raw: bytes) -> str:
 
 def _why(target: Target, port: str, error: BaseException) -> str:
     """Why there was no answer, in plain words."""
-    from urllib3.exceptions import ProtocolError
+    from urllib3.exceptions import ProtocolError, SSLError
 
     said = handshake.why(error)
-    if not said and isinstance(error, ProtocolError) and port in target.secured:
+    if not said and isinstance(error, (ProtocolError, SSLError)) and port in target.secured:
         # A server may close before its word about our certificate has come; a handshake alone waits for it.
         said = handshake.shake(target, port).reason
     return said or f"no answer ({type(error).__name__})"
