@@ -72,7 +72,11 @@ class Writer:
         kind, name = kind_of(wanted["apiVersion"], wanted["kind"]), wanted["metadata"]["name"]
         item = stamped(wanted)
         cached = self._look(kind, service.namespace, name)
-        if cached is not None and owned(cached, service) and (settled(item, cached) or unchanged(item, cached, self._seen)):
+        if (
+            cached is not None
+            and owned(cached, service)
+            and (settled(item, cached) or unchanged(wanted, cached, self._seen))
+        ):
             return Applied(kind, name)
         path = RESOURCES[kind].path_to(service.namespace, name)
         live = self._cluster.find(path)

@@ -160,6 +160,7 @@ class Reconcile:
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
         self.metrics.certified(one.key, access.tls.ends() if access.tls is not None else {})
         report.again = _pace(one, stand, driver)
+        report.driver = driver if _whole(one, stand) and report.again >= ROUTED else None
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")
             return

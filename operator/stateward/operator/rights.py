@@ -36,7 +36,7 @@ def of_services(engines: Iterable[Iterable[Mapping[str, Any]]]) -> Rights:
         right(_RBAC, ["rolebindings", "roles"], *_KEPT),
         right(GROUP, ["servicebackups", "servicerestores", "statefulservices"], *_GOES),
         right(GROUP, ["servicebackups/status", "servicerestores/status", "statefulservices/status"], "patch"),
-        # Owner references that block a deletion want it under OwnerReferencesPermissionEnforcement.
+        # Owner references that block a deletion want it, where the API server checks that they may.
         right(GROUP, ["servicebackups/finalizers", "servicerestores/finalizers", "statefulservices/finalizers"], "update"),
         # What rules look at when a change is judged inside; not to know it is no reason to refuse.
         right(GROUP, ["wardwaivers"], "list"),
