@@ -105,8 +105,7 @@ def reader() -> Iterator[dict[str, Any]]:
 
 OPERATOR: Final = "stateward-operator"
 GIVEN: Final = (
-    "# Written by docs/generate.py (make docs) from operator/stateward/operator/rights.py and the engines' folders; "
-    "edit those.\n"
+    "# Written by docs/generate.py (make docs) from the operator's rights.py and the engines' folders; edit those.\n"
 )
 
 

@@ -2,6 +2,10 @@
 app.kubernetes.io/name: stateward
 app.kubernetes.io/component: door
 {{- end }}
+{{- define "stateward.operatorSelector" -}}
+app.kubernetes.io/name: stateward
+app.kubernetes.io/component: operator
+{{- end }}
 {{- define "stateward.labels" -}}
 app.kubernetes.io/name: stateward
 app.kubernetes.io/part-of: stateward
