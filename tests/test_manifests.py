@@ -74,6 +74,62 @@ def test_chart_and_base_say_the_same() -> None:
     assert plain(templated()) == base
 
 
+def of_the_operator(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: one for name, one in found.items() if name.partition("/")[2].startswith("stateward-operator")}
+
+
+def test_the_charts_operator_is_that_of_the_component() -> None:
+    made = of_the_operator(plain(kustomized("overlays/operator")))
+    assert set(made) >= {"Deployment/stateward-operator", "ClusterRole/stateward-operator", "Role/stateward-operator"}
+    assert of_the_operator(plain(templated("operator.enabled=true"))) == made
+    assert of_the_operator(plain(kustomized("overlays/complete"))) == made
+
+
+def test_without_being_asked_for_there_is_no_operator() -> None:
+    assert of_the_operator(plain(templated())) == {}
+    assert of_the_operator(plain(kustomized("overlays/prod"))) == {}
+
+
+def test_the_operator_alone_needs_no_webhook() -> None:
+    found = plain(kustomized("overlays/operator"))
+    assert "Deployment/stateward" not in found
+    for name, one in found.items():
+        if name.startswith("CustomResourceDefinition/"):
+            assert one["spec"]["conversion"] == {"strategy": "None"}, name
+
+
+def test_an_operator_of_one_namespace_has_its_rights_there_alone() -> None:
+    several = templated("operator.enabled=true", "operator.watchNamespace=shop")
+    found = of_the_operator(plain(several))
+    [container] = found["Deployment/stateward-operator"]["spec"]["template"]["spec"]["containers"]
+    assert "--watch=shop" in container["args"]
+    bound = found["RoleBinding/stateward-operator-services"]
+    assert bound["metadata"]["namespace"] == "shop"
+    assert bound["roleRef"]["name"] == "stateward-operator"
+    everywhere = [one["roleRef"]["name"] for name, one in found.items() if name.startswith("ClusterRoleBinding/")]
+    assert everywhere == ["stateward-operator-cluster"]
+
+
+def test_the_operators_pod_may_do_nothing_that_it_need_not() -> None:
+    pod = plain(kustomized("overlays/operator"))["Deployment/stateward-operator"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_alerts_and_their_monitor_are_made_where_they_are_asked_for() -> None:
+    asked = ("operator.enabled=true", "operator.alerts.enabled=true", "serviceMonitor.enabled=true")
+    found = of_the_operator(plain(templated(*asked)))
+    alerts = yaml.safe_load((CHART / "files" / "operator-alerts.yaml").read_text())
+    assert found["PrometheusRule/stateward-operator"]["spec"] == alerts
+    selector = found["ServiceMonitor/stateward-operator"]["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= found["Service/stateward-operator"]["metadata"]["labels"].items()
+
+
 def test_chart_and_overlay_make_the_same_certificates() -> None:
     chart, overlay = plain(templated("certificates.source=cert-manager")), plain(kustomized("overlays/cert-manager"))
     for name in overlay:
@@ -140,6 +196,7 @@ def test_the_chart_installs_in_audit_and_its_values_are_those_of_its_schema() ->
         {"replica": 2},
         {"certificates": {"source": "mounted", "secretName": ""}},
         {"failurePolicy": "fail"},
+        {"operator": {"watchNamespace": "Shop"}},
     ],
 )
 def test_values_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:

@@ -70,16 +70,41 @@ def test_who_does_not_answer_in_time_is_unknown_and_the_others_are_not(held: thr
     assert "b: no answer in 0.2 s" in found["b"].reason
 
 
-def test_a_member_that_owes_an_answer_is_not_asked_again_and_its_answer_is_the_next_looks(held: threading.Event) -> None:
-    engine, asking = Engine({"a": held}), Asking(patience=0.05)
-    several = targets("a")
-
-    assert asking.all(engine, several)["a"].healthy is None  # type: ignore[arg-type]
-    assert asking.all(engine, several)["a"].healthy is None  # type: ignore[arg-type]
+def test_looks_at_the_same_time_share_a_question(held: threading.Event) -> None:
+    engine, asking = Engine({"a": held}), Asking(patience=20)
+    found: list[Seen] = []
+    looks = [
+        threading.Thread(target=lambda: found.extend(asking.all(engine, targets("a")).values()))  # type: ignore[arg-type]
+        for _ in range(3)
+    ]
+    for look in looks:
+        look.start()
+    until(lambda: engine.asked)
+    time.sleep(0.1)
     held.set()
-    until(lambda: asking.all(engine, several)["a"].healthy is True)  # type: ignore[arg-type]
+    for look in looks:
+        look.join()
 
+    assert [one.healthy for one in found] == [True, True, True]
     assert engine.asked == ["a"]
+
+
+def test_an_answer_that_comes_after_a_look_is_the_next_ones(held: threading.Event) -> None:
+    engine, asking = Engine({"a": held}), Asking(patience=0.05)
+    assert asking.all(engine, targets("a"))["a"].healthy is None  # type: ignore[arg-type]
+    held.set()
+    until(lambda: asking._late)
+
+    assert asking.all(engine, targets("a"))["a"].healthy is True  # type: ignore[arg-type]
+    assert engine.asked == ["a"]
+
+
+def test_a_member_that_comes_back_is_asked_though_it_owes_an_answer_of_before(held: threading.Event) -> None:
+    engine, asking = Engine({"a": held}), Asking(patience=0.3)
+    assert asking.all(engine, targets("a"))["a"].healthy is None  # type: ignore[arg-type]
+    engine.held = {}
+
+    assert asking.all(engine, targets("a"))["a"].healthy is True  # type: ignore[arg-type]
 
 
 def test_an_answer_that_came_long_ago_is_asked_for_anew(held: threading.Event) -> None:

@@ -30,7 +30,7 @@ _Whom = tuple[str, str]
 
 
 class Asking:
-    """Thread-safe. A member is asked once at a time, whoever looks at it."""
+    """Thread-safe. Looks at the same time share a question; one that is owed for long is not waited for a second time."""
 
     def __init__(
         self, threads: int = THREADS, patience: float = PATIENCE, clock: Callable[[], float] = time.monotonic
@@ -40,7 +40,8 @@ class Asking:
         self._patience = patience
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked: dict[_Whom, Future[Seen]] = {}
+        self._asked: dict[_Whom, tuple[float, Future[Seen]]] = {}
+        """The last question to each member that is not answered yet, and since when."""
         self._late: dict[_Whom, tuple[float, Seen]] = {}
         """Answers that came after the look that asked for them, and when."""
         self._silent: dict[_Whom, float] = {}
@@ -63,18 +64,23 @@ class Asking:
             at, seen = self._late.pop(whom, (0.0, None))
             if seen is not None and now - at < FRESH:
                 return seen
-            if whom in self._asked:
-                return self._asked[whom]
+            since, before = self._asked.get(whom, (0.0, None))
+            if before is not None and now - since < self._patience:
+                return before
             if whom in self._silent and sum(one in self._silent for one in self._asked) >= self._half:
                 return Seen(target.name, reason=f"{target.name}: gave no answer, as many others; it is asked later")
-            asked = self._asked[whom] = self._pool.submit(driver.see, target)
+            asked = self._pool.submit(driver.see, target)
+            self._asked[whom] = (now, asked)
         asked.add_done_callback(lambda done: self._answered(whom, done, now))
         return asked
 
     def _answered(self, whom: _Whom, done: Future[Seen], began: float) -> None:
         now = self._clock()
         with self._lock:
-            self._asked.pop(whom, None)
+            if self._asked.get(whom, (0.0, None))[1] is done:
+                del self._asked[whom]
+            elif whom in self._asked:
+                return  # it was asked again meanwhile
             seen = done.result() if done.exception() is None else None
             if seen is not None and seen.healthy is None:
                 self._silent.setdefault(whom, now)

@@ -38,6 +38,18 @@ class Metrics:
             ["namespace", "service", "reason"],
             registry=self.registry,
         )
+        self.spare = Gauge(
+            "stateward_quorum_spare",
+            "Members that may go before a majority is lost; below 0 it is lost.",
+            ["namespace", "service"],
+            registry=self.registry,
+        )
+        self.began = Gauge(
+            "stateward_operation_start_timestamp_seconds",
+            "When the operation that goes on was begun, since the epoch.",
+            ["namespace", "service", "operation"],
+            registry=self.registry,
+        )
         self.expiries = Gauge(
             "stateward_service_certificate_expiry_timestamp_seconds",
             "When a certificate of a service ends, since the epoch.",
@@ -67,6 +79,7 @@ class Metrics:
             "stateward_drill_recovery_seconds", "How long the last restore on trial took.", of, registry=self.registry
         )
         self._blocked: dict[tuple[str, str], str] = {}
+        self._doing: dict[tuple[str, str], str] = {}
         self._certified: dict[tuple[str, str], frozenset[str]] = {}
         self._lock = threading.Lock()
 
@@ -86,6 +99,20 @@ class Metrics:
                 self._blocked[key] = blocked
                 self.blocked.labels(*key, blocked).set(1)
 
+    def spared(self, key: tuple[str, str], members: int) -> None:
+        """How many members may go before a majority is lost."""
+        self.spare.labels(*key).set(members)
+
+    def doing(self, key: tuple[str, str], operation: str, began: float) -> None:
+        """What goes on, and since when (since the epoch); "" where nothing does."""
+        with self._lock:
+            before = self._doing.pop(key, "")
+            if before and before != operation:
+                self.began.remove(*key, before)
+            if operation:
+                self._doing[key] = operation
+                self.began.labels(*key, operation).set(began)
+
     def certified(self, key: tuple[str, str], ends: Mapping[str, datetime]) -> None:
         """When each certificate of a service ends."""
         for name, moment in ends.items():
@@ -99,8 +126,17 @@ class Metrics:
     def forget(self, key: tuple[str, str], states: Iterable[str]) -> None:
         """The service is gone: nothing is said of it any more."""
         self.seen(key, (), "")
+        self.doing(key, "", 0.0)
         self.certified(key, {})
-        several = (self.backup_time, self.backup_size, self.backup_good, self.drill_time, self.drill_good, self.drill_rto)
+        several = (
+            self.spare,
+            self.backup_time,
+            self.backup_size,
+            self.backup_good,
+            self.drill_time,
+            self.drill_good,
+            self.drill_rto,
+        )
         for gauge in several:
             with suppress(KeyError):
                 gauge.remove(*key)

@@ -22,6 +22,7 @@ from stateward.operator.api.status import StatefulServiceStatus
 from stateward.operator.api.v1beta1 import VERSION, StatefulService
 from stateward.operator.apply import MANAGER, Applied
 from stateward.operator.metrics import Metrics
+from stateward.operator.objects.quorum import quorum
 from stateward.operator.service import KIND, Key, Service
 from stateward.operator.status import Report
 from stateward.operator.step import SOON
@@ -46,10 +47,12 @@ class Voice:
     def say(self, model: StatefulService, one: Service, report: Report) -> None:
         """Status, metrics, log, and an Event for what is newly in the way."""
         now = self.now()
-        made = status.made(model, one, report, now).dump()
+        found = status.made(model, one, report, now)
+        made = found.dump()
         blocked = report.blocked[0] if report.blocked else ""
         present, ready = made.get("currentMembers", 0), made.get("readyMembers", 0)
         self.metrics.seen(one.key, zip(STATES, (one.members, present, ready), strict=True), blocked)
+        self._measure(one, report, found)
         for decision in reversed(report.decisions):
             _log.info("%s: %s", one.title, decision)
         known = any(found.type == "Blocked" and found.reason == blocked for found in model.status.conditions)
@@ -57,6 +60,16 @@ class Voice:
             self.happened(one, *report.blocked)
         if made != model.status.dump():
             self._write(model, one, report, now)
+
+    def _measure(self, one: Service, report: Report, found: StatefulServiceStatus) -> None:
+        operation = found.operation
+        self.metrics.doing(
+            one.key,
+            operation.kind if operation is not None else "",
+            operation.started.timestamp() if operation is not None else 0.0,
+        )
+        if report.stand is not None and report.stand.formed:
+            self.metrics.spared(one.key, (found.ready_members or 0) - quorum(report.stand.replicas))
 
     def happened(self, one: Service, reason: str, message: str, normal: bool = False) -> None:
         """An Event on the service."""

@@ -6,11 +6,13 @@ import os
 import secrets
 import socket
 from contextlib import ExitStack
-from typing import Literal
+from typing import Final, Literal
 
 import click
 
 from stateward.cli import extra, inputs
+
+_FILES: Final = 16384
 
 EPILOG = """\
 \b
@@ -87,6 +89,7 @@ def command(
         policy=policy_name,
         restic=restic_image or RESTIC,
     )
+    _open_files()
     with ExitStack() as stack:
         ending = stack.enter_context(server.ending())
         stack.enter_context(logs.written(style=log_format))
@@ -103,3 +106,15 @@ def command(
         click.echo(f"  metrics  http://{host}:{running.page.port}/metrics")
         click.echo("  stop     Ctrl+C")
         ending.asked.wait()
+
+
+def _open_files() -> None:
+    """As many as the system lets it have: a connection to each member stays open, and the usual first limit is 1024."""
+    try:
+        import resource
+    except ImportError:
+        return  # not a Unix
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
