@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from stateward.kube import record
 from stateward.kube.client import Cluster, path_of
+from stateward.kube.definition import GROUP
 from stateward.kube.errors import ClusterError
 from stateward.kube.installed import NAME, PATHS
 from stateward.kube.registration import OURS
@@ -53,36 +54,81 @@ def remove_rest(cluster: Cluster, namespace: str, say: Say, warn: Say, dry_run: 
     return good
 
 
+def services(cluster: Cluster) -> list[str]:
+    """`prod/orders` of each StatefulService that there is. Raises ClusterError."""
+    return [
+        f"{text_of(metadata_of(one), 'namespace')}/{text_of(metadata_of(one), 'name')}"
+        for one in _every(cluster, "statefulservices")
+    ]
+
+
 def remove_kinds(cluster: Cluster, say: Say, dry_run: bool) -> None:
-    """Removes the CRDs and with them every WardPolicy and WardWaiver. Raises ClusterError."""
-    for name in ("wardpolicies.stateward.dev", "wardwaivers.stateward.dev"):
+    """Removes the CRDs and with them every object of these kinds. Raises ClusterError.
+
+    Who held on to services and backups is gone by now, so nobody else takes its finalizers off.
+    """
+    for plural in (*_OPERATED, "wardpolicies", "wardwaivers"):
+        name = f"{plural}.{GROUP}"
         path = path_of("apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions", name)
         try:
-            _remove(cluster, path, f"customresourcedefinition/{name}", say, dry_run, cluster.get(path))
+            crd = cluster.get(path)
+            if plural in _OPERATED and not dry_run:
+                for one in _every(cluster, plural):
+                    _let_go(cluster, plural, one)
+            _remove(cluster, path, f"customresourcedefinition/{name}", say, dry_run, crd)
         except ClusterError as error:
             if error.status != 404:
                 raise
 
 
+def _every(cluster: Cluster, plural: str) -> list[Object]:
+    """All objects of one of the operator's kinds; none where the kind is not served."""
+    try:
+        listed = cluster.get(path_of("apis", GROUP, "v1beta1", plural))
+    except ClusterError as error:
+        if error.status != 404:
+            raise
+        return []
+    return list(items_of(listed, "items"))
+
+
+def _let_go(cluster: Cluster, plural: str, item: Object) -> None:
+    metadata = metadata_of(item)
+    found = metadata.get("finalizers")
+    several = [str(one) for one in found] if isinstance(found, list) else []
+    others = [one for one in several if not one.startswith(f"{GROUP}/")]
+    if others == several:
+        return
+    namespace, name = text_of(metadata, "namespace"), text_of(metadata, "name")
+    path = path_of("apis", GROUP, "v1beta1", "namespaces", namespace, plural, name)
+    known = {"uid": text_of(metadata, "uid"), "resourceVersion": text_of(metadata, "resourceVersion")}
+    cluster.patch(path, {"metadata": {**known, "finalizers": others}}, field_manager=NAME)
+
+
+_OPERATED: Final = ("servicebackups", "servicerestores", "statefulservices")
+_OPERATOR: Final = f"{NAME}-operator"
 # Made while it runs, by nobody who labels them.
-_UNLABELLED: Final = (f"lease/{NAME}", f"secret/{SECRET}")
+_UNLABELLED: Final = (f"lease/{NAME}", f"lease/{_OPERATOR}", f"secret/{SECRET}")
 
 
 def _rest(namespace: str) -> Iterator[tuple[str, str]]:
     """Path and title, in this order: who could write first."""
     within = ("namespaces", namespace)
-    yield path_of("apis", "apps", "v1", *within, "deployments", NAME), f"deployment/{NAME}"
-    yield path_of("apis", "policy", "v1", *within, "poddisruptionbudgets", NAME), f"poddisruptionbudget/{NAME}"
-    yield path_of("apis", "networking.k8s.io", "v1", *within, "networkpolicies", NAME), f"networkpolicy/{NAME}"
-    yield path_of("apis", "monitoring.coreos.com", "v1", *within, "servicemonitors", NAME), f"servicemonitor/{NAME}"
-    yield path_of("api", "v1", *within, "services", NAME), f"service/{NAME}"
-    yield path_of("apis", "coordination.k8s.io", "v1", *within, "leases", NAME), f"lease/{NAME}"
+    for name in (_OPERATOR, NAME):
+        yield path_of("apis", "apps", "v1", *within, "deployments", name), f"deployment/{name}"
+        yield path_of("apis", "policy", "v1", *within, "poddisruptionbudgets", name), f"poddisruptionbudget/{name}"
+        yield path_of("apis", "networking.k8s.io", "v1", *within, "networkpolicies", name), f"networkpolicy/{name}"
+        yield path_of("apis", "monitoring.coreos.com", "v1", *within, "servicemonitors", name), f"servicemonitor/{name}"
+        yield path_of("apis", "monitoring.coreos.com", "v1", *within, "prometheusrules", name), f"prometheusrule/{name}"
+        yield path_of("api", "v1", *within, "services", name), f"service/{name}"
+        yield path_of("apis", "coordination.k8s.io", "v1", *within, "leases", name), f"lease/{name}"
     yield path_of("api", "v1", *within, "secrets", SECRET), f"secret/{SECRET}"
-    for name in (NAME, READER):
+    for name in (_OPERATOR, NAME, READER):
         yield path_of("api", "v1", *within, "serviceaccounts", name), f"serviceaccount/{name}"
-    yield path_of(*_RBAC, *within, "rolebindings", NAME), f"rolebinding/{NAME}"
-    yield path_of(*_RBAC, *within, "roles", NAME), f"role/{NAME}"
-    for name in (NAME, f"{NAME}-more", READER):
+    for name in (_OPERATOR, NAME):
+        yield path_of(*_RBAC, *within, "rolebindings", name), f"rolebinding/{name}"
+        yield path_of(*_RBAC, *within, "roles", name), f"role/{name}"
+    for name in (_OPERATOR, f"{_OPERATOR}-cluster", NAME, f"{NAME}-more", READER):
         yield path_of(*_RBAC, "clusterrolebindings", name), f"clusterrolebinding/{name}"
         yield path_of(*_RBAC, "clusterroles", name), f"clusterrole/{name}"
     # Last: as long as it says "disabled", nobody makes the configurations again.
