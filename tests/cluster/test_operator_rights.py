@@ -51,8 +51,8 @@ def test_a_service_is_made_scaled_and_deleted_with_the_rights_of_the_manifests(
     settle(kubectl, 3, 120)
     scale(kubectl, 5)
     settle(kubectl, 5, 180)
-    scale(kubectl, 4)
-    settle(kubectl, 4, 120)
+    scale(kubectl, 3)
+    settle(kubectl, 3, 180)
     standin.engine.deleting = True
     kubectl.must("delete", KIND, NAME, "--wait=false")
     # Nobody runs here that ends pods; what the operator does of it is seen in the set that goes.
