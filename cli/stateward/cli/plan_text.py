@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from stateward.cli.standing import length
 from stateward.operator.plan import Plan, Planned
 from stateward.policies import message
+from stateward.policies.engine import Verdict
 from stateward.policies.paths import render
-
-if TYPE_CHECKING:
-    from stateward.cli.planning import Told
 
 WIDTH: Final = 110
 _LABEL: Final = 9
+
+
+@dataclass(slots=True)
+class Told:
+    """What is said of one service."""
+
+    plan: Plan
+    verdict: Verdict
+    now: float
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def possible(self) -> bool:
+        """Whether it is let, and can be done to its end."""
+        return self.verdict.allowed and self.plan.done
 
 
 def drawn(told: Told) -> str:

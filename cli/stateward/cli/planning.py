@@ -13,15 +13,15 @@ import click
 from pydantic import ValidationError
 
 from stateward.cli import inputs, manifests, plan_text, replicas
+from stateward.cli.plan_text import Told
 from stateward.cli.replicas import Whom
 from stateward.operator import accepted, guard
 from stateward.operator.accepted import Accepted
 from stateward.operator.api.annotations import PAUSED, ROTATE
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.operator.context import ClusterContext
-from stateward.operator.plan import Plan, Start, plan
+from stateward.operator.plan import Start, plan
 from stateward.operator.service import read
-from stateward.policies.engine import Verdict
 from stateward.policies.policy import Policy
 from stateward.policies.view import EMPTY_VIEW, Kind, Object, View, mapping_of, metadata_of, text_of
 
@@ -44,21 +44,6 @@ class Asked:
     now: float
     kubeconfig: str | None
     context: str | None
-
-
-@dataclass(slots=True)
-class Told:
-    """What is said of one service."""
-
-    plan: Plan
-    verdict: Verdict
-    now: float
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def possible(self) -> bool:
-        """Whether it is let, and can be done to its end."""
-        return self.verdict.allowed and self.plan.done
 
 
 @dataclass(frozen=True, slots=True)
