@@ -72,9 +72,9 @@ CASES = """
       patch: {spec: {storage: {size: 5Gi}}}
       expect: deny
       rule: SW102
-    - name: fixed-by-the-server
+    - name: fixed-with-the-recipe
       operation: UPDATE
-      old:
+      old: &set
         apiVersion: apps/v1
         kind: StatefulSet
         metadata: {name: db, namespace: shop}
@@ -82,6 +82,11 @@ CASES = """
           serviceName: db
           template: {spec: {containers: [{name: db, image: "postgres:16.4"}]}}
       patch: {spec: {serviceName: other}}
+      expect: deny
+    - name: refused-by-the-server
+      operation: UPDATE
+      old: *set
+      patch: {spec: {replicas: -1}}
       expect: deny
     - name: wrongly-expected
       operation: UPDATE
@@ -107,9 +112,11 @@ def test_the_table_counts_what_the_server_stops_and_names_what_is_never_sent(ass
         line.split()[2]: line.split() for line in done.stdout.splitlines() if line.startswith(("ok ", "FAIL "))
     }
     assert lines["shrunk"] == ["ok", "sizes", "shrunk", "deny", "deny", "SW102"], done.stdout + done.stderr
-    assert lines["fixed-by-the-server"][:6] == ["ok", "sizes", "fixed-by-the-server", "deny", "server:", "Invalid"]
+    # The API server would refuse it by itself, without a word of what to do: /mutate comes before.
+    assert lines["fixed-with-the-recipe"] == ["ok", "sizes", "fixed-with-the-recipe", "deny", "deny", "SW103"]
+    assert lines["refused-by-the-server"][:6] == ["ok", "sizes", "refused-by-the-server", "deny", "server:", "Invalid"]
     assert lines["wrongly-expected"][:5] == ["FAIL", "sizes", "wrongly-expected", "deny", "allow"]
-    assert "2 passed, 1 failed" in done.stdout
+    assert "3 passed, 1 failed" in done.stdout
     assert "not sent: 1 " in done.stdout
     assert "ValidatingWebhookConfiguration" in done.stdout
     assert done.returncode == 1
