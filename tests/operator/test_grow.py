@@ -191,7 +191,7 @@ def test_a_set_that_is_gone_for_a_moment_is_made_again_as_it_was_and_larger() ->
     world = World("2Gi", NEW, NEW, NEW).but(notes=SIZED)
     driver = catalogue.find("etcd")
     assert driver is not None
-    running, exists, formed = running_of(world.service(), driver.container("3.5.17"), None, world)  # type: ignore[arg-type]
+    running, exists, formed = running_of(world.service(), driver.container("3.5.17").image, None, world)  # type: ignore[arg-type]
     # The version is that of its pods, not the one that is asked for meanwhile.
     assert running == replace(world.running(), size="2Gi")
     assert (running.version, exists, formed) == ("3.5.16", False, True)
@@ -202,7 +202,7 @@ def test_what_was_kept_of_a_service_of_before_is_nothing() -> None:
     other = replace(world.service(), uid="another")
     driver = catalogue.find("etcd")
     assert driver is not None
-    running, _, formed = running_of(other, driver.container("3.5.17"), None, world)  # type: ignore[arg-type]
+    running, _, formed = running_of(other, driver.container("3.5.17").image, None, world)  # type: ignore[arg-type]
     assert (running.version, running.notes, formed) == ("3.5.17", {}, True)
 
 

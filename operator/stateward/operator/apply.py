@@ -61,7 +61,7 @@ class Writer:
     """Applies objects for one reconcile. `look` is the cache; the API server is asked only where something is to be done."""
 
     def __init__(self, cluster: Cluster, look: Look, *, dry: bool = False, seen: dict[str, str] | None = None) -> None:
-        """`dry`: says what would be done, and writes nothing. `seen` is kept by who calls: see `unchanged`."""
+        """`dry`: says what would be done, and writes nothing. `seen` is kept by who calls: see `_rests`."""
         self._cluster = cluster
         self._look = look
         self._dry = dry
@@ -71,12 +71,7 @@ class Writer:
         """Makes an object what it should be. Raises NotOursError and ClusterError."""
         kind, name = kind_of(wanted["apiVersion"], wanted["kind"]), wanted["metadata"]["name"]
         item = stamped(wanted)
-        cached = self._look(kind, service.namespace, name)
-        if (
-            cached is not None
-            and owned(cached, service)
-            and (settled(item, cached) or unchanged(wanted, cached, self._seen))
-        ):
+        if self._rests(service, item):
             return Applied(kind, name)
         path = RESOURCES[kind].path_to(service.namespace, name)
         live = self._cluster.find(path)
@@ -101,14 +96,21 @@ class Writer:
             return Applied(kind, name)  # it was so already: the cache is behind, or the server writes it another way
         return Applied(kind, name, "reverted", _others(live)) if ours else Applied(kind, name, "changed")
 
+    def rests(self, service: Service, wanted: Item) -> bool:
+        """Whether an object is what it should be, as far as is known without asking the API server."""
+        return self._rests(service, stamped(wanted))
 
-def unchanged(wanted: Item, cached: Object, seen: Mapping[str, str]) -> bool:
-    """Whether an object whose content is not cached (a Secret) is still the one that was found as wanted."""
-    if kind_of(wanted["apiVersion"], wanted["kind"]) != _SECRET or _mark(cached) != _mark(stamped(wanted)):
-        return False
-    metadata = metadata_of(cached)
-    path = RESOURCES[_SECRET].path_to(text_of(metadata, "namespace"), text_of(metadata, "name"))
-    return seen.get(path) == text_of(metadata, "resourceVersion")
+    def _rests(self, service: Service, item: Item) -> bool:
+        kind, name = kind_of(item["apiVersion"], item["kind"]), item["metadata"]["name"]
+        cached = self._look(kind, service.namespace, name)
+        if cached is None or not owned(cached, service):
+            return False
+        if kind != _SECRET:
+            return settled(item, cached)
+        # What a Secret holds is not cached: it rests where it is still the one that was found as wanted.
+        version = text_of(metadata_of(cached), "resourceVersion")
+        path = RESOURCES[kind].path_to(service.namespace, name)
+        return _mark(cached) == _mark(item) and self._seen.get(path) == version
 
 
 def stamped(wanted: Item) -> Item:

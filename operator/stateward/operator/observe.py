@@ -84,18 +84,18 @@ class Stand:
         return len(self.healthy(members)) >= quorum(len(members))
 
 
-def running_of(service: Service, container: Container, item: Object | None, look: Informers) -> tuple[Running, bool, bool]:
+def running_of(service: Service, image: str, item: Object | None, look: Informers) -> tuple[Running, bool, bool]:
     """(what the StatefulSet is or is to be at first, whether it exists, whether the members have founded before).
 
     `item` is the StatefulSet; None only where the API server itself says that there is none: one that the cache has not
-    heard of yet would be made anew, out of what the claims of the first seem to say.
+    heard of yet would be made anew, out of what the claims of the first seem to say. `image` is the engine's own.
     """
     claims = claims_of(service, look)
     if item is None:
         # Claims of earlier: their data is taken on as it is. Members that are missing join it, and found nothing anew.
         last = max((ordinal for claim in claims if (ordinal := claim_ordinal(service, claim)) is not None), default=-1)
         wanted = last + 1 or service.members
-        image = service.image or container.image
+        image = service.image or image
         tls = any(SPEAKS_TLS in mapping_of(metadata_of(claim), "annotations") for claim in claims) if claims else service.tls
         first = Running(wanted, service.version, image, service.storage_class, service.size, {}, tls)
         before = _kept(service, first, look)
@@ -109,7 +109,7 @@ def running_of(service: Service, container: Container, item: Object | None, look
     running = Running(
         _count(text_of(notes, MEMBERS)) or (replicas if type(replicas) is int else service.members),
         version,
-        _image_of(service, container, version, text_of(notes, IMAGE) or _image(spec)),
+        _image_of(service, image, version, text_of(notes, IMAGE) or _image(spec)),
         text_of(claim, "storageClassName"),
         str(size or service.size),
         kept,
@@ -118,9 +118,9 @@ def running_of(service: Service, container: Container, item: Object | None, look
     return running, True, FORMED in notes
 
 
-def _image_of(service: Service, container: Container, version: str, noted: str) -> str:
+def _image_of(service: Service, image: str, version: str, noted: str) -> str:
     """The image of this version: the one that is asked for, once it is this version's turn; until then the one it has."""
-    wanted = service.image or container.image
+    wanted = service.image or image
     ours = version == service.version and not image_says_other(service.engine, wanted, version)
     return wanted if ours else noted or wanted
 
@@ -170,11 +170,11 @@ def claim_ordinal(service: Service, claim: Object) -> int | None:
     return int(number) if number != name and number.isdecimal() and len(number) < 4 else None
 
 
-def look_at(
-    service: Service, driver: Driver, container: Container, item: Object | None, look: Informers, access: Access
-) -> Stand:
+def look_at(service: Service, driver: Driver, item: Object | None, look: Informers, access: Access) -> Stand:
     """Asks every member that runs; a member that does not answer in time is unknown."""
-    running, exists, formed = running_of(service, container, item, look)
+    # What speaks TLS is never asked in the clear, also where there are no certificates to ask it with.
+    container = driver.container(service.version, driver.encrypts)
+    running, exists, formed = running_of(service, container.image, item, look)
     pods = {text_of(metadata_of(pod), "name"): pod for pod in look.of("Pod", service.key)}
     secured = frozenset(container.secured if running.tls else ())
     asked = (_target(service, pod, container, access, secured) for pod in pods.values())

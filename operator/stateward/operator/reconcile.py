@@ -16,7 +16,7 @@ from stateward.operator import ending, leftovers, refusals, roles, service
 from stateward.operator.access import Accesses
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
-from stateward.operator.apply import RESOURCES, Applied, NotOursError, Writer, owned, settled, stamped, unchanged
+from stateward.operator.apply import RESOURCES, Applied, NotOursError, Writer, owned
 from stateward.operator.backup import filling, keeper
 from stateward.operator.backup.hub import Hub
 from stateward.operator.context import NAME, ClusterContext
@@ -37,7 +37,7 @@ from stateward.operator.status import Report
 from stateward.operator.step import Step
 from stateward.operator.turn import Hand, Turn
 from stateward.operator.voice import Voice, reverted
-from stateward.policies.view import Kind, Object, kind_of_object, mapping_of, metadata_of, text_of
+from stateward.policies.view import Kind, Object, mapping_of, metadata_of, text_of
 
 STEADY: Final = 60.0
 """Seconds between two looks at a service that is as it should be: what Kubernetes tells comes at once anyway."""
@@ -111,7 +111,7 @@ class Reconcile:
             if ruling.model is not None:
                 model, one = ruling.model, service.read(ruling.model)
             if deleting and ending.end(self.cluster, model, one, item, report, self.find(one.engine)):
-                self._voice.forget(key)
+                self._forget(key)
                 return None
             if not deleting:
                 self._tend(model, one, item, report, carried_out=ruling.model is not None)
@@ -154,8 +154,7 @@ class Reconcile:
         if not driver.problems(one.version, one.parameters):
             driver = driver.of(one.parameters)
         access = self._accesses.of(one, driver)
-        container = driver.container(one.version, driver.encrypts)
-        stand = look_at(one, driver, container, self._set(one), self.look, access)
+        stand = look_at(one, driver, self._set(one), self.look, access)
         report.stand = stand
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
         self.metrics.certified(one.key, access.tls.ends() if access.tls is not None else {})
@@ -175,7 +174,7 @@ class Reconcile:
         if not self._as_wanted(one, stand, driver):
             # Nothing is decided by what the cache says of the StatefulSet: it may be from before our own last write.
             stand = report.stand = self._fresh(one, driver, stand)
-        stand = self._objects(one, stand, driver, report, dry)
+            stand = self._objects(one, stand, driver, report, dry)
         if not dry and self._renew(model, one, stand, driver, report):
             return
         if driver.routed and not dry:
@@ -228,13 +227,10 @@ class Reconcile:
         """Whether nothing is to be done, as far as is known without asking the API server."""
         if not stand.formed or stand.replicas != one.members:
             return False
-        items = ((item, self.look.get(kind_of_object(item), *name_of(item))) for item in self.objects(one, stand, driver))
-        return all(
-            cached is not None
-            and owned(cached, one)
-            and (settled(stamped(item), cached) or unchanged(item, cached, self._seen))
-            for item, cached in items
-        )
+        if self._accesses.missing(driver, stand.access, stand.running.tls):
+            return False
+        writer = Writer(self.cluster, self.look.get, seen=self._seen)
+        return all(writer.rests(one, item) for item in self.objects(one, stand, driver))
 
     def _set(self, one: Service) -> Object | None:
         found = self.look.get(_SET, *one.key)
@@ -245,7 +241,7 @@ class Reconcile:
 
     def _fresh(self, one: Service, driver: Driver, stand: Stand) -> Stand:
         """The same with the StatefulSet as the API server has it now."""
-        running, exists, formed = running_of(one, driver.container(one.version), self._live_set(one), self.look)
+        running, exists, formed = running_of(one, driver.container(one.version).image, self._live_set(one), self.look)
         return replace(stand, running=running, exists=exists, formed=formed)
 
     # --- its steps -----------------------------------------------------------------------------------------------

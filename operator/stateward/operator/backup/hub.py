@@ -87,8 +87,7 @@ class Hub:
             driver = driver.of(one.parameters)
         live = self.cluster.find(RESOURCES["StatefulSet.apps"].path_to(*one.key))
         access = Accesses(self.cluster, self.look, self.now).of(one, driver)
-        container = driver.container(one.version, access.tls is not None)
-        return Found(model, one, driver, look_at(one, driver, container, live, self.look, access))
+        return Found(model, one, driver, look_at(one, driver, live, self.look, access))
 
     # --- Jobs ----------------------------------------------------------------------------------------------------
 

@@ -177,8 +177,12 @@ class FolderDriver:
         """One file of a member, as the engine reads it."""
         if isinstance(content, str):
             return str(template.render(content, scope))
-        made = {**dict(place.parameters), **template.render(content, scope, {"members": rows})}
+        made = self.made(place, template.render(content, scope, {"members": rows}))
         return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
+
+    def made(self, place: Place, content: dict[str, Any]) -> dict[str, Any]:
+        """What a file that is a mapping holds: what the folder says stands over the parameters."""
+        return {**place.parameters, **content}
 
     def at_start(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Those parameters that members take at their start alone and that stand in none of their files."""

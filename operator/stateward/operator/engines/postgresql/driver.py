@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-import orjson
-
 from stateward.operator.drivers import template
 from stateward.operator.drivers.folder import FolderDriver, laid
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
@@ -35,20 +33,11 @@ _MAJORITY_FROM: Final = 3
 class Driver(FolderDriver):
     """One primary, replicas that follow it, and Patroni in each pod that sees to who is which."""
 
-    def written(
-        self,
-        content: dict[str, Any] | str,
-        place: Place,
-        scope: Mapping[str, str],
-        rows: list[Mapping[str, str]],
-    ) -> str:
+    def made(self, place: Place, content: dict[str, Any]) -> dict[str, Any]:
         """A member's file. Only who founds reads how the cluster is founded, so it changes with nothing later."""
-        if isinstance(content, str):
-            return str(template.render(content, scope))
-        made: dict[str, Any] = template.render(content, scope, {"members": rows})
         if not place.joins:
-            made["bootstrap"]["dcs"]["postgresql"]["parameters"].update(place.parameters)
-        return orjson.dumps(made, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() + "\n"
+            content["bootstrap"]["dcs"]["postgresql"]["parameters"].update(place.parameters)
+        return content
 
     # --- what is asked -------------------------------------------------------------------------------------------
 
