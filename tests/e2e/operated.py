@@ -1,7 +1,7 @@
 """One service that Stateward runs on real nodes: how it is brought there, and what is asked of it.
 
 A cluster that is there already is used as it is where STATEWARD_E2E_KUBECONFIG names its kubeconfig; STATEWARD_E2E_KUBECTL
-is its kubectl and STATEWARD_E2E_IMAGE the engine's image there.
+is its kubectl, and STATEWARD_E2E_IMAGES says what the images are called there: "etcd:3.5=quay.io/coreos/etcd:v3.5.16 …".
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from cluster_kit import Kubectl, eventually
 from installation import NODES, ROOT
 
 KIND = "statefulservices.stateward.dev"
+RUNS = "stateward.dev/runs"
 
 
 @dataclass
@@ -40,12 +42,42 @@ class Operated:
     def create(self) -> None:
         self.kubectl.must("apply", "-f", "-", stdin=self.manifest)
 
+    def other(self, name: str, image: str, **spec: Any) -> Operated:
+        """Another service beside it, of the same engine, not made yet."""
+        manifest = {
+            **self.manifest,
+            "metadata": {"name": name},
+            "spec": {**self.manifest["spec"], "version": version_of(image), "image": image, **spec},
+        }
+        return Operated(self.kubectl, self.log, name, self.roles, manifest)
+
     def service(self) -> dict[str, Any]:
         return self.kubectl.get(KIND, self.name)
 
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.service().get("status", {})
         return found
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        found = self.status().get("conditions", ())
+        return next((one for one in found if one["type"] == kind), {})
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Those of its members."""
+        found = self.kubectl.get("pods", "-l", f"stateward.dev/service={self.name}").get("items", ())
+        return [pod for pod in found if RUNS in pod["metadata"].get("annotations", ())]
+
+    def uids(self) -> set[str]:
+        """Of its pods."""
+        return {pod["metadata"]["uid"] for pod in self.pods()}
+
+    def runs(self, version: str, members: int = 3) -> bool:
+        """Whether all members run a version, in pods of one template, and nothing is left to do."""
+        return (
+            self.settled(members)
+            and {one["version"] for one in self.status()["members"]} == {version}
+            and len({pod["metadata"]["annotations"][RUNS] for pod in self.pods()}) == 1
+        )
 
     def settled(self, members: int) -> bool:
         """Whether all members serve and take part, and nothing is being done."""
@@ -63,10 +95,14 @@ class Operated:
         try:
             eventually(lambda: self.settled(members), f"{members} members serve", seconds)
         except BaseException:
-            print(json.dumps(self.status(), indent=1))
-            print(self.kubectl("get", "pods,pvc,statefulsets", "-o", "wide"))
-            print(self.log.read_text()[-6000:])
+            self.tell()
             raise
+
+    def tell(self) -> None:
+        """How it stands, for whoever reads why a test failed."""
+        print(json.dumps(self.status(), indent=1))
+        print(self.kubectl("get", "pods,pvc,statefulsets", "-o", "wide"))
+        print(self.log.read_text()[-6000:])
 
     def address(self) -> str:
         """Of the Service that clients use."""
@@ -95,28 +131,40 @@ class Operated:
 
 @contextlib.contextmanager
 def operated(
-    engine: str, image: str, name: str, roles: frozenset[str], namespace: str = "", **spec: Any
+    engine: str,
+    image: str,
+    name: str,
+    roles: frozenset[str],
+    namespace: str = "",
+    arguments: Callable[[], Sequence[str]] = tuple,
+    **spec: Any,
 ) -> Iterator[Operated]:
-    """A cluster with a service of three members of this engine, in a namespace of its own."""
+    """A cluster with a service of three members of this engine, in a namespace of its own.
+
+    `arguments`: more of them for the operator, asked for once the cluster is there.
+    """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"stateward-{engine}-")))
-        kubeconfig, program, image = _cluster(stack, image)
+        kubeconfig, program = _cluster(stack)
+        image = built(image)
         namespace = namespace or f"{engine}-e2e"
         kubectl = Kubectl(program, kubeconfig, folder / "cache", namespace)
-        if not (_given() and kubectl("get", "crd", KIND).passed):
-            kubectl.must("apply", "--server-side", "-f", str(ROOT / "manifests" / "crds" / "statefulservices.yaml"))
+        if not (given() and kubectl("get", "crd", KIND).passed):
+            for plural in ("statefulservices", "servicebackups", "servicerestores"):
+                file = ROOT / "manifests" / "crds" / f"{plural}.yaml"
+                kubectl.must("apply", "--server-side", "--force-conflicts", "-f", str(file))
         kubectl.must("create", "namespace", namespace)
         kubectl.must("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
         stack.callback(kubectl, "delete", "namespace", namespace, "--wait=false")
         log = folder / "operator.log"
-        stack.enter_context(operator(kubeconfig, log, namespace))
+        stack.enter_context(operator(kubeconfig, log, namespace, *arguments()))
         service = {
             "apiVersion": "stateward.dev/v1beta1",
             "kind": "StatefulService",
             "metadata": {"name": name},
             "spec": {
                 "engine": engine,
-                "version": image.rpartition(":")[2],
+                "version": version_of(image),
                 "image": image,
                 "members": 3,
                 "storage": {"size": "256Mi"},
@@ -133,7 +181,7 @@ def operated(
 
 
 @contextlib.contextmanager
-def operator(kubeconfig: Path, log: Path, namespace: str) -> Iterator[subprocess.Popen[bytes]]:
+def operator(kubeconfig: Path, log: Path, namespace: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
     """`stateward operate`, as a user runs it."""
     with log.open("ab") as written:
         arguments = [
@@ -145,6 +193,7 @@ def operator(kubeconfig: Path, log: Path, namespace: str) -> Iterator[subprocess
             namespace,
             "--port",
             "0",
+            *more,
         ]
         environment = {key: value for key, value in os.environ.items() if key != "KUBECONFIG"}
         process = subprocess.Popen(arguments, stdout=written, stderr=subprocess.STDOUT, env=environment)
@@ -159,19 +208,36 @@ def operator(kubeconfig: Path, log: Path, namespace: str) -> Iterator[subprocess
                 process.wait()
 
 
-def _given() -> str:
+def given() -> str:
+    """The kubeconfig of a cluster that is not the test's own; "" where it is."""
     return os.environ.get("STATEWARD_E2E_KUBECONFIG", "")
 
 
-def _cluster(stack: contextlib.ExitStack, image: str) -> tuple[Path, str, str]:
-    """(kubeconfig, kubectl, the image's name there)"""
-    if _given():
-        return Path(_given()), os.environ.get("STATEWARD_E2E_KUBECTL", "kubectl"), os.environ["STATEWARD_E2E_IMAGE"]
+def built(image: str) -> str:
+    """What an image is called in the cluster, once it is there."""
+    if not given():
+        return control.shared("build-image", image).split()[-1]
+    called = dict(one.split("=", 1) for one in os.environ.get("STATEWARD_E2E_IMAGES", "").split())
+    if image not in called:
+        pytest.skip(f"STATEWARD_E2E_IMAGES does not say what {image} is called in this cluster")
+    return called[image]
+
+
+def version_of(image: str) -> str:
+    """What its tag says: v3.5.16, pg17.11-ts2.30.1."""
+    found = re.search(r"\d+(\.\d+)*", image.rpartition(":")[2])
+    assert found is not None, f"{image}: its tag names no version"
+    return found[0]
+
+
+def _cluster(stack: contextlib.ExitStack) -> tuple[Path, str]:
+    """(kubeconfig, kubectl)"""
+    if given():
+        return Path(given()), os.environ.get("STATEWARD_E2E_KUBECTL", "kubectl")
     if not control.may_use_shared():
         pytest.skip("nodes are needed: run as root where ../shared/cluster/cluster is")
     environment = control.shared_environment()
     if not Path(environment["KUBECONFIG"]).exists():
         stack.callback(control.shared, "down")
     control.shared("up", "--nodes", str(NODES))
-    built = control.shared("build-image", image).split()[-1]
-    return Path(environment["KUBECONFIG"]), str(Path(environment["KUBEBUILDER_ASSETS"]) / "kubectl"), built
+    return Path(environment["KUBECONFIG"]), str(Path(environment["KUBEBUILDER_ASSETS"]) / "kubectl")

@@ -7,17 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import control_plane as control
 import pytest
 from cluster_kit import Kubectl, eventually
-from installation import ROOT
-from operated import KIND, Operated, operated
-from test_etcd import ask, text
+from operated import KIND, Operated, built, given, operated
+from test_etcd import VOTERS, ask, text
 
 BACKUPS, RESTORES = "servicebackups.stateward.dev", "servicerestores.stateward.dev"
 CLAIM = {"claim": {"name": "archive", "path": "etcd"}}
 KEYS = 400
-RESTIC = "STATEWARD_RESTIC_IMAGE"
 SERVICE = {
     "availability": {"spread": {"nodes": "Preferred"}},
     "storage": {"size": "512Mi"},
@@ -73,24 +70,18 @@ def expected(count: int) -> dict[str, str]:
     return {f"key-{number:05}": f"value-{number}" for number in range(count)}
 
 
+def restic() -> tuple[str, ...]:
+    """The image of a cluster without a registry; elsewhere the one that is public."""
+    return () if given() else ("--restic-image", built("restic:0.18"))
+
+
 @pytest.fixture(scope="module")
 def orders() -> Iterator[Operated]:
-    before = os.environ.get(RESTIC)
-    if before is None and control.may_use_shared():
-        os.environ[RESTIC] = control.shared("build-image", "restic:0.18").split()[-1]
-    try:
-        roles = frozenset({"leader", "follower"})
-        with operated("etcd", "etcd:3.5", "orders", roles, namespace="backup-e2e", **SERVICE) as one:
-            for plural in ("servicebackups", "servicerestores"):
-                file = ROOT / "manifests" / "crds" / f"{plural}.yaml"
-                one.kubectl.must("apply", "--server-side", "--force-conflicts", "-f", str(file))
-            one.kubectl.must("apply", "-f", "-", stdin=claim("archive", "256Mi"))
-            yield one
-            for kind in (RESTORES, BACKUPS):
-                one.kubectl("delete", kind, "--all", "--timeout=60s", seconds=90)
-    finally:
-        if before is None:
-            os.environ.pop(RESTIC, None)
+    with operated("etcd", "etcd:3.5", "orders", VOTERS, namespace="backup-e2e", arguments=restic, **SERVICE) as one:
+        one.kubectl.must("apply", "-f", "-", stdin=claim("archive", "256Mi"))
+        yield one
+        for kind in (RESTORES, BACKUPS):
+            one.kubectl("delete", kind, "--all", "--timeout=60s", seconds=90)
 
 
 def test_a_backup_is_read_back_and_its_pod_may_be_killed_meanwhile(orders: Operated, say: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import control_plane as control
 import pytest
 from cluster_kit import eventually
-from operated import KIND, Operated, operated
+from operated import KIND, Operated, given, operated
 from test_etcd import Writer, ask, text
 
 NAME = "orders"
@@ -89,7 +89,7 @@ def test_full_volumes_are_grown_around_the_pods_and_nothing_is_lost(service: Ope
 
 
 def test_a_member_of_a_dead_node_is_made_anew_once_that_is_said_and_not_before(service: Operated, say: Say) -> None:
-    if os.environ.get("STATEWARD_E2E_KUBECONFIG"):
+    if given():
         pytest.skip("a node is killed here: the cluster has to be the test's own")
     service.settle(3)
     members = service.status()["members"]
@@ -124,10 +124,7 @@ def test_a_member_of_a_dead_node_is_made_anew_once_that_is_said_and_not_before(s
             service.kubectl("taint", "nodes", node, "node.kubernetes.io/out-of-service-")
             control.shared("start-node", number)
     lost = writer.lost()
-    say(
-        f"etcd: a node was lost under {len(writer.acknowledged)} acknowledged writes: {len(lost)} lost, "
-        f"{writer.failures} refused or unanswered, {writer.longest:.1f} s the longest pause"
-    )
+    say(f"etcd: a node was lost under {len(writer.acknowledged)} acknowledged writes: {len(lost)} lost; {writer.pace}")
     assert lost == []
     eventually(lambda: service.condition("Degraded").get("status") == "False", "all is well", 120)
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from cluster_kit import eventually
 from operated import KIND, Operated, operated
+from pace import Pace
 
 NAME = "keys"
 FRESH = 30.0
@@ -91,13 +92,13 @@ class Writer:
     certificates: list[str] = field(default_factory=list)
     """Handshakes that failed by what was shown or trusted."""
     failures: Counter[str] = field(default_factory=Counter)
-    longest: float = 0.0
-    """Seconds between two acknowledged writes."""
+    pace: Pace = field(default_factory=Pace)
     _stopping: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Writer:
-        self._began = self._last = time.monotonic()
+        self._began = time.monotonic()
+        self.pace.again()
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(4)]
         for thread in self._threads:
             thread.start()
@@ -107,7 +108,6 @@ class Writer:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
-        self.seconds = time.monotonic() - self._began
 
     def _write(self, number: int) -> None:
         count = 0
@@ -119,12 +119,12 @@ class Writer:
                 self._failed(error)
                 time.sleep(0.02)
                 continue  # the same key again: whether it was written is unknown
-            now = time.monotonic()
-            self.longest, self._last = max(self.longest, now - self._last), now
+            self.pace.acknowledged()
             self.acknowledged[key] = f"v{key}"
             count += 1
 
     def _failed(self, error: Exception) -> None:
+        self.pace.failed()
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             self.certificates.append(f"{time.monotonic() - self._began:.1f} s: {error}")
         else:
@@ -145,12 +145,10 @@ class Writer:
         return [key for key, value in self.acknowledged.items() if found.get(key) != value]
 
     def told(self) -> str:
-        count = len(self.acknowledged)
         refused = ", ".join(f"{name} {number}" for name, number in sorted(self.failures.items())) or "none"
         return (
-            f"{count} acknowledged writes, a handshake each ({count / self.seconds:.0f}/s): {len(self.lost())} lost, "
-            f"{len(self.certificates)} handshakes failed by a certificate, other failures: {refused}; "
-            f"{self.longest:.1f} s the longest pause"
+            f"{len(self.acknowledged)} writes, a handshake each: {len(self.lost())} lost, "
+            f"{len(self.certificates)} handshakes failed by a certificate, other failures: {refused}; {self.pace}"
         )
 
 
