@@ -22,10 +22,10 @@ check: $(VENV)/.dev  ## formatting, lint, types, layers, generated documents
 	$(BIN)/python docs/generate.py --check
 
 unit: $(VENV)/.dev  ## the tests that need no cluster
-	$(BIN)/pytest -q --ignore tests/cluster --ignore tests/e2e
+	$(BIN)/pytest -q -n auto --ignore tests/cluster --ignore tests/e2e
 
 cluster: $(VENV)/.dev  ## the tests on a real API server
-	$(BIN)/pytest -q tests/cluster
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/cluster
 
 e2e: $(VENV)/.dev  ## Stateward installed on three real nodes, under load: minutes
 	$(BIN)/pytest -q tests/e2e

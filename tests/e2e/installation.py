@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import control_plane as control
+import pytest
 import yaml
 from cluster_kit import Kubectl, eventually
 
@@ -31,14 +35,14 @@ class Installed:
     cluster: Cluster
     folder: Path
 
-    def replicas(self) -> list[dict[str, Any]]:
-        """The pods of the door."""
-        found = self.kubectl.get("pods", "-l", "app.kubernetes.io/name=stateward,app.kubernetes.io/component=door")
+    def replicas(self, component: str = "door") -> list[dict[str, Any]]:
+        """Its pods."""
+        found = self.kubectl.get("pods", "-l", f"app.kubernetes.io/name=stateward,app.kubernetes.io/component={component}")
         return list(found.get("items", ()))
 
-    def settled(self) -> bool:
+    def settled(self, component: str = "door") -> bool:
         """Whether two replicas are ready and none is on its way in or out."""
-        pods = self.replicas()
+        pods = self.replicas(component)
         return len(pods) == 2 and all(
             "deletionTimestamp" not in pod["metadata"]
             and any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ()))
@@ -66,7 +70,8 @@ def image(folder: Path) -> None:
     control.shared("image", str(root), IMAGE, "--on", "python:3.11", "--entrypoint", '["/opt/stateward/bin/stateward"]')
 
 
-def install(kubectl: Kubectl, folder: Path) -> None:
+def install(kubectl: Kubectl, folder: Path, what: str = "base") -> None:
+    """A folder of manifests/, with the image under its name here; the door refuses, and has two replicas."""
     overlay = folder / "overlay"
     overlay.mkdir()
     name, _, tag = IMAGE.rpartition(":")
@@ -78,8 +83,9 @@ def install(kubectl: Kubectl, folder: Path) -> None:
             {
                 "apiVersion": "kustomize.config.k8s.io/v1beta1",
                 "kind": "Kustomization",
-                "resources": [os.path.relpath(ROOT / "manifests" / "base", overlay)],
+                "resources": [os.path.relpath(ROOT / "manifests" / what, overlay)],
                 "images": [{"name": "stateward", "newName": name, "newTag": tag}],
+                "replicas": [{"name": "stateward", "count": 2}],
                 "patches": [{"target": {"kind": "Deployment", "name": "stateward"}, "patch": yaml.safe_dump(patch)}],
             }
         )
@@ -88,7 +94,33 @@ def install(kubectl: Kubectl, folder: Path) -> None:
     assert applied.passed, str(applied)
 
 
-def uninstall(kubectl: Kubectl) -> None:
+def uninstall(kubectl: Kubectl, what: str = "base") -> None:
     for kind in ("validatingwebhookconfiguration", "mutatingwebhookconfiguration"):
         kubectl("delete", kind, "stateward", "--ignore-not-found")
-    kubectl("delete", "-k", str(ROOT / "manifests" / "base"), "--ignore-not-found", "--wait=false")
+    kubectl("delete", "-k", str(ROOT / "manifests" / what), "--ignore-not-found", "--wait=false")
+    # What comes after it begins anew.
+    eventually(lambda: not kubectl.get("namespace", SYSTEM), "the namespace of the installation is gone", 120)
+
+
+@contextlib.contextmanager
+def installation(what: str = "base") -> Iterator[Installed]:
+    """A cluster with what a folder of manifests/ installs."""
+    if not control.may_use_shared():
+        pytest.skip("nodes are needed: run as root where ../shared/cluster/cluster is")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stateward-e2e-")))
+        environment = control.shared_environment()
+        if not Path(environment["KUBECONFIG"]).exists():
+            stack.callback(control.shared, "down")
+        control.shared("up", "--nodes", str(NODES))
+        kubeconfig = Path(environment["KUBECONFIG"])
+        kubectl = Kubectl(str(Path(environment["KUBEBUILDER_ASSETS"]) / "kubectl"), kubeconfig, folder / "cache", SYSTEM)
+        image(folder)
+        install(kubectl, folder, what)
+        stack.callback(uninstall, kubectl, what)
+        cluster = Cluster.from_kubeconfig(kubeconfig, None)
+        stack.callback(cluster.close)
+        one = Installed(kubectl, cluster, folder)
+        one.settle()
+        eventually(lambda: kubectl.get("validatingwebhookconfigurations", "stateward"), "the door is registered", 60)
+        yield one

@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterator
 import control_plane as control
 import pytest
 from cluster_kit import Kubectl, eventually, stateful_set, with_image
-from installation import Installed
+from installation import Installed, installation
 from load import Load
 
 RATE = 50.0
 Say = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Installed]:
+    with installation() as one:
+        yield one
 
 
 @pytest.fixture
