@@ -209,20 +209,20 @@ def changing(cluster: Cluster, members: Members, watch: Watch, keys: list[Key], 
     for thread in threads:
         thread.join(120)
     spent, total = cpu_seconds(pid) - spent, time.monotonic() - began
-    print(f"{len(chosen)} members die and return, {rate:.0f} a second: {spent / total:.1%} of a core for {total:.0f} s")
+    print(f"{len(chosen)} members die and return, {rate:g} a second: {spent / total:.1%} of a core for {total:.0f} s")
     every = [value for several in took.values() for value in several]
     for what, several in (*took.items(), ("all of these", every)):
         middle, high, most = (1e3 * value for value in (statistics.median(several), percentile(several, 0.99), max(several)))
         print(f"  {what:24} p50 {middle:5.0f} ms   p99 {high:5.0f} ms   most {most:5.0f} ms   ({len(several)})")
-    print(f"  not acted on in 30 s     {late or 'none'}", flush=True)
+    print(f"  not acted on in 30 s     {len(late)}: {', '.join(late[:5])}" if late else "  all acted on in 30 s", flush=True)
 
 
 def main() -> None:
     """Runs all of it."""
     parsed = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parsed.add_argument("--services", type=int, default=500)
-    parsed.add_argument("--changes", type=int, default=200, help="how many members die and return")
-    parsed.add_argument("--rate", type=float, default=5.0, help="of them a second")
+    parsed.add_argument("--changes", type=int, default=100, help="how many members die and return")
+    parsed.add_argument("--rate", type=float, default=1.0, help="of them a second")
     parsed.add_argument("--seconds", type=float, default=120.0, help="how long the steady state is measured")
     parsed.add_argument("--plain", action="store_true", help="members without TLS")
     parsed.add_argument("--log", type=Path, help="where the operator's log is kept")

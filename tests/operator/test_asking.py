@@ -99,6 +99,20 @@ def test_an_answer_that_comes_after_a_look_is_the_next_ones(held: threading.Even
     assert engine.asked == ["a"]
 
 
+def test_who_gave_no_answer_before_is_hardly_waited_for(held: threading.Event) -> None:
+    engine, asking = Engine({"a": held}), Asking(patience=0.2)
+    asking.all(engine, targets("a", "b"))  # type: ignore[arg-type]
+    asking._patience = 20
+
+    began = time.monotonic()
+    found = asking.all(engine, targets("a", "b"))  # type: ignore[arg-type]
+
+    assert time.monotonic() - began < 10
+    assert [found[name].healthy for name in "ab"] == [None, True]
+    held.set()
+    until(lambda: asking.all(engine, targets("a"))["a"].healthy)  # type: ignore[arg-type]
+
+
 def test_a_member_that_comes_back_is_asked_though_it_owes_an_answer_of_before(held: threading.Event) -> None:
     engine, asking = Engine({"a": held}), Asking(patience=0.3)
     assert asking.all(engine, targets("a"))["a"].healthy is None  # type: ignore[arg-type]

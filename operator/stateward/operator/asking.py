@@ -2,15 +2,15 @@
 
 A member that is dead may take seconds to give no answer. Whoever looks at a service waits `PATIENCE` for all of its members
 together; who has not answered by then is unknown in this look. Its answer is waited for by a thread of its own, and is what
-the next look sees. Members that gave no answer last time may keep half of the threads at most: however many are dead, those
-that live are asked.
+the next look sees. Members that gave no answer last time are hardly waited for, and may keep half of the threads at most:
+however many are dead, those that live are asked, and whoever looks has time for others.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final
 
@@ -18,6 +18,8 @@ from stateward.operator.drivers.protocol import Driver, Seen, Target
 
 PATIENCE: Final = 0.6
 """Seconds that a look waits for all the members of a service together."""
+IN_PASSING: Final = 0.1
+"""Seconds that it waits where all who have not answered yet gave no answer last time."""
 FRESH: Final = 6.0
 """Seconds for which an answer that came after a look is good for the next one: a little more than lies between the two."""
 THREADS: Final = 128
@@ -49,9 +51,23 @@ class Asking:
 
     def all(self, driver: Driver, targets: Iterable[Target]) -> dict[str, Seen]:
         """What each member says of itself; who does not say it in time is unknown. Raises what the driver raises."""
+        targets = list(targets)
+        with self._lock:
+            silent = {target.name for target in targets if (target.known, target.host) in self._silent}
         asked = {target.name: self._ask(driver, target) for target in targets}
-        wait([one for one in asked.values() if isinstance(one, Future)], self._patience)
+        began = self._clock()
+        wait([one for name, one in asked.items() if isinstance(one, Future) and name not in silent], self._patience)
+        left = min(IN_PASSING, self._patience) - (self._clock() - began)
+        wait([one for one in asked.values() if isinstance(one, Future)], max(0.0, left))
+        self._given_up(targets, asked)
         return {name: self._said(name, one) for name, one in asked.items()}
+
+    def _given_up(self, targets: Iterable[Target], asked: Mapping[str, Future[Seen] | Seen]) -> None:
+        with self._lock:
+            for target in targets:
+                one = asked[target.name]
+                if isinstance(one, Future) and not one.done():
+                    self._silent.setdefault((target.known, target.host), self._clock())
 
     def _said(self, name: str, one: Future[Seen] | Seen) -> Seen:
         if isinstance(one, Seen):
@@ -86,8 +102,8 @@ class Asking:
                 self._silent.setdefault(whom, now)
                 self._silent = {one: at for one, at in self._silent.items() if now - at < _REMEMBERED}
                 return
-            self._silent.pop(whom, None)
-            if seen is not None and now - began > self._patience:
+            waited = self._patience if self._silent.pop(whom, None) is None else min(IN_PASSING, self._patience)
+            if seen is not None and now - began > waited:
                 self._late[whom] = (now, seen)
                 self._late = {one: kept for one, kept in self._late.items() if now - kept[0] < FRESH}
 

@@ -15,7 +15,7 @@ from stateward.operator.metrics import Metrics
 from stateward.operator.queue import Queue
 from stateward.operator.service import Key
 
-WORKERS: Final = 8
+WORKERS: Final = 16
 RESYNC: Final = 600.0
 """Seconds in which every service is looked at once, whatever was heard of it."""
 STUCK: Final = 600.0

@@ -38,7 +38,7 @@ Examples:
 @click.option(
     "--port", default=8081, show_default=True, type=click.IntRange(0, 65535), help="Their port; 0 takes a free one."
 )
-@click.option("--workers", default=8, show_default=True, type=click.IntRange(1, 64), help="Services looked at at a time.")
+@click.option("--workers", default=16, show_default=True, type=click.IntRange(1, 64), help="Services looked at at a time.")
 @click.option(
     "--policy-name",
     default="stateward",
