@@ -14,6 +14,7 @@ from typing import Any
 import control_plane as control
 import pytest
 from cluster_kit import Cluster, Kubectl, eventually, own_plane
+from operate_kit import CrashError, Mortal
 
 from stateward.kube.client import Cluster as Client
 from stateward.kube.client import path_of
@@ -215,21 +216,6 @@ def machines(client: Client, kubectl: Kubectl) -> Iterator[Machines]:
     with Machines(client, kubectl.namespace) as one:
         yield one
     assert one.wrongs == []
-
-
-class CrashError(BaseException):
-    """The process ends here."""
-
-
-class Mortal(Client):
-    """An API server's client whose process dies right after its first write, before it has heard that it was done."""
-
-    def open(self, method: str, *arguments: Any, **more: Any) -> Any:
-        answer = super().open(method, *arguments, **more)
-        if method != "GET":
-            answer.close()
-            raise CrashError
-        return answer
 
 
 class Operator:

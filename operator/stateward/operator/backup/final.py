@@ -12,7 +12,7 @@ from stateward.kube.errors import ClusterError
 from stateward.operator.api.v1beta1 import API_VERSION, ServiceBackup, StatefulService
 from stateward.operator.apply import MANAGER
 from stateward.operator.backup.kinds import BACKUPS
-from stateward.operator.backup.taking import record_of
+from stateward.operator.backup.record import record_of
 from stateward.operator.objects.common import LABEL
 from stateward.operator.service import Service
 

@@ -19,8 +19,8 @@ from stateward.operator.apply import MANAGER
 from stateward.operator.backup import drill
 from stateward.operator.backup.hub import Hub
 from stateward.operator.backup.kinds import BACKUP, BACKUPS, RESTORE, SCHEDULED
+from stateward.operator.backup.record import record_of
 from stateward.operator.backup.retention import Kept, expired
-from stateward.operator.backup.taking import record_of
 from stateward.operator.objects.common import LABEL
 from stateward.operator.service import Service
 from stateward.operator.status import BackedUp, Report

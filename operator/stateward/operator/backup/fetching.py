@@ -1,0 +1,63 @@
+"""A restore by restic and the engine's own tool: a Job that reads what a backup is of, another that fills a claim."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from stateward.operator import deletion, service
+from stateward.operator.api.v1beta1 import StatefulService
+from stateward.operator.apply import RESOURCES
+from stateward.operator.backup import metadata
+from stateward.operator.backup.jobs import Work, name_of
+from stateward.operator.backup.kinds import FILLED
+from stateward.operator.backup.metadata import Metadata
+from stateward.operator.backup.request import Request, StopError
+from stateward.operator.backup.source import Source
+from stateward.operator.drivers.protocol import Driver, Place
+from stateward.policies.view import Object, metadata_of, text_of
+
+READER: Final = 65532
+"""Who looks into a repository before it is known whose engine it is of; a claim lets the group of its files in."""
+
+
+def inspect(request: Request, source: Source) -> Metadata:
+    """Reads what the backup says of itself. Raises StopError, ClusterError."""
+    # Files of a repository on a claim are its writer's alone: it is read as the same user where that is known.
+    work = Work(request.item, request.target[1], source.archive, request.hub.restic, source.user or READER)
+    result = request.hub.run(work.inspect(source.snapshot))
+    if result.state == "failed":
+        raise StopError("Failed", f"the backup cannot be read: {result.reason}", "inspect")
+    if result.state == "running":
+        raise StopError("Running", result.reason, "inspect")
+    if "inspect" not in result.said:
+        request.hub.drop(request.namespace, name_of(request.item, "inspect"))  # its pod is gone with what it said
+        raise StopError("Running", "it is read again", "inspect")
+    told = metadata.unpacked(result.said["inspect"])
+    if told is None:
+        raise StopError("Failed", "the backup does not say what it is of: it is none of ours, or its metadata are too long")
+    return told
+
+
+def fill(request: Request, source: Source, told: Metadata, wanted: StatefulService, driver: Driver, claim: Object) -> None:
+    """Puts the backup onto the claim, and notes that it is there. Raises StopError, ClusterError."""
+    namespace, name = request.target
+    one = service.read(wanted)
+    member = one.member(0)
+    # With the tools of the version that is to run: those of an older one write what it may not read.
+    tls = driver.encrypts and one.tls
+    where = Place(namespace, name, one.version, [member], False, one.parameters, tls)
+    copying = driver.copying(where, member, request.uid[:8])
+    if copying is None:
+        raise StopError("Refused", f"engine: {told.engine}: backups of it cannot be restored yet")
+    container = driver.container(one.version)
+    work = Work(request.item, name, source.archive, request.hub.restic, container.user)
+    image = one.image or container.image
+    claimed = text_of(metadata_of(claim), "name")
+    more = copying.environment
+    result = request.hub.run(work.fill(container, one, image, copying.restore, more, claimed, told.snapshot))
+    if result.state == "running":
+        raise StopError("Running", result.reason, "fill")
+    if result.state == "failed":
+        deletion.delete(request.hub.cluster, "PersistentVolumeClaim", claim, "Background")
+        raise StopError("Failed", result.reason, "fill")
+    request.hub.annotate(RESOURCES["PersistentVolumeClaim"], claim, {FILLED: "true"})
