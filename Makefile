@@ -27,8 +27,8 @@ unit: $(VENV)/.dev  ## the tests that need no cluster
 cluster: $(VENV)/.dev  ## the tests on a real API server
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/cluster
 
-e2e: $(VENV)/.dev  ## Stateward installed on three real nodes, under load: minutes
-	$(BIN)/pytest -q tests/e2e
+e2e: $(VENV)/.dev  ## Stateward and real engines on three real nodes, about an hour: make e2e [ONLY=etcd]
+	STATEWARD_E2E_REPORT=docs/seen.md $(BIN)/pytest -q $(if $(ONLY),tests/e2e/test_$(ONLY).py,tests/e2e)
 
 door: $(VENV)/.dev  ## put a folder of cases through a real API server: make door CASES=FOLDER
 	$(BIN)/python tests/cluster/door.py $(CASES) $(ARGS)

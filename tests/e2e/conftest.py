@@ -1,6 +1,7 @@
-"""Stateward as it is installed: its own image, its own manifests, two replicas on three real nodes.
+"""Real nodes, real engines, Stateward as it is installed: `make e2e`, about an hour.
 
-Needs `../shared/cluster/cluster` (root, Linux) and takes minutes, so `make e2e` runs it, the gate does not.
+Needs `../shared/cluster/cluster` (root, Linux), or a cluster that STATEWARD_E2E_KUBECONFIG names (see `operated.py`). What
+was seen is written into the file that STATEWARD_E2E_REPORT names: a section a test file, those that did not run stay.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,36 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from report import Report
 
-@pytest.fixture(scope="session")
+REPORT = pytest.StashKey[Report]()
+
+
+@pytest.fixture
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Tells what was measured: on the terminal, and in the file of STATEWARD_E2E_REPORT."""
+    """Tells what was measured: on the terminal, and in the report."""
     capture = request.config.pluginmanager.get_plugin("capturemanager")
-    told_where = os.environ.get("STATEWARD_E2E_REPORT")
 
     def told(text: str) -> None:
         with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
             print(f"\n  {text}", flush=True)
-        if told_where:
-            with Path(told_where).open("a") as report:
-                report.write(f"{text}\n")
+        request.config.stash[REPORT].said(request.node.nodeid, text)
 
     return told
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORT] = Report()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    found = yield
+    item.config.stash[REPORT].ended(item.nodeid, found.when, found.outcome, found.duration)
+    return found
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    where = os.environ.get("STATEWARD_E2E_REPORT")
+    if where:
+        session.config.stash[REPORT].write(Path(where))
