@@ -40,7 +40,7 @@ def of_services(engines: Iterable[Iterable[Mapping[str, Any]]]) -> Rights:
         right(GROUP, ["servicebackups/finalizers", "servicerestores/finalizers", "statefulservices/finalizers"], "update"),
         # What rules look at when a change is judged inside; not to know it is no reason to refuse.
         right(GROUP, ["wardwaivers"], "list"),
-        right("snapshot.storage.k8s.io", ["volumesnapshots"], "get", "list"),
+        right("snapshot.storage.k8s.io", ["volumesnapshots"], "get", "list", "create", "patch", "delete"),
     ]
     return [*own, *_granted(engines, own)]
 
@@ -51,6 +51,7 @@ def of_cluster() -> Rights:
         right("", ["nodes", "persistentvolumes"], "get", "list", "watch"),
         right("", ["namespaces"], "get"),
         right("storage.k8s.io", ["storageclasses"], "get", "list", "watch"),
+        right("snapshot.storage.k8s.io", ["volumesnapshotclasses"], "get"),
         right(GROUP, ["wardpolicies"], "get"),
     ]
 

@@ -46,6 +46,16 @@ def jobs(destination: Destination) -> list[dict[str, Any]]:
     ]
 
 
+def adopted(claim: str, version: str = "3.5.16") -> dict[str, Any]:
+    driver = catalogue.find("etcd")
+    assert driver is not None
+    container = driver.container(version)
+    copying = driver.copying(Place("prod", "orders", version, ["orders-0"], False), "orders-0", "token")
+    assert copying is not None
+    work = Work(ITEM, "orders", None, "restic:1", container.user)
+    return work.adopt(container, ONE, "etcd:1", copying.adopt, copying.environment, "copied", claim)
+
+
 def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
     pod = job["spec"]["template"]["spec"]
     return [*pod["initContainers"], *pod["containers"]]
@@ -53,7 +63,7 @@ def containers(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("destination", [CLAIM, BUCKET])
 def test_every_pod_is_restricted_and_ends_some_time(destination: Destination) -> None:
-    for job in jobs(destination):
+    for job in [*jobs(destination), adopted("data-orders-0"), adopted("")]:
         pod = job["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["automountServiceAccountToken"] is False
@@ -102,7 +112,9 @@ def test_a_job_is_named_by_its_object_and_owned_by_it() -> None:
     assert all(one["metadata"]["ownerReferences"] == [owner_of(ITEM)] for one in first)
 
 
-@pytest.mark.parametrize("script", [scripts.OPEN, scripts.STORE, scripts.INSPECT, scripts.FETCH, scripts.FORGET])
+@pytest.mark.parametrize(
+    "script", [scripts.OPEN, scripts.STORE, scripts.INSPECT, scripts.FETCH, scripts.WIPE, scripts.FORGET]
+)
 def test_scripts_are_what_a_shell_can_read(script: str) -> None:
     shell = shutil.which("dash") or shutil.which("sh")
     assert shell is not None
@@ -114,3 +126,25 @@ def test_the_engines_commands_run_without_a_shell() -> None:
     assert [one["command"][0] for one in dumps] == ["etcdctl", "etcdutl"]
     assert "--endpoints=http://orders-0.orders-members.prod.svc:2379" in dumps[0]["command"]
     assert orjson.dumps(jobs(CLAIM))
+
+
+@pytest.mark.parametrize(("version", "tool"), [("3.4.30", "etcdctl"), ("3.5.16", "etcdutl")])
+def test_a_copied_volume_is_only_read_and_a_new_cluster_is_made_of_the_database_alone(version: str, tool: str) -> None:
+    job = adopted("data-orders-0", version)
+    pod = job["spec"]["template"]["spec"]
+    claims = {one["name"]: one["persistentVolumeClaim"]["claimName"] for one in pod["volumes"] if one["name"] != "work"}
+    assert claims == {"data": "data-orders-0", "image": "copied"}
+    (wipe, restore) = containers(job)
+    assert [one["name"] for one in wipe["volumeMounts"]] == ["data"]
+    assert {"name": "image", "mountPath": "/stateward/image", "readOnly": True} in restore["volumeMounts"]
+    command = restore["command"]
+    assert command[:4] == [tool, "snapshot", "restore", "/stateward/image/data/member/snap/db"]
+    assert {"--skip-hash-check=true", "--data-dir=/var/lib/etcd/data", "--name=orders-0"} <= set(command)
+    assert "--initial-cluster-token=prod/orders/token" in command
+
+
+def test_a_copied_volume_is_read_back_on_scratch_space() -> None:
+    job = adopted("")
+    (data,) = [one for one in job["spec"]["template"]["spec"]["volumes"] if one["name"] == "data"]
+    assert data == {"name": "data", "emptyDir": {}}
+    assert job["metadata"]["name"] != adopted("data-orders-0")["metadata"]["name"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import orjson
 from pydantic import ValidationError
 
+from stateward.operator.api.parts import Destination, Encryption
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.backup import archive
 from stateward.operator.backup.hub import AT_ONCE
 from stateward.operator.backup.kinds import BACKUPS, FINALIZER, RECORD, SCHEDULED
 from stateward.operator.backup.order import Order
-from stateward.operator.backup.record import Record
+from stateward.operator.backup.record import RESTIC, SNAPSHOT, Record
 from stateward.policies.view import mapping_of, metadata_of, text_of
 
 
@@ -28,24 +29,31 @@ def begin(order: Order) -> float | None:
     destination = model.spec.destination or (plan.destination if plan is not None else None)
     if destination is None:
         return order.failed(f"destination: give one here, or backup.destination of {order.service}")
-    if destination.snapshot is not None:
-        why = "destination.snapshot: VolumeSnapshots are not taken yet; give a claim or a bucket (s3)"
-        return order.failed(why)
     encryption = model.spec.encryption or (plan.encryption if plan is not None else None)
-    if encryption is None:
+    if destination.snapshot is not None and encryption is not None:
+        why = "a VolumeSnapshot is encrypted by its storage, or not at all"
+        return order.failed(f"encryption: {why}; leave it out, or give a claim or a bucket (s3) as destination")
+    if destination.snapshot is None and encryption is None:
         archive.make_password(hub.cluster, namespace, order.service)
     driver = hub.find(service.spec.engine)
     scheduled = text_of(mapping_of(model.metadata, "labels"), SCHEDULED) == "true"
     record = Record(
         destination=destination,
-        secret=encryption.secret if encryption is not None else archive.generated(order.service),
+        secret=_secret(order, destination, encryption),
         folder=f"{namespace}/{order.service}",
         uid=text_of(service.metadata, "uid"),
         days=plan.retention.days if plan is not None and scheduled else 0,
         user=driver.container(service.spec.version).user if driver is not None else 0,
+        way=SNAPSHOT if destination.snapshot is not None else RESTIC,
     )
     held = metadata_of(order.item).get("finalizers")
     finalizers = [*(held if isinstance(held, list) else []), FINALIZER]
     noted = orjson.dumps(record.dump()).decode()
     hub.annotate(BACKUPS, order.item, {RECORD: noted}, finalizers=list(dict.fromkeys(finalizers)))
     return AT_ONCE
+
+
+def _secret(order: Order, destination: Destination, encryption: Encryption | None) -> str:
+    if destination.snapshot is not None:
+        return ""
+    return encryption.secret if encryption is not None else archive.generated(order.service)

@@ -14,6 +14,7 @@ from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.request import Request, StopError
 from stateward.operator.backup.source import Source
 from stateward.operator.drivers.protocol import Driver, Place
+from stateward.operator.service import Service
 from stateward.policies.view import Object, metadata_of, text_of
 
 READER: Final = 65532
@@ -40,17 +41,13 @@ def inspect(request: Request, source: Source) -> Metadata:
 
 def fill(request: Request, source: Source, told: Metadata, wanted: StatefulService, driver: Driver, claim: Object) -> None:
     """Puts the backup onto the claim, and notes that it is there. Raises StopError, ClusterError."""
-    namespace, name = request.target
     one = service.read(wanted)
-    member = one.member(0)
     # With the tools of the version that is to run: those of an older one write what it may not read.
-    tls = driver.encrypts and one.tls
-    where = Place(namespace, name, one.version, [member], False, one.parameters, tls)
-    copying = driver.copying(where, member, request.uid[:8])
+    copying = driver.copying(founder(one, driver), one.member(0), request.uid[:8])
     if copying is None:
         raise StopError("Refused", f"engine: {told.engine}: backups of it cannot be restored yet")
     container = driver.container(one.version)
-    work = Work(request.item, name, source.archive, request.hub.restic, container.user)
+    work = Work(request.item, one.name, source.archive, request.hub.restic, container.user)
     image = one.image or container.image
     claimed = text_of(metadata_of(claim), "name")
     more = copying.environment
@@ -61,3 +58,9 @@ def fill(request: Request, source: Source, told: Metadata, wanted: StatefulServi
         deletion.delete(request.hub.cluster, "PersistentVolumeClaim", claim, "Background")
         raise StopError("Failed", result.reason, "fill")
     request.hub.annotate(RESOURCES["PersistentVolumeClaim"], claim, {FILLED: "true"})
+
+
+def founder(one: Service, driver: Driver) -> Place:
+    """A service's first member, alone."""
+    tls = driver.encrypts and one.tls
+    return Place(one.namespace, one.name, one.version, [one.member(0)], False, one.parameters, tls)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from stateward.operator.backup import scripts
 from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import owner_of
+from stateward.operator.drivers.copying import IMAGE
 from stateward.operator.drivers.protocol import Container
 from stateward.operator.objects.common import LABEL, TLS, Item, secret_config, server_tls
 from stateward.operator.service import Service
@@ -35,7 +36,8 @@ class Work:
     """The ServiceBackup or ServiceRestore that it is for."""
     service: str
     """The name that it is found by."""
-    archive: Archive
+    archive: Archive | None
+    """None: nothing of it is in a repository."""
     restic: str
     """The image."""
     user: int
@@ -57,7 +59,8 @@ class Work:
             for number, command in enumerate(commands)
         ]
         uid = text_of(metadata_of(self.item), "uid")
-        told = _pairs({"TAG": f"backup={uid}", "TAGS": tags, "HOST": self.archive.folder, "METADATA": metadata})
+        host = self.archive.folder if self.archive is not None else ""
+        told = _pairs({"TAG": f"backup={uid}", "TAGS": tags, "HOST": host, "METADATA": metadata})
         before = [self._restic("open", scripts.OPEN), *dumps]
         return self._job("take", before, self._restic("store", scripts.STORE, told), volumes)
 
@@ -78,6 +81,22 @@ class Work:
         ]
         volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
         made = self._job("fill", [fetch, *steps[:-1]], steps[-1], volumes)
+        made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
+        return made
+
+    def adopt(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
+              environment: Mapping[str, str], copied: str, claim: str = "") -> Item:  # fmt: skip
+        """Makes data of a member's volume that was copied onto the claim `copied`, on another; without one on trial."""
+        data: Item = {"name": "data", "mountPath": container.data}
+        wipe = self._container("wipe", self.restic, ["sh", "-c", scripts.WIPE], [data], _pairs({"DATA": container.data}))
+        mounts: list[Item] = [data, {"name": "image", "mountPath": IMAGE, "readOnly": True}]
+        steps = [
+            self._container(f"restore-{number}", image, command, mounts, _pairs(environment))
+            for number, command in enumerate(commands)
+        ]
+        kept: Item = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
+        volumes = [{"name": "data", **kept}, {"name": "image", "persistentVolumeClaim": {"claimName": copied}}]
+        made = self._job("fill" if claim else "try", [wipe, *steps[:-1]], steps[-1], volumes)
         made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
         return made
 
@@ -105,7 +124,7 @@ class Work:
             },
             "initContainers": list(before),
             "containers": [last],
-            "volumes": [{"name": "work", "emptyDir": {}}, *self.archive.volumes(), *volumes],
+            "volumes": [{"name": "work", "emptyDir": {}}, *self._repository(), *volumes],
         }
         # A node that is drained is nobody's fault; what is hopeless now will be so the next time too.
         opening = (before[0] if before else last)["name"]
@@ -134,7 +153,12 @@ class Work:
     def _work(self) -> Item:
         return {"name": "work", "mountPath": scripts.WORK}
 
+    def _repository(self) -> list[Item]:
+        return self.archive.volumes() if self.archive is not None else []
+
     def _restic(self, name: str, script: str, more: Sequence[Item] = ()) -> Item:
+        if self.archive is None:
+            raise ValueError("a repository is wanted")
         environment = [
             *self.archive.environment(),
             *_pairs(

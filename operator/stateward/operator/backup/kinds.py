@@ -20,11 +20,19 @@ RESTORES: Final = Resource(RESTORE, GROUP, VERSION, "servicerestores", True, fro
 SERVICES: Final = Resource(f"StatefulService.{GROUP}", GROUP, VERSION, "statefulservices", True, frozenset())
 JOBS: Final = Resource(JOB, "batch", "v1", "jobs", True, frozenset())
 
+_STORAGE: Final = "snapshot.storage.k8s.io"
+SNAPSHOTS: Final = Resource(f"VolumeSnapshot.{_STORAGE}", _STORAGE, "v1", "volumesnapshots", True, frozenset())
+SNAPSHOT_CLASSES: Final = Resource(
+    f"VolumeSnapshotClass.{_STORAGE}", _STORAGE, "v1", "volumesnapshotclasses", False, frozenset()
+)
+
 FINALIZER: Final = f"{GROUP}/backup"
 RECORD: Final = f"{GROUP}/archive"
 """Annotation of a ServiceBackup: where it lies and what it is of, as JSON. Its service may change, or be gone."""
 METADATA: Final = f"{GROUP}/metadata"
-"""Annotation of a ServiceRestore: what the backup says of itself."""
+"""Annotation of a ServiceRestore and of a VolumeSnapshot: what the backup says of itself."""
+READ_BACK: Final = f"{GROUP}/read-back"
+"""Annotation of a VolumeSnapshot: `good`, or why nothing could be made of it."""
 SCHEDULED: Final = f"{GROUP}/scheduled"
 """Label of a ServiceBackup that was made by schedule: retention is for these alone."""
 DRILL: Final = f"{GROUP}/drill"

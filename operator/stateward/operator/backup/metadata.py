@@ -44,6 +44,12 @@ class Metadata(BaseModel):
     """Of the StatefulService."""
     snapshot: str = ""
     """Its own id at the destination; only known once it is there."""
+    claim: str = ""
+    """The uid of the member's claim, where its volume itself is copied."""
+    storage_class: str = ""
+    """Of that claim."""
+    settles: float = 0.0
+    """Seconds after `taken` until that volume holds all of it."""
 
     def dump(self) -> str:
         """As it is written."""

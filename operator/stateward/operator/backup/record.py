@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import ValidationError
 
 from stateward.operator.api.model import Model
@@ -10,14 +12,15 @@ from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import RECORD
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
-RESTIC = "restic"
+RESTIC: Final = "restic"
+SNAPSHOT: Final = "snapshot"
 
 
 class Record(Model):
     """Where a backup lies, and how it is made."""
 
     destination: Destination
-    secret: str
+    secret: str = ""
     folder: str
     uid: str
     """Of the service."""

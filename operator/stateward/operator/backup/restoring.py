@@ -76,6 +76,7 @@ def _step(request: Request) -> None:
             raise StopError("Failed", "its claim was deleted while it was filled")
         way.fill(request, source, told, wanted, driver, claim)
         return
+    way.clear(request)
     made = hub.service(request.target)
     if made is None:
         successor.make(request, wanted)

@@ -90,6 +90,12 @@ restic restore --no-lock --quiet --verify --target dump "$SNAPSHOT:/dump"
 """
 """The claim is the restore's own until it is filled: what an earlier try has left there goes first."""
 
+WIPE: Final = """\
+set -eu
+find "$DATA" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
+"""
+"""What an earlier try has left on the claim."""
+
 FORGET: Final = f"""\
 {_BEGIN}
 opened

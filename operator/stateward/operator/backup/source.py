@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -10,7 +10,7 @@ from stateward.operator.api.v1beta1 import ServiceBackup
 from stateward.operator.backup import archive
 from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import BACKUPS
-from stateward.operator.backup.record import RESTIC, record_of
+from stateward.operator.backup.record import RESTIC, SNAPSHOT, record_of
 from stateward.operator.backup.request import Request, StopError
 
 
@@ -44,11 +44,23 @@ def source_of(request: Request) -> Source:
     else:
         found = _of_backup(request)
     if found.archive.destination.snapshot is not None:
-        raise StopError("Refused", "destination.snapshot: VolumeSnapshots are not restored yet")
+        return _snapshot(request, found)
     missing = found.archive.missing(request.hub.cluster, request.namespace)
     if missing:
         raise StopError("Pending", f"{missing}", "source")
     return found
+
+
+def _snapshot(request: Request, found: Source) -> Source:
+    """A VolumeSnapshot can be read in its own namespace alone."""
+    namespace, name = found.archive.folder.split("/")
+    if namespace != request.namespace:
+        why = f"the backup is a VolumeSnapshot of {namespace}, and none is restored in another namespace"
+        raise StopError("Refused", f"source: {namespace}/{name}: {why}; restore it there, or back up to a bucket (s3)")
+    if found.snapshot == "latest":
+        where = f"source.archive.location: {found.archive.folder}"
+        raise StopError("Refused", f"{where}: it does not say which VolumeSnapshot; give {found.archive.folder}#NAME")
+    return replace(found, way=SNAPSHOT)
 
 
 def _of_backup(request: Request) -> Source:

@@ -40,7 +40,8 @@ def take(order: Order, record: Record) -> float | None:
 
 
 def _start(order: Order, record: Record) -> float:
-    hub, subject = order.hub, subject_of(order, record)
+    hub = order.hub
+    subject = subject_of(order, record, record.archive().missing(hub.cluster, order.namespace))
     found = subject.found
     place = place_of(found.one, found.stand.running, found.stand.formed)
     copying = found.driver.copying(place, subject.member.name, record.uid[:8])

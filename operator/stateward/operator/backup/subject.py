@@ -48,13 +48,12 @@ class Subject:
         )
 
 
-def subject_of(order: Order, record: Record) -> Subject:
-    """Raises NotNowError, ClusterError."""
+def subject_of(order: Order, record: Record, missing: str = "") -> Subject:
+    """`missing`: what is not there where it is to be written to. Raises NotNowError, ClusterError."""
     hub = order.hub
     service = hub.service((order.namespace, order.service))
     if service is None or text_of(metadata_of(service), "uid") != record.uid:
         raise NotNowError(f"service: {order.service}: it has been deleted before it was backed up", final=True)
-    missing = record.archive().missing(hub.cluster, order.namespace)
     if missing:
         raise NotNowError(missing)
     found = hub.found(service)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from stateward.operator.api.v1beta1 import StatefulService
-from stateward.operator.backup import fetching, forgetting, storing
+from stateward.operator.backup import adopting, fetching, forgetting, imaging, storing
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.order import Order
-from stateward.operator.backup.record import RESTIC, Record
+from stateward.operator.backup.record import RESTIC, SNAPSHOT, Record
 from stateward.operator.backup.request import Request
 from stateward.operator.backup.source import Source
 from stateward.operator.drivers.protocol import Driver
@@ -35,8 +35,11 @@ class Way:
     """What a backup says of itself. Raises StopError as long as that is not known."""
     fill: Callable[[Request, Source, Metadata, StatefulService, Driver, Object], None]
     """Puts it onto the claim of the first member, and notes FILLED on that. Raises StopError until it is there."""
+    clear: Callable[[Request], None] = lambda _: None
+    """Lets go of what was needed for that."""
 
 
 WAYS: Final[Mapping[str, Way]] = {
     RESTIC: Way(storing.take, forgetting.forget, fetching.inspect, fetching.fill),
+    SNAPSHOT: Way(imaging.take, imaging.forget, adopting.inspect, adopting.fill, adopting.clear),
 }

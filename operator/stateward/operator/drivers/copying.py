@@ -12,6 +12,8 @@ from stateward.operator.drivers.schema import Engine, Variant
 
 DUMP: Final = "/stateward/backup/dump"
 """The folder that a dump is written to, and read from."""
+IMAGE: Final = "/stateward/image"
+"""Where a copy of a member's volume is mounted, to be read."""
 KNOWN: Final = ("dump", "data", "token")
 
 
@@ -20,6 +22,7 @@ def check(data: Engine) -> None:
     for number, variant in enumerate(data.backup):
         for name in ("take", "restore"):
             template.check(getattr(variant, name), f"backup.{number}.{name}", KNOWN)
+        template.check(variant.adopt, f"backup.{number}.adopt", ("image", "data", "token"))
         template.check(variant.tls, f"backup.{number}.tls", KNOWN)
     if data.extent is not None:
         template.check(data.extent.at, "extent.at", ("position",))
@@ -39,6 +42,7 @@ def of(data: Engine, place: Place, member: str, token: str) -> Copying | None:
         "version": place.version,
         "dump": DUMP,
         "data": data.run.data,
+        "image": IMAGE,
         "token": token,
         "tls.scheme": "https" if place.tls else "http",
         "tls.folder": data.tls.folder if data.tls is not None else "",
@@ -92,6 +96,8 @@ def _rendered(variant: Variant, scope: dict[str, str], tls: bool) -> Copying:
         take=template.render(variant.take, scope),
         restore=template.render(variant.restore, scope),
         environment={**variant.environment, **(template.render(variant.tls, scope) if tls else {})},
+        adopt=template.render(variant.adopt, scope),
+        settles=variant.settles,
     )
 
 

@@ -220,6 +220,10 @@ class Copying:
     """Makes the data of a first and only member out of it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Nothing secret."""
+    adopt: Sequence[Sequence[str]] = ()
+    """`restore` out of a copy of a volume that was made while its member ran; empty: such a copy is no backup."""
+    settles: float = 0.0
+    """Seconds after which all that a member says that it has is on its volume."""
 
 
 class Driver(Protocol):

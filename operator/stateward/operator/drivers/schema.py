@@ -318,6 +318,11 @@ class Variant(_Strict):
     """Writes into `{dump}`, from the member `{member.host}`, and checks what was written."""
     restore: list[list[str]] = Field(min_length=1)
     """Out of `{dump}` into `{data}`, as the only member of a new cluster, which `{token}` is unique to."""
+    adopt: list[list[str]] = []
+    """The same out of `{image}`, a copy of the folder `run.data` that its storage made while the member ran; without it
+    such a copy is no backup of this engine."""
+    settles: float = Field(0.0, ge=0, le=60)
+    """Seconds after which all that a member says that it has is on its volume."""
     environment: dict[str, str] = {}
     """Of these commands; nothing secret."""
     tls: dict[str, str] = {}
