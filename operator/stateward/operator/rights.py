@@ -27,7 +27,9 @@ def of_services(engines: Iterable[Iterable[Mapping[str, Any]]]) -> Rights:
         right("", ["configmaps", "persistentvolumeclaims"], *_GOES),
         right("", ["pods"], "get", "list", "watch", "patch", "delete"),
         right("", ["pods/eviction"], "create"),
-        right("", ["serviceaccounts", "services"], *_KEPT),
+        # Of members that have left.
+        right("", ["services"], *_GOES),
+        right("", ["serviceaccounts"], *_KEPT),
         right("", ["events"], "create", "patch"),
         right("apps", ["statefulsets"], *_GOES),
         right("batch", ["jobs"], "get", "list", "watch", "create", "delete"),

@@ -14,6 +14,7 @@ from stateward.operator.operations.rotate import rotate
 from stateward.operator.operations.scale import scale
 from stateward.operator.operations.settings import settings
 from stateward.operator.operations.steer import steer
+from stateward.operator.operations.tidy import tidy
 from stateward.operator.operations.upgrade import upgrade
 from stateward.operator.turn import Operation
 
@@ -27,6 +28,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     settings,
     rolling,
     scale,
+    tidy,
     finish,
     upgrade,
     rotate,
