@@ -35,8 +35,10 @@ def short(step: Step | None) -> str:
     return "" if step is None else step.blocked or step.name
 
 
-def backup(hours: float, version: str = "8.1.1") -> dict[str, Any]:
-    return {"backup": {"last": {"name": "nightly", "time": NOW - timedelta(hours=hours), "version": version}}}
+def backup(hours: float, version: str = "8.1.1", verified: bool = True) -> dict[str, Any]:
+    time = NOW - timedelta(hours=hours)
+    last = {"name": "nightly", "time": time, "version": version, **({"verified": time} if verified else {})}
+    return {"backup": {"last": last}}
 
 
 @pytest.mark.parametrize(
@@ -87,10 +89,13 @@ def test_the_next_step_follows_from_the_facts(
         ("InPlace", {}, "NoFreshBackup"),
         ("InPlace", backup(25), "NoFreshBackup"),
         ("InPlace", backup(1, "7.2.14"), "NoFreshBackup"),
+        ("InPlace", backup(1, verified=False), "NoFreshBackup"),
         ("InPlace", backup(1), "begin"),
     ],
 )
-def test_a_major_wants_to_be_asked_for_and_a_fresh_backup(majors: str, told: dict[str, Any], expected: str) -> None:
+def test_a_major_wants_to_be_asked_for_and_a_fresh_backup_that_was_read_back(
+    majors: str, told: dict[str, Any], expected: str
+) -> None:
     one = turn(THREE, running="8.1.1", engine="valkey", version="9.0.5", status=told, upgrade={"majors": majors})
     assert short(upgrade(one)) == expected
 

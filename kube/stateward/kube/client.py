@@ -6,9 +6,9 @@ Its generated models are not used: they drop fields that they do not know and re
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -16,6 +16,9 @@ import orjson
 from stateward.kube import configure
 from stateward.kube.answer import Answer, error_body
 from stateward.kube.errors import ClusterError, ConfigError, UnreachableError, first_line, from_answer
+
+if TYPE_CHECKING:
+    from stateward.kube.executing import Ran
 
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
@@ -173,6 +176,18 @@ class Cluster:
     def delete(self, path: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Deletes an object; `options` are DeleteOptions (preconditions, propagationPolicy)."""
         return self.call("DELETE", path, body=dict(options) if options else None)
+
+    def execute(
+        self, namespace: str, pod: str, container: str, command: Sequence[str], given: str = "", *, seconds: float = 20.0
+    ) -> Ran:
+        """Runs a command in a container and gives it a text. Raises ClusterError, and UnreachableError: it may have run."""
+        from stateward.kube.executing import execute
+
+        path = f"{path_of('api', 'v1', 'namespaces', namespace, 'pods', pod)}/exec"
+        query = [("container", container), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
+        asked = [*query, *(("command", word) for word in command)]
+        headers = self._authorization(f"exec {path}")
+        return execute(self.host, path, asked, self._api.configuration, headers, given, seconds)
 
     def bearer_token(self) -> str:
         """The token that calls are authenticated by, "" where something else does it. Raises ConfigError."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 from stateward.kube.definition import GROUP
 from stateward.operator import asking
 from stateward.operator.apply import owned
-from stateward.operator.drivers.protocol import Access, Container, Driver, Peer, Place, Seen, Target
+from stateward.operator.drivers.protocol import Access, Container, Driver, Inside, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
 from stateward.operator.objects.common import CONTAINER, SPEAKS_TLS, TLS, VERSION, VOLUME, config, headless
 from stateward.operator.objects.quorum import quorum
@@ -170,8 +170,18 @@ def claim_ordinal(service: Service, claim: Object) -> int | None:
     return int(number) if number != name and number.isdecimal() and len(number) < 4 else None
 
 
-def look_at(service: Service, driver: Driver, item: Object | None, look: Informers, access: Access) -> Stand:
-    """Asks every member that runs; a member that does not answer in time is unknown."""
+def look_at(
+    service: Service,
+    driver: Driver,
+    item: Object | None,
+    look: Informers,
+    access: Access,
+    inside: Callable[[str], Inside] | None = None,
+) -> Stand:
+    """Asks every member that runs; a member that does not answer in time is unknown.
+
+    `inside`: pod → what runs commands in it.
+    """
     # What speaks TLS is never asked in the clear, also where there are no certificates to ask it with.
     container = driver.container(service.version, driver.encrypts)
     running, exists, formed = running_of(service, container.image, item, look)
@@ -179,6 +189,8 @@ def look_at(service: Service, driver: Driver, item: Object | None, look: Informe
     secured = frozenset(container.secured if running.tls else ())
     asked = (_target(service, pod, container, access, secured) for pod in pods.values())
     targets = tuple(found for found in asked if found is not None)
+    if inside is not None:
+        targets = tuple(replace(one, inside=inside(one.name)) for one in targets)
     seen = lags(asking.SHARED.all(driver, targets), driver)
     return Stand(running, exists, formed, targets, seen, pods, access)
 

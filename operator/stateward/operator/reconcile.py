@@ -24,6 +24,7 @@ from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver, Result
 from stateward.operator.guard import Guard, Judge, Ruling
 from stateward.operator.informer import WATCHED, Informers
+from stateward.operator.inside import inside
 from stateward.operator.losses import losses
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import all_of
@@ -154,7 +155,7 @@ class Reconcile:
         if not driver.problems(one.version, one.parameters):
             driver = driver.of(one.parameters)
         access = self._accesses.of(one, driver)
-        stand = look_at(one, driver, self._set(one), self.look, access)
+        stand = look_at(one, driver, self._set(one), self.look, access, inside(self.cluster, one.namespace))
         report.stand = stand
         report.away = {loss.member: loss.why for loss in losses(one, stand, self.look)}
         self.metrics.certified(one.key, access.tls.ends() if access.tls is not None else {})

@@ -93,6 +93,7 @@ class Copy(Model):
 
     name: Name = Field(description="The ServiceBackup.")
     time: Time = Field(description="When it was complete.")
+    verified: Time | None = Field(None, description="When all of it was read back and checked; left out: it never was.")
     version: Word | None = Field(None, description="Of the engine that it was taken from.")
     size: int | None = Field(None, ge=0, description="Bytes, as stored.")
     location: Text | None = Field(None, description="Where it lies; no credentials.")

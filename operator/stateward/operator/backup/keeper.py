@@ -185,6 +185,7 @@ def _status(mine: Iterable[One]) -> BackupStatus:
             made.last = Copy(
                 name=each.name,
                 time=status.completed,
+                verified=status.verified,
                 version=status.version,
                 size=status.size,
                 location=status.location,

@@ -43,6 +43,8 @@ _READ_ONCE: Final[Mapping[str, Sequence[Literal["trust", "certificate"]]]] = {
 class FolderDriver:
     """Implements `Driver`. Raises TemplateError when it is made, where the folder names what nobody knows."""
 
+    rereads = False
+
     def __init__(self, data: Engine, holes: Mapping[str, Any] | None = None) -> None:
         """`holes`: the file as it is written, where a service's parameters fill what it leaves open."""
         self.engine = data.engine

@@ -40,6 +40,16 @@ class Access:
     """Where members speak TLS: whom to trust, and what to show."""
 
 
+class Inside(Protocol):
+    """Runs a command in the container of a member's engine, for what no endpoint of it can be told."""
+
+    def __call__(self, command: Sequence[str], given: str = "", seconds: float = 20.0) -> str:
+        """What it wrote. `given` is its standard input: nothing secret may be an argument.
+
+        Raises RefusedError where it failed, and NoAnswerError where nobody knows.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A member that can be asked: the pod's name, where it is, and which of its ports is which."""
@@ -53,6 +63,8 @@ class Target:
     """The name that its certificate has to be for: its address is another after each start."""
     secured: frozenset[str] = frozenset()
     """Ports that speak TLS."""
+    inside: Inside | None = field(default=None, repr=False, compare=False)
+    """None where no command can be run in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +258,8 @@ class Driver(Protocol):
     """Passwords that are generated for a service, and how long each is."""
     rotates: bool
     """Whether it can be told other passwords while it runs."""
+    rereads: bool
+    """Whether members take other passwords in their files up while they run: then these restart nobody."""
     hands_over: bool
     """Whether a member that leads can be told to hand over."""
     finalises: bool

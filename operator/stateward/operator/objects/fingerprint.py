@@ -21,6 +21,8 @@ def of(service: Service, running: Running, driver: Driver, place: Place, access:
     """
     alone = replace(place, members=service.names(1), joins=True)
     container = driver.container(running.version, running.tls)
+    if driver.rereads:
+        access = replace(access, passwords=dict.fromkeys(access.passwords, ""), rotation=None)
     made: list[object] = [
         running.version,
         workload.pod(service, container, running),

@@ -80,7 +80,10 @@ class Beginning(Upgrading):
         rises = series(turn.service.engine, self.running) != series(turn.service.engine, leg.target)
         if (is_major or (leg.row.one_way and rises)) and (missing := self._no_backup()):
             why = f"{hop} cannot be undone, and {missing}"
-            return "NoFreshBackup", f"{why}; make a ServiceBackup of {turn.service.name} and wait until it is complete"
+            return (
+                "NoFreshBackup",
+                f"{why}; make a ServiceBackup of {turn.service.name} and wait until its condition Verified is True",
+            )
         return None
 
     def _no_backup(self) -> str:
@@ -95,7 +98,7 @@ class Beginning(Upgrading):
         engine = self.turn.service.engine
         if last.version and series(engine, last.version) != series(engine, self.running):
             return f"the last backup, {last.name}, is of {last.version}"
-        return ""
+        return "" if last.verified is not None else f"the last backup, {last.name}, was never read back and checked"
 
     def _go(self, target: str, why: str, kind: Kind) -> Step:
         """Begins a hop, where nothing has to be waited for."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 from stateward.operator.drivers import template
 from stateward.operator.drivers.folder import FolderDriver, laid
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
-from stateward.operator.drivers.protocol import Place, Result, Seen, Target
+from stateward.operator.drivers.postgres.passwords import change
+from stateward.operator.drivers.protocol import Access, Place, Result, Seen, Target
 from stateward.operator.drivers.reading import text_at, value_at
 from stateward.operator.drivers.schema import Http
 
@@ -33,11 +34,24 @@ _MAJORITY_FROM: Final = 3
 class Driver(FolderDriver):
     """One primary, replicas that follow it, and Patroni in each pod that sees to who is which."""
 
+    rereads = True
+
     def made(self, place: Place, content: dict[str, Any]) -> dict[str, Any]:
         """A member's file. Only who founds reads how the cluster is founded, so it changes with nothing later."""
         if not place.joins:
             content["bootstrap"]["dcs"]["postgresql"]["parameters"].update(place.parameters)
         return content
+
+    def secret_files(self, place: Place, access: Access) -> dict[str, str]:
+        """Members' files have passwords that are on their way before the roles have them: who starts then is let in."""
+        rotation = access.rotation
+        coming = {**access.passwords, **rotation.coming} if rotation is not None else access.passwords
+        return super().secret_files(place, replace(access, passwords=coming))
+
+    def set_passwords(self, passwords: Mapping[str, Sequence[str]], targets: Sequence[Target], place: Place) -> Result:
+        """For all roles at once, and for the Patroni of each member."""
+        files = self.secret_files(place, targets[0].access) if targets else {}
+        return change(passwords, targets, place, files)
 
     # --- what is asked -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""What PostgreSQL asks for beyond its folder: passwords, and another major."""
