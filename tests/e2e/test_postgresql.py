@@ -15,7 +15,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 from cluster_kit import eventually
-from operated import Operated, operated
+from operated import KIND, Operated, operated
 
 from stateward.certs.context import client_context
 from stateward.operator.drivers import catalogue
@@ -112,6 +112,8 @@ class Writer:
     on: Postgres
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
     failures: int = 0
+    refused: int = 0
+    """Times that a client came with a password that is no more."""
     longest: float = 0.0
     """Seconds between two acknowledged writes."""
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -147,9 +149,12 @@ class Writer:
                         self.acknowledged.add((number, count))
                         count += 1
                         time.sleep(0.01)
-            except psycopg.Error:
+            except psycopg.Error as error:
                 self.failures += 1
                 time.sleep(0.05)
+                if "authentication failed" in str(error):
+                    self.refused += 1
+                    self._where = self.on.connection()  # as one that reads its Secret again
 
     def more(self, rows: int = 300) -> None:
         """Waits until writes go on."""
@@ -324,6 +329,53 @@ def test_members_are_restarted_one_by_one_for_what_they_take_at_their_start(
     assert writer.lost() == []
 
 
+def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
+    postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    postgres.on.settle(3)
+    pods = {one["metadata"]["uid"]: one["metadata"]["name"] for one in members(postgres)}
+    before, where = postgres.secret(f"{NAME}-credentials"), postgres.connection()
+    with Writer(postgres) as writer:
+        writer.more()
+        began = time.monotonic()
+        value = f"at-{time.time():.0f}"
+        postgres.on.kubectl.must("annotate", KIND, NAME, f"stateward.dev/rotate={value}", "--overwrite")
+        eventually(lambda: postgres.secret(f"{NAME}-app")["password"] != before["app"], "the application has another", 240)
+        told = time.monotonic() - began
+
+        def done() -> bool:
+            time.sleep(1)
+            notes = postgres.on.kubectl.get("statefulset", NAME)["metadata"]["annotations"]
+            return bool(notes.get("stateward.dev/rotated") == value)
+
+        eventually(done, "the request is done", 400)
+        took = time.monotonic() - began
+        writer.more()
+    say(
+        f"postgresql: passwords changed after {told:.0f} s, certificates too after {took:.0f} s, {writer.refused} times "
+        f"somebody came with an old one, under {writer.said()}"
+    )
+    assert writer.lost() == []
+    after = postgres.secret(f"{NAME}-credentials")
+    assert set(after) == set(before)
+    assert not set(after.values()) & set(before.values())
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        psycopg.connect(**where)
+    with postgres.connect() as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    known = {*before.values(), *after.values()}
+    for name in pods.values():
+        log = postgres.on.kubectl.must("logs", name, "-c", "engine")
+        assert not [word for word in known if word in log]
+        assert "SCRAM-SHA-256$" not in log
+    # Replication begins anew with the new ones, and a hand-over is still taken.
+    replica = next(name for name in pods.values() if name != postgres.primary())
+    postgres.on.kill(replica)
+    postgres.on.settle(3)
+    postgres.hand_over_to(replica)
+    postgres.on.settle(3)
+
+
 def test_claims_that_stay_are_opened_by_a_service_made_anew(postgres: Postgres, say: Callable[[str], None]) -> None:
     postgres.on.settle(3)
     with Writer(postgres) as writer:
@@ -342,6 +394,12 @@ def test_a_deleted_service_takes_all_along_where_that_is_asked_for(postgres: Pos
     postgres.on.delete()
     eventually(lambda: not postgres.on.left(), "nothing is left", 60)
     assert not [name for name in postgres.on.kubectl.names("configmaps") if name.startswith(NAME)]
+
+
+def members(postgres: Postgres) -> list[dict[str, Any]]:
+    """Their pods."""
+    found: list[dict[str, Any]] = postgres.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
+    return found
 
 
 def shared(postgres: Postgres) -> dict[str, object]:

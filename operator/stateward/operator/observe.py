@@ -46,8 +46,25 @@ SIZE: Final = f"{GROUP}/size"
 """Annotation of the StatefulSet: how large its volumes are once it is made anew. Its claim template cannot say it before."""
 ROTATED: Final = f"{GROUP}/rotated"
 """Annotation of the StatefulSet: the last request to rotate (`stateward.dev/rotate`) that is done."""
+CARRY: Final = f"{GROUP}/carry"
+"""Annotation of the StatefulSet: how far data is being carried over to another major (`operations.carry`)."""
 NOTES: Final = frozenset(
-    {FORMED, VERSION, MEMBERS, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED, FINALISED, FAILED, BEGUN, PARKED, SIZE, ROTATED}
+    {
+        FORMED,
+        VERSION,
+        MEMBERS,
+        IMAGE,
+        PREVIOUS,
+        PREVIOUS_IMAGE,
+        UPGRADED,
+        FINALISED,
+        FAILED,
+        BEGUN,
+        PARKED,
+        SIZE,
+        ROTATED,
+        CARRY,
+    }
 )
 """What the loop remembers on the StatefulSet; all else that stands there is of one moment."""
 LOST: Final = f"{GROUP}/lost"

@@ -13,7 +13,10 @@ from stateward.kube.errors import ClusterError
 from stateward.operator import deletion
 from stateward.operator.api.status import StatefulServiceStatus
 from stateward.operator.apply import MANAGER, RESOURCES
-from stateward.operator.drivers.protocol import Access, Driver, Place, Result, Target
+from stateward.operator.backup import outcome
+from stateward.operator.backup.kinds import JOBS
+from stateward.operator.backup.outcome import Outcome
+from stateward.operator.drivers.protocol import Access, Driver, Place, Result, Store, Target
 from stateward.operator.informer import Informers
 from stateward.operator.objects import fingerprint
 from stateward.operator.objects.common import LABEL, VERSION
@@ -103,6 +106,52 @@ class Hand:
             if error.status not in (400, 403, 422):
                 raise
             return Result("refused", str(error))
+
+    # --- Jobs, and what the engine keeps itself ------------------------------------------------------------------
+
+    def job(self, name: str) -> Object | None:
+        """A Job, as the API server has it."""
+        return self.cluster.find(JOBS.path_to(self.service.namespace, name))
+
+    def ended(self, job: Object) -> Outcome:
+        """What became of it."""
+        return outcome.of(self.cluster, job)
+
+    def begin(self, job: Object) -> Result:
+        """Makes a Job; one of its name is the same."""
+        try:
+            self.cluster.create(JOBS.path_to(self.service.namespace), job, field_manager=MANAGER)
+        except ClusterError as error:
+            if error.status != 409:
+                raise
+        return DONE
+
+    def drop(self, job: Object) -> Result:
+        """Deletes a Job; it is there until its pods are gone."""
+        deletion.delete_at(self.cluster, JOBS, job, "Foreground")
+        return DONE
+
+    def stored(self, store: Store) -> bool:
+        """Whether a ConfigMap of the engine's is as it is to be."""
+        item = self.cluster.find(RESOURCES["ConfigMap"].path_to(self.service.namespace, store.name))
+        if item is None or store.annotations is None:
+            return item is None
+        found = mapping_of(metadata_of(item), "annotations")
+        return all(found.get(name) == value for name, value in store.annotations.items())
+
+    def store(self, store: Store) -> Result:
+        """Makes it so."""
+        path = RESOURCES["ConfigMap"].path_to(self.service.namespace, store.name)
+        item = self.cluster.find(path)
+        if item is None:
+            return Result("done" if store.annotations is None else "refused", f"ConfigMap {store.name} is not there")
+        if store.annotations is None:
+            deletion.delete(self.cluster, "ConfigMap", item, "Background")
+            return DONE
+        uid = text_of(metadata_of(item), "uid")
+        notes = dict(store.annotations)
+        self.cluster.patch(path, {"metadata": {"uid": uid, "annotations": notes}}, field_manager=MANAGER)
+        return DONE
 
     def _patch(self, claim: Object, patch: dict[str, Any]) -> Result:
         metadata = metadata_of(claim)

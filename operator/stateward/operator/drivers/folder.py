@@ -18,6 +18,7 @@ from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask, se
 from stateward.operator.drivers.protocol import (
     Access,
     Beside,
+    Chore,
     Container,
     Copying,
     Extent,
@@ -26,6 +27,9 @@ from stateward.operator.drivers.protocol import (
     Result,
     Seen,
     Shake,
+    Source,
+    Stage,
+    Store,
     Target,
 )
 from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe, Probes
@@ -44,6 +48,7 @@ class FolderDriver:
     """Implements `Driver`. Raises TemplateError when it is made, where the folder names what nobody knows."""
 
     rereads = False
+    carries: frozenset[str] = frozenset()
 
     def __init__(self, data: Engine, holes: Mapping[str, Any] | None = None) -> None:
         """`holes`: the file as it is written, where a service's parameters fill what it leaves open."""
@@ -277,6 +282,20 @@ class FolderDriver:
     def proves(self, target: Target, wanted: Extent) -> Result:
         """Whether a member has what a backup holds."""
         return copying.proves(self._data, target, wanted)
+
+    # --- another major -------------------------------------------------------------------------------------------
+
+    def chore(self, stage: Stage, place: Place, before: str, leads: bool, attempt: str) -> Chore:
+        """A file cannot say it: a driver.py that `carries` does."""
+        raise NotImplementedError
+
+    def source(self, said: Mapping[str, str]) -> Source:
+        """The same."""
+        raise NotImplementedError
+
+    def stores(self, place: Place, word: str) -> Sequence[Store]:
+        """The same."""
+        raise NotImplementedError
 
     # --- what is told --------------------------------------------------------------------------------------------
 

@@ -238,6 +238,56 @@ class Copying:
     """Seconds after which all that a member says that it has is on its volume."""
 
 
+Stage = Literal["look", "carry", "swap", "back", "tidy"]
+"""Of carrying data over to another major, while no member runs (all but the last):
+
+`look`: how far the data of each member reaches. `carry`: new data is made beside the old, on the volume of one. `swap`: it
+takes the old one's place, on all. `back`: the old data is in its place again, on all. `tidy`: the old data goes, on all.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A container of a Job."""
+
+    name: str
+    image: Literal["before", "after"]
+    """Of which version."""
+    command: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """What is done to the volume of one member, by containers that run beside each other; it may be done twice.
+
+    The word of the last one counts: what it writes to /dev/termination-log.
+    """
+
+    tasks: Sequence[Task]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Nothing secret."""
+    scratch: Sequence[str] = ()
+    """Folders that they share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose data is carried over; "" where nobody's can be, and why."""
+
+    member: str = ""
+    word: str = ""
+    """What the engine calls this data."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A ConfigMap that the engine keeps something in: annotations that are to be so, or None: it goes."""
+
+    name: str
+    annotations: Mapping[str, str | None] | None
+
+
 class Driver(Protocol):
     """One engine. Commands never raise and never take longer than their timeout."""
 
@@ -267,6 +317,8 @@ class Driver(Protocol):
     as soon as all members run it."""
     encrypts: bool
     """Whether members can speak TLS."""
+    carries: frozenset[str]
+    """Values of `upgrade.majors` by which it carries its data over to another major in stages (`Stage`)."""
     most_members: int | None
     """More than so many make no service of this engine; None: as many as one likes."""
 
@@ -339,3 +391,15 @@ class Driver(Protocol):
 
     def proves(self, target: Target, wanted: Extent) -> Result:
         """Whether a member has what a backup of that extent holds: `refused` where it has not, and what is missing."""
+
+    def chore(self, stage: Stage, place: Place, before: str, leads: bool, attempt: str) -> Chore:
+        """What a stage does to the volume of one member, from version `before` to that of the place.
+
+        `leads`: it is the one whose data is carried over. `attempt` tells what this attempt makes from what others left.
+        """
+
+    def source(self, said: Mapping[str, str]) -> Source:
+        """Whose data is carried over, by what each member's `look` said."""
+
+    def stores(self, place: Place, word: str) -> Sequence[Store]:
+        """What the engine's own ConfigMaps are to be before members start with the data of this word (`Source.word`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from stateward.operator.operations.carry import carry
 from stateward.operator.operations.finish import finish
 from stateward.operator.operations.form import form
 from stateward.operator.operations.grow import grow
@@ -26,6 +27,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
     grow,
     lost,
     settings,
+    carry,
     rolling,
     scale,
     tidy,

@@ -7,8 +7,9 @@ from datetime import UTC
 from typing import Final
 
 from stateward.operator.drivers.protocol import Result
-from stateward.operator.observe import BEGUN, FINALISED, PREVIOUS, PREVIOUS_IMAGE, UPGRADED
+from stateward.operator.observe import BEGUN, CARRY, FINALISED, PREVIOUS, PREVIOUS_IMAGE, UPGRADED
 from stateward.operator.operations import members
+from stateward.operator.operations.carry import tidy
 from stateward.operator.operations.hops import forward, series
 from stateward.operator.operations.rolling import Rolling
 from stateward.operator.operations.upgrading import Upgrading
@@ -43,9 +44,9 @@ class Finishing(Upgrading):
         now = f"{turn.now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         upwards = forward(self.previous, self.running)
         notes: dict[str, str | None] = {UPGRADED: now if upwards else None}
-        if not (upwards and turn.driver.finalises and self._rises()):
+        if not (upwards and (turn.driver.finalises or self.note(CARRY)) and self._rises()):
             # Nothing is to be made final: the engine takes the data over by itself, or did not change it.
-            notes |= {PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None, FINALISED: self._level()}
+            notes |= {PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None, CARRY: None, FINALISED: self._level()}
         return self.step("done", "", why, lambda: turn.hand.note(notes))
 
     def _level(self) -> str:
@@ -70,11 +71,13 @@ class Finishing(Upgrading):
         if away := turn.away(turn.service.names(turn.stand.replicas)):
             why = f"{', '.join(away)} must serve before it is finalised"
             return self.step("wait", away[0], why, kind="Finalise", change=change)
+        if going := tidy(turn):
+            return going
         place = turn.place()
 
         def act() -> Result:
             result = turn.driver.finalise(self.running, turn.serving(), place)
-            notes = {FINALISED: level, PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None}
+            notes = {FINALISED: level, PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None, CARRY: None}
             return turn.hand.note(notes) if result.outcome == "done" else result
 
         why = f"the data becomes that of {level} for good: older members cannot read it any more"

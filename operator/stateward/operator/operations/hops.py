@@ -100,7 +100,8 @@ def why_not_back(turn: Turn, target: str) -> str:
 def _facts(turn: Turn, after: Version) -> dict[str, str]:
     service = turn.service
     level = parse(turn.stand.running.notes.get(FINALISED, ""))
-    facts = facts_of(None, by_operator=False)  # members change by their image, and by nothing else
+    # Members change by their image and by nothing else, but where the driver carries their data over.
+    facts = facts_of(None, by_operator=bool(turn.driver.carries))
     facts["rolling"] = "no" if service.upgrade.strategy == "Recreate" or turn.stand.replicas == 1 else "yes"
     if level is not None:
         target = (after.parts + (0,) * len(level.parts))[: len(level.parts)]

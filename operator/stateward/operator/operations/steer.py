@@ -70,7 +70,7 @@ class Steering(Upgrading):
         if upwards and not same(self.wanted, self.running) and same(self.wanted, previous):
             if unsafe := why_not_back(turn, previous):
                 return self.no_way_back(unsafe)
-            return self._back(f"version: {self.wanted}: the upgrade to {self.running} is taken back", {FAILED: None})
+            return self.back(f"version: {self.wanted}: the upgrade to {self.running} is taken back")
         if self._other_patch(upwards):
             why = f"version: {self.wanted}: members go there instead of {self.running}"
             notes = {VERSION: self.wanted, IMAGE: self.image(self.wanted), UPGRADED: None}
@@ -79,7 +79,7 @@ class Steering(Upgrading):
             if why_not_back(turn, previous):
                 return None  # it stays where it is, and says so
             why = f"{member}: {members.why_away(turn, member)}: back to {previous} (upgrade.onFailure: Rollback)"
-            return self._back(why, {FAILED: self.attempt()})
+            return self.back(why, failed=True)
         return None
 
     def _past(self) -> bool:
@@ -100,7 +100,8 @@ class Steering(Upgrading):
             and forward(self.previous, self.wanted)
         )
 
-    def _back(self, why: str, notes: dict[str, str | None]) -> Step:
+    def back(self, why: str, failed: bool = False) -> Step:
+        """To the version that it comes from. `failed`: by itself, and it is not tried again."""
         turn, previous = self.turn, self.previous
         image = self.note(PREVIOUS_IMAGE) or turn.driver.container(previous).image
         going: dict[str, str | None] = {
@@ -113,6 +114,7 @@ class Steering(Upgrading):
             # The door knows the service alone, which asks for the newer version still.
             WAIVE: f'SW301 until={turn.now + _WAIVED:%Y-%m-%dT%H:%M:%SZ} reason="back from {self.running}"',
             **self.parking(),
-            **notes,
+            **self.carrying_back(),
+            FAILED: self.attempt() if failed else None,
         }
         return self.step("back", "", why, lambda: turn.hand.note(going), kind="Rollback", change=(self.running, previous))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Final
 
 from stateward.operator.objects.common import VERSION
-from stateward.operator.observe import BEGUN, FAILED, FINALISED, IMAGE, PREVIOUS, PREVIOUS_IMAGE, UPGRADED
+from stateward.operator.observe import BEGUN, CARRY, FAILED, FINALISED, IMAGE, PARKED, PREVIOUS, PREVIOUS_IMAGE, UPGRADED
 from stateward.operator.operations import members
 from stateward.operator.operations.hops import Leg, NoWayError, forward, major, next_hop, same, series, why_not_back
 from stateward.operator.operations.rolling import window
@@ -71,12 +71,13 @@ class Beginning(Upgrading):
         turn, majors = self.turn, self.turn.service.upgrade.majors
         hop = f"version: {self.wanted}: {self.running} → {leg.target}"
         is_major = major(self.running, leg.target)
+        ways = sorted(turn.driver.carries) or ["InPlace"]
         if is_major and majors == "Refuse":
             why = f"{hop} is another major, and upgrade.majors says Refuse"
-            return "MajorRefused", f"{why}; take a backup, then set upgrade.majors to InPlace, or set version back"
-        if is_major and majors == "DumpAndRestore":
-            why = f"{hop}: upgrade.majors: DumpAndRestore: nobody here does that for {turn.service.engine}"
-            return "NotCarriedOut", f"{why}; set it to InPlace, or restore a backup into a new service"
+            return "MajorRefused", f"{why}; take a backup, then set upgrade.majors to {ways[0]}, or set version back"
+        if is_major and majors not in ways:
+            why = f"{hop}: upgrade.majors: {majors}: nobody here does that for {turn.service.engine}"
+            return "NotCarriedOut", f"{why}; set it to {ways[0]}, or restore a backup into a new service"
         rises = series(turn.service.engine, self.running) != series(turn.service.engine, leg.target)
         if (is_major or (leg.row.one_way and rises)) and (missing := self._no_backup()):
             why = f"{hop} cannot be undone, and {missing}"
@@ -127,5 +128,13 @@ class Beginning(Upgrading):
             FAILED: None,
             BEGUN: None,
             **self.parking(),
+            **self._carrying(target),
         }
         return self.step("begin", "", why, lambda: turn.hand.note(notes), kind=kind, change=change)
+
+    def _carrying(self, target: str) -> dict[str, str | None]:
+        """Where the driver carries the data over to another major, all members stop for it."""
+        turn = self.turn
+        if not major(self.running, target) or turn.service.upgrade.majors not in turn.driver.carries:
+            return {}
+        return {PARKED: "true", CARRY: f"{turn.now.astimezone(UTC):%y%m%d%H%M%S} look"}

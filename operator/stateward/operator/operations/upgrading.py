@@ -13,7 +13,7 @@ from typing import Any
 
 from stateward.operator import schedule
 from stateward.operator.drivers.protocol import Result
-from stateward.operator.observe import PARKED, PREVIOUS, UPGRADED
+from stateward.operator.observe import CARRY, PARKED, PREVIOUS, UPGRADED
 from stateward.operator.operations.hops import forward, same
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
@@ -58,6 +58,13 @@ class Upgrading:
         if self.turn.service.upgrade.strategy != "Recreate":
             return {}
         return {PARKED: "true"}
+
+    def carrying_back(self) -> dict[str, str | None]:
+        """Where data was carried over to another major, that of before takes its place again while no member runs."""
+        attempt, *rest = self.note(CARRY).split() or [""]
+        if not attempt:
+            return {}
+        return {PARKED: "true", CARRY: " ".join((attempt, "back", *rest[1:3]))}
 
     def image(self, version: str) -> str:
         """The image of a version: the one that is asked for, where that is its own."""

@@ -14,8 +14,9 @@ from typing import Any, Final
 from stateward.operator.drivers import template
 from stateward.operator.drivers.folder import FolderDriver, laid
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
+from stateward.operator.drivers.postgres import major
 from stateward.operator.drivers.postgres.passwords import change
-from stateward.operator.drivers.protocol import Access, Place, Result, Seen, Target
+from stateward.operator.drivers.protocol import Access, Chore, Place, Result, Seen, Source, Stage, Store, Target
 from stateward.operator.drivers.reading import text_at, value_at
 from stateward.operator.drivers.schema import Http
 
@@ -35,6 +36,7 @@ class Driver(FolderDriver):
     """One primary, replicas that follow it, and Patroni in each pod that sees to who is which."""
 
     rereads = True
+    carries = major.MODES
 
     def made(self, place: Place, content: dict[str, Any]) -> dict[str, Any]:
         """A member's file. Only who founds reads how the cluster is founded, so it changes with nothing later."""
@@ -52,6 +54,20 @@ class Driver(FolderDriver):
         """For all roles at once, and for the Patroni of each member."""
         files = self.secret_files(place, targets[0].access) if targets else {}
         return change(passwords, targets, place, files)
+
+    # --- another major -------------------------------------------------------------------------------------------
+
+    def chore(self, stage: Stage, place: Place, before: str, leads: bool, attempt: str) -> Chore:
+        """By dump and restore."""
+        return major.chore(stage, place, before, leads, attempt, self._data.run.data)
+
+    def source(self, said: Mapping[str, str]) -> Source:
+        """By the timelines of all volumes."""
+        return major.source(said)
+
+    def stores(self, place: Place, word: str) -> Sequence[Store]:
+        """Patroni's."""
+        return major.stores(place, word)
 
     # --- what is asked -------------------------------------------------------------------------------------------
 

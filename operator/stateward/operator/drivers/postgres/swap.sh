@@ -1,0 +1,18 @@
+# The new data takes the place of the old, which stays beside it. A member that did not lead last starts with none.
+set -eu
+cd "$DATA"
+fail() { echo "$1" > /dev/termination-log; exit 1; }
+kept=pgdata-$OLD
+made=pgdata-$NEW.$ATTEMPT
+if [ ! -e "$kept" ]; then
+  [ ! -e pgdata ] || mv pgdata "$kept"
+  [ -e "$kept" ] || mkdir -m 700 "$kept"
+elif [ -e pgdata/PG_VERSION ] && [ "$(cat pgdata/PG_VERSION)" = "$OLD" ]; then
+  fail "$kept of an earlier upgrade is in the way: delete it or move it away"
+fi
+if [ "$LEADS" = yes ] && [ ! -e pgdata ]; then
+  [ "$(cat "$made/PG_VERSION")" = "$NEW" ] || fail "the data that was carried over is not there"
+  mv "$made" pgdata
+fi
+[ "$LEADS" = no ] || [ "$(cat pgdata/PG_VERSION)" = "$NEW" ] || fail "pgdata is not of major $NEW"
+sync

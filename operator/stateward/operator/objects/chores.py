@@ -1,0 +1,92 @@
+"""Jobs that do something to the volume of one member. Their pods are no members, and carry no label of the service."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stateward.operator.drivers.protocol import Chore, Container
+from stateward.operator.objects.common import VOLUME, Item, named
+from stateward.operator.service import Service
+
+LONGEST: Final = 24 * 3600
+"""Seconds that a Job may take."""
+KEPT: Final = 3600
+"""Seconds that it can be looked at once it has ended. One that is gone is made again, and finds its work done."""
+_HOPELESS: Final = (1, 2, 3)
+"""Exit codes of what would fail the next time too."""
+_MEMBER: Final = "statefulset.kubernetes.io/pod-name"
+
+
+def job(
+    service: Service,
+    container: Container,
+    chore: Chore,
+    images: tuple[str, str],
+    name: str,
+    claim: str,
+    beside: str = "",
+) -> Item:
+    """`images`: of the version before, and of the one after. `beside`: a member that runs, on the node of its volume."""
+    scratch = {f"scratch-{number}": path for number, path in enumerate(chore.scratch)}
+    mounts: list[Item] = [{"name": VOLUME, "mountPath": container.data}]
+    mounts += [{"name": volume, "mountPath": path} for volume, path in scratch.items()]
+    environment = [{"name": key, "value": value} for key, value in sorted(chore.environment.items())]
+    requests = dict(service.resources) or {"requests": dict(container.requests)}
+    containers: list[Item] = [
+        {
+            "name": task.name,
+            "image": images[0] if task.image == "before" else images[1],
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(task.command),
+            "env": environment,
+            "resources": requests,
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "volumeMounts": mounts,
+        }
+        for task in chore.tasks
+    ]
+    volumes: list[Item] = [{"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}}]
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": container.user,
+            "runAsGroup": container.user,
+            "fsGroup": container.user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": containers,
+        "volumes": [*volumes, *({"name": volume, "emptyDir": {}} for volume in scratch)],
+        **service.placement,
+    }
+    if beside:
+        term = {"labelSelector": {"matchLabels": {_MEMBER: beside}}, "topologyKey": "kubernetes.io/hostname"}
+        pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    labels = {"app.kubernetes.io/managed-by": "stateward", "app.kubernetes.io/component": "upgrade"}
+    failures: list[Item] = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
+    for task in chore.tasks:
+        codes = {"containerName": task.name, "operator": "In", "values": list(_HOPELESS)}
+        failures.append({"action": "FailJob", "onExitCodes": codes})
+    made = named(
+        service,
+        "batch/v1",
+        "Job",
+        name,
+        spec={
+            "backoffLimit": 2,
+            "activeDeadlineSeconds": LONGEST,
+            "ttlSecondsAfterFinished": KEPT,
+            "podFailurePolicy": {"rules": failures},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    )
+    made["metadata"]["labels"] = labels
+    return made

@@ -1,0 +1,236 @@
+"""Another major by stages that the engine's driver knows, while no member runs: each is Jobs on the volumes of members.
+
+How far it is stands in one note (CARRY), which is written when a stage has come to its end; what a Job has done it finds
+done when it is made again. The data that was there stays until the upgrade is final, and as long as no member has run with
+the new one all of it is taken back by setting the version back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from stateward.operator.backup.outcome import Outcome
+from stateward.operator.drivers.protocol import Place, Result, Stage
+from stateward.operator.objects import chores
+from stateward.operator.observe import CARRY, PARKED, PREVIOUS, PREVIOUS_IMAGE, claim_name
+from stateward.operator.operations.steer import Steering
+from stateward.operator.operations.upgrading import Upgrading
+from stateward.operator.step import Step
+from stateward.operator.turn import Turn
+from stateward.policies.view import Object, metadata_of
+
+_UNDONE: Final[tuple[Stage, ...]] = ("look", "carry", "swap")
+_SAYING: Final = {
+    "look": "how far the data of each member reaches is read",
+    "carry": "its data is carried over: new data is made beside it, on its volume",
+    "swap": "the new data takes the place of the old, which stays beside it; other members will start from its member",
+    "back": "the old data takes its place again",
+    "tidy": "the old data goes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the note says."""
+
+    attempt: str
+    stage: Stage | str
+    """`kept`: members run with the new data, and the old is there still."""
+    member: str = ""
+    """Whose data is carried over."""
+    old: str = ""
+    new: str = ""
+    """What the engine calls the data of before and after."""
+
+    @property
+    def text(self) -> str:
+        """As it is noted."""
+        return " ".join((self.attempt, self.stage, self.member, self.old, self.new)).strip()
+
+
+def progress(text: str) -> Progress | None:
+    """What is noted; None where nothing is."""
+    words = text.split()
+    return Progress(*words[:5]) if len(words) > 1 else None
+
+
+def carry(turn: Turn) -> Step | None:
+    """The next step while no member runs; None where no data is being carried over, or members run still."""
+    noted = progress(turn.stand.running.notes.get(CARRY, ""))
+    if noted is None or PARKED not in turn.stand.running.notes or turn.stand.pods:
+        return None
+    return Carrying(turn, noted).next()
+
+
+def tidy(turn: Turn) -> Step | None:
+    """The next step of letting the old data go, as the upgrade is made final; None where it is gone."""
+    noted = progress(turn.stand.running.notes.get(CARRY, ""))
+    return Carrying(turn, noted).tidied() if noted is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """Decides the next step of one service."""
+
+    turn: Turn
+    noted: Progress
+
+    def next(self) -> Step | None:
+        """The next step."""
+        stage = self.noted.stage
+        if stage == "back":
+            return self._back()
+        if stage == "look":
+            return self._work("look", self._members()) or self._source()
+        if stage == "carry":
+            return self._work("carry", [self.noted.member]) or self._carried()
+        if stage == "swap":
+            return self._work("swap", self._members()) or self._stored(self.noted.new) or self._start()
+        return None
+
+    def tidied(self) -> Step | None:
+        """The next step of the end."""
+        return self._work("tidy", self._members())
+
+    # --- what stages come to -------------------------------------------------------------------------------------
+
+    def _source(self) -> Step:
+        said = {member: self._said("look", member) for member in self._members()}
+        if lost := next((member for member, text in said.items() if not text), ""):
+            return self._again("look", lost)
+        found = self.turn.driver.source(said)
+        if not found.member:
+            return self._failed("", found.reason)
+        noted = replace(self.noted, stage="carry", member=found.member, old=found.word)
+        return self._note("chosen", found.member, "its data is the latest: it is carried over", noted)
+
+    def _carried(self) -> Step:
+        word = self._said("carry", self.noted.member).strip()
+        if not word or " " in word:
+            return self._again("carry", self.noted.member)
+        noted = replace(self.noted, stage="swap", new=word)
+        return self._note("carried", self.noted.member, "all of its data is carried over, and compared", noted)
+
+    def _start(self) -> Step:
+        noted = replace(self.noted, stage="kept")
+        why = f"all members start, with {self.turn.stand.running.image}"
+        return self._step("start", "", why, lambda: self.turn.hand.note({PARKED: None, CARRY: noted.text}))
+
+    def _back(self) -> Step | None:
+        hand = self.turn.hand
+        for stage in _UNDONE:
+            for member in self._members():
+                job = hand.job(self._name(stage, member))
+                if job is not None:
+                    gone = "deletionTimestamp" in metadata_of(job)
+                    why = "what was begun with its volume ends first"
+                    return self._step("stop", member, why, None if gone else lambda job=job: hand.drop(job))  # type: ignore[misc]
+        if step := self._work("back", self._members()):
+            return step
+        if self.noted.old and (step := self._stored(self.noted.old)):
+            return step
+        why = f"all members start again, with {self.turn.stand.running.image}"
+        return self._step("start", "", why, lambda: hand.note({PARKED: None, CARRY: None}))
+
+    def _stored(self, word: str) -> Step | None:
+        """What the engine has noted of itself is exchanged; None where it is."""
+        for store in self.turn.driver.stores(self._place(), word):
+            if not self.turn.hand.stored(store):
+                why = f"ConfigMap {store.name} is to tell of the data that there is now"
+                return self._step("store", "", why, lambda store=store: self.turn.hand.store(store))  # type: ignore[misc]
+        return None
+
+    # --- Jobs ----------------------------------------------------------------------------------------------------
+
+    def _work(self, stage: Stage, members: list[str]) -> Step | None:
+        """Has the Jobs of a stage done; None where all are."""
+        for member in members:
+            if self.turn.hand.job(self._name(stage, member)) is None:
+                return self._step(stage, member, _SAYING[stage], lambda member=member: self._make(stage, member))  # type: ignore[misc]
+        waits = ""
+        for member, ended in self._ended(stage, members):
+            if ended.state == "failed":
+                return self._failed(member, ended.reason, self._name(stage, member))
+            if ended.state == "running":
+                waits = waits or f"{member}: {ended.reason}"
+        return self._step(stage, waits.partition(":")[0], f"{_SAYING[stage]} ({waits})") if waits else None
+
+    def _ended(self, stage: Stage, members: list[str]) -> Iterator[tuple[str, Outcome]]:
+        for member in members:
+            job = self.turn.hand.job(self._name(stage, member))
+            if job is not None:
+                yield member, self.turn.hand.ended(job)
+
+    def _said(self, stage: Stage, member: str) -> str:
+        found = dict(self._ended(stage, [member])).get(member)
+        return list(found.said.values())[-1] if found is not None and found.said else ""
+
+    def _make(self, stage: Stage, member: str) -> Result:
+        turn, (old, new) = self.turn, self._versions()
+        place, leads = self._place(), member == self.noted.member
+        chore = turn.driver.chore(stage, place, old[0], leads, self.noted.attempt)
+        container = turn.driver.container(new[0], turn.stand.running.tls)
+        beside = member if member in turn.stand.pods else ""
+        claim = claim_name(turn.service, self._ordinal(member))
+        name = self._name(stage, member)
+        return turn.hand.begin(chores.job(turn.service, container, chore, (old[1], new[1]), name, claim, beside))
+
+    def _again(self, stage: Stage, member: str) -> Step:
+        """What a Job has said is gone with its pod: it is made again, and finds its work done."""
+        job: Object | None = self.turn.hand.job(self._name(stage, member))
+        why = "what its Job has said is gone with its pod; it is made again"
+        act: Callable[[], Result] | None = None
+        if job is not None and "deletionTimestamp" not in metadata_of(job):
+            act = lambda: self.turn.hand.drop(job)  # noqa: E731
+        return self._step(stage, member, why, act)
+
+    def _failed(self, member: str, reason: str, job: str = "") -> Step:
+        turn, previous = self.turn, self.turn.stand.running.notes.get(PREVIOUS, "")
+        where = f"{member}: " if member else ""
+        if self.noted.stage in _UNDONE and turn.service.upgrade.on_failure == "Rollback":
+            return Steering(turn).back(f"{where}{reason}: back to {previous} (upgrade.onFailure: Rollback)", failed=True)
+        again = f"mend it and delete Job {job}" if job else "mend it"
+        way = f"set version back to {previous}, or {again}" if self.noted.stage in _UNDONE else again
+        why = f"{where}{reason}; the data of before is as it was; {way}"
+        return self._step(str(self.noted.stage), member, why, blocked="CarryFailed")
+
+    # --- its parts -----------------------------------------------------------------------------------------------
+
+    def _versions(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """(version, image) of before and after, whichever way it goes now."""
+        running, notes = self.turn.stand.running, self.turn.stand.running.notes
+        now, other = (running.version, running.image), (notes.get(PREVIOUS, ""), notes.get(PREVIOUS_IMAGE, ""))
+        return (now, other) if self.noted.stage == "back" else (other, now)
+
+    def _place(self) -> Place:
+        return replace(self.turn.place(), version=self._versions()[1][0])
+
+    def _members(self) -> list[str]:
+        """Those that have a volume."""
+        turn = self.turn
+        return [
+            member
+            for ordinal, member in enumerate(turn.members())
+            if turn.look.get("PersistentVolumeClaim", turn.service.namespace, claim_name(turn.service, ordinal)) is not None
+        ]
+
+    def _ordinal(self, member: str) -> int:
+        return self.turn.members().index(member)
+
+    def _name(self, stage: str, member: str) -> str:
+        return f"{self.turn.service.name[:30].rstrip('-.')}-{self.noted.attempt}-{stage}-{self._ordinal(member)}"
+
+    def _note(self, name: str, member: str, why: str, noted: Progress) -> Step:
+        return self._step(name, member, why, lambda: self.turn.hand.note({CARRY: noted.text}))
+
+    def _step(
+        self, name: str, member: str, message: str, act: Callable[[], Result] | None = None, blocked: str = ""
+    ) -> Step:
+        more = {"kind": "Finalise", "change": self._ends()} if self.noted.stage == "kept" else {}
+        return Upgrading(self.turn).step(name, member, message, act, blocked=blocked, **more)
+
+    def _ends(self) -> tuple[str, str]:
+        (old, _), (new, _) = self._versions()
+        return old, new
