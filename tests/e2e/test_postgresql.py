@@ -2,176 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import psycopg
 import pytest
 from cluster_kit import eventually
-from operated import KIND, Operated, operated
+from operated import KIND, operated
+from postgres_kit import NAME, Postgres, Writer
 
-from stateward.certs.context import client_context
 from stateward.operator.drivers import catalogue
-from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
-from stateward.operator.drivers.protocol import Access, Place, Target
+from stateward.operator.drivers.http import ask
 from stateward.operator.drivers.schema import Http
-from stateward.operator.tls import Tls
-
-NAME = "orders"
-WRITERS = 8
-HAND_OVER = Http(port="patroni", path="/switchover", method="POST", login="patroni", text=True, seconds=30.0)
-
-
-@dataclass
-class Postgres:
-    """The service, and how one gets into it."""
-
-    on: Operated
-    folder: Path
-
-    def secret(self, name: str) -> dict[str, str]:
-        data = self.on.kubectl.get("secret", name)["data"]
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
-
-    def connection(self) -> dict[str, Any]:
-        """How an application connects: by the Service's name, to whoever leads, whose certificate it verifies."""
-        known = self.secret(f"{NAME}-app")
-        trusted = self.folder / "ca.crt"
-        trusted.write_text(self.on.kubectl.get("configmap", f"{NAME}-ca")["data"]["ca.crt"])
-        return {
-            "host": known["host"],
-            "hostaddr": self.on.address(),
-            "dbname": known["dbname"],
-            "user": known["username"],
-            "password": known["password"],
-            "sslmode": known["sslmode"],
-            "sslrootcert": str(trusted),
-            "connect_timeout": 2,
-            "target_session_attrs": "read-write",
-            "tcp_user_timeout": 2000,
-            "keepalives_idle": 1,
-            "keepalives_interval": 1,
-            "keepalives_count": 2,
-            "autocommit": True,
-        }
-
-    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        """Raises psycopg.Error."""
-        return psycopg.connect(**self.connection())
-
-    def primary(self) -> str:
-        """The member that the Service for clients leads to."""
-        time.sleep(0.2)
-        selector = self.on.kubectl.get("service", NAME)["spec"]["selector"]
-        pods = self.on.kubectl.names("pods", "-l", ",".join(f"{label}={value}" for label, value in selector.items()))
-        return pods[0] if len(pods) == 1 else ""
-
-    def targets(self) -> list[Target]:
-        """The members, as the operator asks them, with the certificate of applications."""
-        shown = self.secret(f"{NAME}-client")
-        context = client_context(*(shown[name].encode() for name in ("ca.crt", "tls.crt", "tls.key")))
-        tls = cast(Tls, SimpleNamespace(context=context))
-        access = Access(self.secret(f"{NAME}-credentials"), tls)
-        pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
-        ports = {"postgresql": 5432, "patroni": 8008}
-        return [
-            Target(name, pod["status"]["podIP"], ports, access, self.place().host(name), frozenset(["patroni"]))
-            for pod in pods
-            if (name := pod["metadata"]["name"])
-        ]
-
-    def place(self) -> Place:
-        names = [f"{NAME}-{number}" for number in range(3)]
-        return Place(self.on.kubectl.namespace, NAME, self.on.manifest["spec"]["version"], names, True)
-
-    def hand_over_to(self, member: str) -> None:
-        """By Patroni's own command, to one that is named."""
-        target = self.targets()[0]
-
-        def told() -> bool:
-            if self.primary() == member:
-                return True
-            with contextlib.suppress(RefusedError, NoAnswerError):  # a member that has just come is no candidate yet
-                ask(target, HAND_OVER, {"leader": self.primary(), "candidate": member})
-            return False
-
-        eventually(told, f"{member} leads", 60)
-
-
-@dataclass
-class Writer:
-    """Clients that insert all along through the Service, and keep what was acknowledged."""
-
-    on: Postgres
-    acknowledged: set[tuple[int, int]] = field(default_factory=set)
-    failures: int = 0
-    refused: int = 0
-    """Times that a client came with a password that is no more."""
-    longest: float = 0.0
-    """Seconds between two acknowledged writes."""
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
-
-    def __enter__(self) -> Writer:
-        self._where = self.on.connection()
-        with self.on.connect() as connection:
-            connection.execute("DROP TABLE IF EXISTS written")
-            connection.execute("CREATE TABLE written (writer int, count int, PRIMARY KEY (writer, count))")
-        self._began = self._last = time.monotonic()
-        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-        self.seconds = time.monotonic() - self._began
-
-    def _write(self, number: int) -> None:
-        count = 0
-        while not self._stopping.is_set():
-            try:
-                with psycopg.connect(**self._where) as connection:
-                    while not self._stopping.is_set():
-                        # Whether it was written is unknown after a failure: then the same again.
-                        connection.execute("INSERT INTO written VALUES (%s, %s) ON CONFLICT DO NOTHING", (number, count))
-                        now = time.monotonic()
-                        self.longest, self._last = max(self.longest, now - self._last), now
-                        self.acknowledged.add((number, count))
-                        count += 1
-                        time.sleep(0.01)
-            except psycopg.Error as error:
-                self.failures += 1
-                time.sleep(0.05)
-                if "authentication failed" in str(error):
-                    self.refused += 1
-                    self._where = self.on.connection()  # as one that reads its Secret again
-
-    def more(self, rows: int = 300) -> None:
-        """Waits until writes go on."""
-        before = len(self.acknowledged)
-        eventually(lambda: len(self.acknowledged) > before + rows, "writes go on", 90)
-
-    def lost(self) -> list[tuple[int, int]]:
-        """Acknowledged rows that are not there."""
-        with self.on.connect() as connection:
-            found = set(connection.execute("SELECT writer, count FROM written").fetchall())
-        return sorted(self.acknowledged - found)
-
-    def said(self) -> str:
-        return (
-            f"{len(self.acknowledged)} acknowledged writes ({len(self.acknowledged) / self.seconds:.0f}/s): "
-            f"{len(self.lost())} lost, {self.failures} broken connections, {self.longest:.1f} s the longest pause"
-        )
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +74,7 @@ def test_a_switchover_loses_nothing_and_may_be_asked_for_twice(postgres: Postgre
             eventually(lambda: told(before) == "done", "it is handed over", 60)
             eventually(lambda: postgres.primary() not in ("", before), "another leads", 30)
         writer.more()
-    say(f"postgresql: switchover under {writer.said()}")
+    say(f"postgresql: switchover under {writer.said}")
     assert writer.lost() == []
     postgres.on.settle(3)
 
@@ -247,14 +89,14 @@ def test_no_acknowledged_write_is_lost_when_the_primary_crashes_or_its_pod_is_ki
         postgres.on.kubectl("exec", postgres.primary(), "--", "sh", "-c", "kill -9 -1")
         writer.more()
         postgres.on.settle(3)
-    say(f"postgresql: the primary crashed under {writer.said()}")
+    say(f"postgresql: the primary crashed under {writer.said}")
     assert writer.lost() == []
     with Writer(postgres) as writer:
         writer.more()
         postgres.on.kill(postgres.primary())
         writer.more()
         postgres.on.settle(3)
-    say(f"postgresql: the primary's pod was killed under {writer.said()}")
+    say(f"postgresql: the primary's pod was killed under {writer.said}")
     assert writer.lost() == []
 
 
@@ -267,7 +109,7 @@ def test_writes_go_on_while_a_replica_is_away(postgres: Postgres, say: Callable[
         postgres.on.kill(replica)
         writer.more()
         postgres.on.settle(3)
-    say(f"postgresql: a replica was killed under {writer.said()}")
+    say(f"postgresql: a replica was killed under {writer.said}")
     assert writer.lost() == []
     assert postgres.primary() == primary
 
@@ -287,7 +129,7 @@ def test_members_are_added_and_taken_away_the_primary_too_and_nothing_is_lost(
             say(f"postgresql: scaled to {members} in {time.monotonic() - began:.0f} s")
             assert shared(postgres)["synchronous_node_count"] == members // 2
         writer.more()
-    say(f"postgresql: 3, 5, 3, 5, 3 members under {writer.said()}")
+    say(f"postgresql: 3, 5, 3, 5, 3 members under {writer.said}")
     assert writer.lost() == []
 
 
@@ -325,7 +167,7 @@ def test_members_are_restarted_one_by_one_for_what_they_take_at_their_start(
         postgres.on.settle(3)
         took = time.monotonic() - began
         writer.more()
-    say(f"postgresql: three members restarted in {took:.0f} s, the primary by a switchover, under {writer.said()}")
+    say(f"postgresql: three members restarted in {took:.0f} s, the primary by a switchover, under {writer.said}")
     assert writer.lost() == []
 
 
@@ -333,7 +175,7 @@ def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
     postgres: Postgres, say: Callable[[str], None]
 ) -> None:
     postgres.on.settle(3)
-    pods = {one["metadata"]["uid"]: one["metadata"]["name"] for one in members(postgres)}
+    pods = {one["metadata"]["uid"]: one["metadata"]["name"] for one in postgres.on.pods()}
     before, where = postgres.secret(f"{NAME}-credentials"), postgres.connection()
     with Writer(postgres) as writer:
         writer.more()
@@ -353,7 +195,7 @@ def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
         writer.more()
     say(
         f"postgresql: passwords changed after {told:.0f} s, certificates too after {took:.0f} s, {writer.refused} times "
-        f"somebody came with an old one, under {writer.said()}"
+        f"somebody came with an old one, under {writer.said}"
     )
     assert writer.lost() == []
     after = postgres.secret(f"{NAME}-credentials")
@@ -385,7 +227,7 @@ def test_claims_that_stay_are_opened_by_a_service_made_anew(postgres: Postgres, 
     postgres.on.create()
     began = time.monotonic()
     postgres.on.settle(3)
-    say(f"postgresql: deleted and made anew over its claims in {time.monotonic() - began:.0f} s, under {writer.said()}")
+    say(f"postgresql: deleted and made anew over its claims in {time.monotonic() - began:.0f} s, under {writer.said}")
     assert writer.lost() == []
 
 
@@ -394,12 +236,6 @@ def test_a_deleted_service_takes_all_along_where_that_is_asked_for(postgres: Pos
     postgres.on.delete()
     eventually(lambda: not postgres.on.left(), "nothing is left", 60)
     assert not [name for name in postgres.on.kubectl.names("configmaps") if name.startswith(NAME)]
-
-
-def members(postgres: Postgres) -> list[dict[str, Any]]:
-    """Their pods."""
-    found: list[dict[str, Any]] = postgres.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
-    return found
 
 
 def shared(postgres: Postgres) -> dict[str, object]:

@@ -1,0 +1,173 @@
+"""PostgreSQL on real nodes: how a test gets into it, and clients that write all along."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+from cluster_kit import eventually
+from operated import Operated
+from pace import Pace
+
+from stateward.certs.context import client_context
+from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
+from stateward.operator.drivers.protocol import Access, Place, Target
+from stateward.operator.drivers.schema import Http
+from stateward.operator.tls import Tls
+
+NAME = "orders"
+WRITERS = 8
+HAND_OVER = Http(port="patroni", path="/switchover", method="POST", login="patroni", text=True, seconds=30.0)
+
+
+@dataclass
+class Postgres:
+    """The service, and how one gets into it."""
+
+    on: Operated
+    folder: Path
+
+    def secret(self, name: str) -> dict[str, str]:
+        data = self.on.kubectl.get("secret", name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    def connection(self) -> dict[str, Any]:
+        """How an application connects: by the Service's name, to whoever leads, whose certificate it verifies."""
+        known = self.secret(f"{NAME}-app")
+        trusted = self.folder / "ca.crt"
+        written = trusted.with_suffix(".new")
+        written.write_text(self.on.kubectl.get("configmap", f"{NAME}-ca")["data"]["ca.crt"])
+        written.replace(trusted)
+        return {
+            "host": known["host"],
+            "hostaddr": self.on.address(),
+            "dbname": known["dbname"],
+            "user": known["username"],
+            "password": known["password"],
+            "sslmode": known["sslmode"],
+            "sslrootcert": str(trusted),
+            "connect_timeout": 2,
+            "target_session_attrs": "read-write",
+            "tcp_user_timeout": 2000,
+            "keepalives_idle": 1,
+            "keepalives_interval": 1,
+            "keepalives_count": 2,
+            "autocommit": True,
+        }
+
+    def connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        """Raises psycopg.Error."""
+        return psycopg.connect(**self.connection())
+
+    def primary(self) -> str:
+        """The member that the Service for clients leads to."""
+        time.sleep(0.2)
+        selector = self.on.kubectl.get("service", NAME)["spec"]["selector"]
+        pods = self.on.kubectl.names("pods", "-l", ",".join(f"{label}={value}" for label, value in selector.items()))
+        return pods[0] if len(pods) == 1 else ""
+
+    def targets(self) -> list[Target]:
+        """The members, as the operator asks them, with the certificate of applications."""
+        shown = self.secret(f"{NAME}-client")
+        context = client_context(*(shown[name].encode() for name in ("ca.crt", "tls.crt", "tls.key")))
+        tls = cast(Tls, SimpleNamespace(context=context))
+        access = Access(self.secret(f"{NAME}-credentials"), tls)
+        pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
+        ports = {"postgresql": 5432, "patroni": 8008}
+        return [
+            Target(name, pod["status"]["podIP"], ports, access, self.place().host(name), frozenset(["patroni"]))
+            for pod in pods
+            if (name := pod["metadata"]["name"])
+        ]
+
+    def place(self) -> Place:
+        names = [f"{NAME}-{number}" for number in range(3)]
+        return Place(self.on.kubectl.namespace, NAME, self.on.manifest["spec"]["version"], names, True)
+
+    def hand_over_to(self, member: str) -> None:
+        """By Patroni's own command, to one that is named."""
+        target = self.targets()[0]
+
+        def told() -> bool:
+            if self.primary() == member:
+                return True
+            with contextlib.suppress(RefusedError, NoAnswerError):  # a member that has just come is no candidate yet
+                ask(target, HAND_OVER, {"leader": self.primary(), "candidate": member})
+            return False
+
+        eventually(told, f"{member} leads", 60)
+
+
+@dataclass
+class Writer:
+    """Clients that insert all along through the Service, and keep what was acknowledged."""
+
+    on: Postgres
+    acknowledged: set[tuple[int, int]] = field(default_factory=set)
+    pace: Pace = field(default_factory=Pace)
+    refused: int = 0
+    """Times that a client came with a password that is no more."""
+    said: str = ""
+    """How it went, once it has ended."""
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Writer:
+        self._where = self.on.connection()
+        with self.on.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS written")
+            connection.execute("CREATE TABLE written (writer int, count int, PRIMARY KEY (writer, count))")
+        self.pace.again()
+        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self.said = f"{len(self.acknowledged)} writes, {self.pace}"
+
+    def _write(self, number: int) -> None:
+        count = 0
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(**self._where) as connection:
+                    while not self._stopping.is_set():
+                        # Whether it was written is unknown after a failure: then the same again.
+                        connection.execute("INSERT INTO written VALUES (%s, %s) ON CONFLICT DO NOTHING", (number, count))
+                        self.pace.acknowledged()
+                        self.acknowledged.add((number, count))
+                        count += 1
+                        time.sleep(0.01)
+            except psycopg.Error as error:
+                self.pace.failed()
+                time.sleep(0.05)
+                self._look_again(str(error))
+
+    def _look_again(self, why: str) -> None:
+        """As one that reads its Secret and its ca.crt again."""
+        self.refused += "authentication failed" in why
+        if "authentication failed" in why or "certificate verify failed" in why:
+            with self._reading:
+                self._where = self.on.connection()
+
+    def more(self, rows: int = 300) -> None:
+        """Waits until writes go on."""
+        before = len(self.acknowledged)
+        eventually(lambda: len(self.acknowledged) > before + rows, "writes go on", 90)
+
+    def lost(self) -> list[tuple[int, int]]:
+        """Acknowledged rows that are not there."""
+        with self.on.connect() as connection:
+            found = set(connection.execute("SELECT writer, count FROM written").fetchall())
+        return sorted(self.acknowledged - found)
