@@ -47,13 +47,21 @@ class Looked:
         return Report(**{"stand": stand, "driver": self.engine, "again": 60.0, **more})
 
 
-def test_as_long_as_all_is_as_it_was_only_members_are_asked() -> None:
+def test_as_long_as_all_is_as_it_was_only_members_are_asked_and_less_often() -> None:
     one = Looked()
     assert one.quiet.keep(KEY, (1, 2), one.report()) == 60.0
     for _ in range(3):
         one.now += 60
-        assert one.quiet.again(KEY, (1, 2)) == 60.0
+        assert one.quiet.again(KEY, (1, 2)) == 120.0
     assert one.engine.asked == 3
+
+
+def test_where_clients_are_routed_by_what_members_say_they_are_asked_as_often_as_ever() -> None:
+    one = Looked()
+    assert one.quiet.keep(KEY, (1,), one.report(again=10.0)) == 10.0
+    for _ in range(3):
+        one.now += 10
+        assert one.quiet.again(KEY, (1,)) == 10.0
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ def test_a_lag_that_moves_a_little_is_the_same() -> None:
     one.engine.says = replace(one.engine.says, role="replica", lag=5000)
     one.quiet.keep(KEY, (1,), one.report())
     one.engine.says = replace(one.engine.says, lag=5800, position=None)
-    assert one.quiet.again(KEY, (1,)) == 60.0
+    assert one.quiet.again(KEY, (1,)) == 120.0
 
 
 def test_what_was_heard_of_meanwhile_is_looked_at_whole() -> None:

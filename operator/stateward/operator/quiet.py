@@ -18,8 +18,11 @@ from stateward.operator.observe import Stand, lags
 from stateward.operator.service import Key
 from stateward.operator.status import Report
 
-LONGEST: Final = 300.0
+LONGEST: Final = 600.0
 """Seconds after which a service is looked at whole, whatever was heard of it."""
+CALM: Final = 120.0
+"""Seconds between two questions to members that said the same twice: their kubelets tell of what stops serving. Where clients
+are routed by what members say, and they are asked more often for it, that stays so."""
 _SPREAD: Final = 0.2
 
 Stamp = tuple[int, ...]
@@ -53,8 +56,9 @@ class Quiet:
         left = found.until - self.clock()
         if left <= 0 or found.stamp != stamp or not self._same(found):
             return None
-        self._known[key] = found
-        return min(self._spread(found.again), left)
+        calm = found if found.again < CALM / 2 else replace(found, again=CALM)
+        self._known[key] = calm
+        return min(self._spread(calm.again), left)
 
     def keep(self, key: Key, stamp: Stamp, report: Report) -> float | None:
         """Keeps what a whole look came to, where there is nothing to be done; seconds until the next one.
