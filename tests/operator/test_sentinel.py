@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stateward.operator import roles
+from stateward.certs import members
+from stateward.certs.members import Held
+from stateward.operator import roles, tls
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
-from stateward.operator.drivers.protocol import Access, Driver, Place, Seen, Target
+from stateward.operator.drivers.protocol import Access, Driver, Place, Rotation, Seen, Target
+from stateward.operator.drivers.sentinel.passwords import hashed
 from stateward.operator.objects import all_of
 from stateward.operator.objects.workload import Running
 from stateward.operator.observe import Stand, lags
-from stateward.operator.service import read
+from stateward.operator.service import Service, read
 
 RECORDED = Path(__file__).parent / "recorded"
 RELEASES = sorted(path.stem for path in RECORDED.glob("*.json"))
@@ -59,6 +65,12 @@ class Member:
     silent: bool = False
     more: dict[str, str] = field(default_factory=dict)
     """Lines of INFO that are otherwise."""
+    takes: dict[str, set[str]] = field(default_factory=lambda: {"client": {PASSWORD}, "sentinel": {PASSWORD}})
+    """Passwords, by port."""
+    uses: dict[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("masterauth", "auth-pass", "sentinel-pass"), PASSWORD)
+    )
+    """What it shows to others."""
 
 
 @dataclass
@@ -72,19 +84,25 @@ class Group:
     told: list[str] = field(default_factory=list)
     wrongs: list[str] = field(default_factory=list)
     fails_over: bool = True
+    release: str = "7.0.15"
+    """Of the Sentinels."""
     lock: Any = field(default_factory=threading.RLock)
 
     def primary(self) -> Member:
         return next(one for one in self.members.values() if one.leads)
 
-    def answer(self, name: str, words: list[str]) -> Any:
+    def answer(self, name: str, words: list[str], port: str = "client") -> Any:
         with self.lock:
             one, asked = self.members[name], [word.upper() for word in words[:2]]
             if asked[0] == "INFO":
-                return self._information(one, words[1])
+                return f"redis_version:{self.release}" if port == "sentinel" else self._information(one, words[1])
+            if asked[0] == "ACL":
+                return self._user(one, port, words)
             if asked == ["CONFIG", "GET"]:
-                known = {"min-replicas-to-write": str(one.least), "replica-announce-ip": one.address}
+                known = {"min-replicas-to-write": str(one.least), "replica-announce-ip": one.address, **one.uses}
                 return [words[2], known[words[2]]]
+            if asked == ["CONFIG", "SET"] and words[2] == "masterauth":
+                return self._shows(name, one, "masterauth", words[3])
             if asked == ["CONFIG", "SET"]:
                 self.told.append(f"{name} {words[2]} {words[3]}")
                 one.least = int(words[3])
@@ -105,7 +123,37 @@ class Group:
         lines = [line.partition(":") for line in text.splitlines()]
         return "\r\n".join(f"{key}{colon}{now.get(key, value) if colon else ''}" for key, colon, value in lines)
 
+    def _user(self, one: Member, port: str, words: list[str]) -> Any:
+        if port == "sentinel" and self.release < "6.2":
+            return RuntimeError(f"ERR unknown command `ACL`, with args beginning with: {' '.join(words[1:])}")
+        takes = one.takes[port]
+        if words[1].upper() == "GETUSER":
+            return ["flags", ["on"], "passwords", [hashed(password) for password in sorted(takes)], "commands", "+@all"]
+        for rule in words[3:]:
+            if rule.startswith(">"):
+                takes.add(rule[1:])
+            else:
+                takes -= {password for password in takes if rule == f"!{hashed(password)}"}
+        self.cut_off()
+        return "OK"
+
+    def _shows(self, name: str, one: Member, what: str, password: str) -> str:
+        one.uses[what] = password
+        self.cut_off()
+        return "OK"
+
+    def cut_off(self) -> None:
+        """Whoever connects to another one is let in, all along."""
+        for name, one in self.members.items():
+            for what, port in (("masterauth", "client"), ("auth-pass", "client"), ("sentinel-pass", "sentinel")):
+                if any(one.uses[what] not in other.takes[port] for other in self.members.values()):
+                    self.wrongs.append(f"{what} of {name} is not taken")
+
     def _sentinel(self, name: str, one: Member, what: str, words: list[str]) -> Any:
+        if words[-2] in ("auth-pass", "sentinel-pass"):
+            if self.release < "7":
+                self.wrongs.append(f"{name}: its log has a password in it")
+            return self._shows(name, one, words[-2], words[-1])
         if what == "MASTER":
             one.finds -= 1
             if one.finds == 0:
@@ -138,6 +186,8 @@ class Group:
 
 
 def encoded(answer: Any) -> bytes:
+    if isinstance(answer, Exception):
+        return f"-{answer}\r\n".encode()
     if isinstance(answer, list):
         return b"*%d\r\n" % len(answer) + b"".join(encoded(one) for one in answer)
     if answer in ("OK", "PONG"):
@@ -151,6 +201,7 @@ class Handler(socketserver.StreamRequestHandler):
 
     group: Group
     name: str
+    port: str
 
     def handle(self) -> None:
         known = False
@@ -163,26 +214,37 @@ class Handler(socketserver.StreamRequestHandler):
                 time.sleep(0.01)
                 return
             if words[0].upper() == "AUTH":
-                known = words[-1] == PASSWORD
-                self.wfile.write(b"+OK\r\n" if known else b"-WRONGPASS invalid username-password pair\r\n")
+                good = words[-1] in self.group.members[self.name].takes[self.port]
+                known = known or good
+                self.wfile.write(b"+OK\r\n" if good else b"-WRONGPASS invalid username-password pair\r\n")
             elif not known:
                 self.wfile.write(b"-NOAUTH Authentication required.\r\n")
             else:
-                self.wfile.write(encoded(self.group.answer(self.name, words)))
+                self.wfile.write(encoded(self.group.answer(self.name, words, self.port)))
 
 
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
+    context: ssl.SSLContext | None = None
+    """Where it speaks TLS."""
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        with contextlib.suppress(OSError):
+            if self.context is None:
+                super().finish_request(request, client_address)
+                return
+            with self.context.wrap_socket(request, server_side=True) as line:
+                super().finish_request(line, client_address)
 
 
 @pytest.fixture
 def group() -> Group:
-    members = {name: Member(f"10.0.0.{number + 1}", leads=number == 0) for number, name in enumerate(NAMES)}
-    addresses = {one.address for one in members.values()}
-    for one in members.values():
+    several = {name: Member(f"10.0.0.{number + 1}", leads=number == 0) for number, name in enumerate(NAMES)}
+    addresses = {one.address for one in several.values()}
+    for one in several.values():
         one.sentinels, one.replicas = addresses - {one.address}, addresses - {"10.0.0.1"}
-    return Group(members)
+    return Group(several)
 
 
 @pytest.fixture
@@ -191,7 +253,7 @@ def targets(group: Group) -> Iterator[list[Target]]:
     for name in NAMES:
         ports = {}
         for port in ("client", "sentinel"):
-            server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"group": group, "name": name}))
+            server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"group": group, "name": name, "port": port}))
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
             servers.append(server)
             ports[port] = server.server_address[1]
@@ -291,6 +353,72 @@ def test_a_member_that_hangs_or_drips_costs_its_timeout_and_no_more(drips: bool)
     assert took < 10
 
 
+# --- over TLS --------------------------------------------------------------------------------------------------------
+
+NOW = datetime.now(UTC)
+SECURED = Service("prod", "db", "1", "stateward.dev/v1beta1", "redis", "7.0.15", 3, "1Gi", tls=True)
+
+
+@pytest.fixture(scope="module")
+def held() -> Held:
+    return members.first(tls.wanted(SECURED), NOW)
+
+
+@pytest.fixture
+def secured(group: Group, held: Held, tmp_path: Path) -> Iterator[Target]:
+    """A member that speaks TLS, with the certificate that members are given."""
+    certificate, key = held.leaves[tls.SERVER].to_pem()
+    (tmp_path / "both").write_bytes(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both")
+    servers = []
+    for port in ("client", "sentinel"):
+        server = Server(("127.0.0.1", 0), type("Bound", (Handler,), {"group": group, "name": "db-0", "port": port}))
+        server.context = context
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        servers.append(server)
+    ports = {name: server.server_address[1] for name, server in zip(("client", "sentinel"), servers, strict=True)}
+    access = Access({"password": PASSWORD}, tls=tls.made(held, NOW))
+    yield Target("db-0", "127.0.0.1", ports, access, "db-0.db-members.prod.svc", frozenset(ports))
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_member_that_speaks_tls_is_asked_by_its_name_and_verified(secured: Target) -> None:
+    seen = see(secured)
+    assert (seen.healthy, seen.role, seen.reason) == (True, "primary", "")
+
+
+def test_no_password_is_said_to_a_member_that_shows_another_certificate(secured: Target, group: Group) -> None:
+    of_another = members.first(tls.wanted(SECURED), NOW)
+    for one, said in (
+        (replace(secured, known="db-0.other.prod.svc"), "Hostname mismatch"),
+        (replace(secured, access=replace(secured.access, tls=tls.made(of_another, NOW))), "unable to get local issuer"),
+        (replace(secured, access=replace(secured.access, tls=None)), "no certificates yet"),
+    ):
+        seen = see(one)
+        assert seen.healthy is None
+        assert said in seen.reason
+    assert group.told == []
+
+
+def test_what_speaks_tls_has_no_other_ports_and_clients_are_told_so() -> None:
+    container = driver().container("7.0.15", True)
+    assert (container.secured, container.tls) == (["client", "sentinel"], "/etc/stateward-tls")
+    assert container.read_once == ("trust", "certificate")
+    spoken, plain = replace(place(), tls=True), place()
+    access = Access({"password": PASSWORD})
+    assert driver().clients(spoken, access)["uri"] == f"rediss://:{PASSWORD}@db.prod.svc:6379/0"
+    assert driver().clients(plain, access)["uri"].startswith("redis://")
+    assert "tls-auth-clients optional\n" in driver().configuration(spoken)["tls.conf"]
+    assert "tls.conf" not in driver().configuration(plain)
+    for engine in ("redis", "valkey"):
+        copying = driver(engine).copying(spoken, "db-1", "x")
+        assert copying is not None
+        assert copying.environment["TLS"].startswith("--tls --cacert /etc/stateward-tls/ca.crt")
+
+
 # --- switchover ------------------------------------------------------------------------------------------------------
 
 
@@ -380,6 +508,90 @@ def test_nothing_is_settled_while_not_everything_is_known(group: Group, targets:
     assert driver().unsettled([], targets, where) is None
     assert driver().settle([], targets, where).outcome == "unknown"
     assert group.told == []
+
+
+# --- passwords ----------------------------------------------------------------------------------------------------------
+
+NEXT = "another-one-not-to-be-shown"
+TAKES = {"client", "sentinel"}
+
+
+def coming(targets: list[Target]) -> list[Target]:
+    rotation = Rotation("first", None, {"password": NEXT}, {})
+    return [replace(one, access=Access({"password": PASSWORD}, rotation)) for one in targets]
+
+
+def following(targets: list[Target]) -> list[Target]:
+    rotation = Rotation("first", NOW, {}, {"password": PASSWORD})
+    return [replace(one, access=Access({"password": NEXT}, rotation)) for one in targets]
+
+
+def change(targets: list[Target], *several: str) -> Any:
+    return driver().set_passwords({"password": several}, targets, place())
+
+
+def test_passwords_are_changed_and_nobody_is_cut_off_meanwhile(group: Group, targets: list[Target]) -> None:
+    assert driver().rotates
+    several = [*group.members.values()]
+    assert change(coming(targets), PASSWORD, NEXT).outcome == "done"
+    assert all(one.takes[port] == {PASSWORD, NEXT} for one in several for port in TAKES)
+    assert all(set(one.uses.values()) == {NEXT} for one in several)
+    assert change(coming(targets), PASSWORD, NEXT).outcome == "done"
+    assert driver().unsettled([], coming(targets), place()) == driver().unsettled([], following(targets), place()) == []
+    assert change(following(targets), NEXT).outcome == "done"
+    assert all(one.takes[port] == {NEXT} for one in several for port in TAKES)
+    alone = [replace(one, access=Access({"password": NEXT})) for one in targets]
+    assert [driver().see(one).healthy for one in alone] == [True] * 3
+    assert driver().unsettled([], alone, place()) == []
+    assert group.wrongs == []
+
+
+def test_a_sentinel_that_would_log_them_is_told_none_and_waited_for(group: Group, targets: list[Target]) -> None:
+    group.release = "6.0.16"
+    several = [*group.members.values()]
+    assert change(coming(targets), PASSWORD, NEXT).outcome == "done"
+    assert all(one.takes["sentinel"] == {PASSWORD} for one in several)
+    after = following(targets)
+    for one in several:
+        waits = change(after, NEXT)
+        assert (waits.outcome, "starts anew" in waits.reason) == ("unknown", True)
+        assert all(other.takes["client"] == {PASSWORD, NEXT} for other in several)
+        # It starts with what its file says now.
+        one.takes["sentinel"] = {NEXT}
+        one.uses |= {"auth-pass": NEXT, "sentinel-pass": NEXT}
+    group.wrongs.clear()  # Sentinels that differ do not let each other in for a while
+    assert change(after, NEXT).outcome == "done"
+    assert all(one.takes["client"] == {NEXT} for one in several)
+
+
+@pytest.mark.parametrize("takes", [{PASSWORD}, {NEXT, "somebody's own"}], ids=["an earlier file", "one more"])
+def test_a_member_that_takes_others_than_it_should_is_told_again(
+    group: Group, targets: list[Target], takes: set[str]
+) -> None:
+    change(coming(targets), PASSWORD, NEXT)
+    group.members["db-1"].takes["client"] = set(takes)
+    group.members["db-1"].uses["masterauth"] = PASSWORD
+    after = following(targets)
+    assert driver().unsettled([], after, place()) == ["passwords of db-1"]
+    assert driver().settle([], after, place()).outcome == "done"
+    assert driver().unsettled([], after, place()) == []
+    assert group.members["db-1"].takes["client"] == {PASSWORD, NEXT}
+    group.wrongs.clear()  # it was not let in until then
+
+
+def test_no_password_is_changed_while_a_member_is_away(group: Group, targets: list[Target]) -> None:
+    assert change(coming(targets)[:2], PASSWORD, NEXT).outcome == "unknown"
+    group.members["db-2"].silent = True
+    result = change(coming(targets), PASSWORD, NEXT)
+    assert result.outcome == "unknown"
+    assert NEXT not in repr(result)
+    assert all(one.uses["masterauth"] == PASSWORD for one in group.members.values())
+
+
+def test_another_password_makes_no_pod_anew() -> None:
+    now, then = Access({"password": PASSWORD}), Access({"password": NEXT})
+    assert driver().secret_files(place(), now) != driver().secret_files(place(), then)
+    assert driver().secrets_at_start(place(), now) == driver().secrets_at_start(place(), then)
 
 
 # --- what they are started with -----------------------------------------------------------------------------------------

@@ -30,15 +30,16 @@ echo started "$@"
 class Pod:
     """A pod's folders, with what it would be given."""
 
-    def __init__(self, root: Path, member: str, founded: bool, members: int = 3) -> None:
+    def __init__(self, root: Path, member: str, founded: bool, members: int = 3, tls: bool = False) -> None:
         self.root, self.member = root, member
         driver = catalogue.find("redis")
         assert driver is not None
-        place = Place("prod", "db", "7.0.15", NAMES[:members], founded)
+        place = Place("prod", "db", "7.0.15", NAMES[:members], founded, {}, tls)
         for folder in ("files", "secrets", "data", "dns", "says", "bin"):
             (root / folder).mkdir()
         for name, content in driver.configuration(place).items():
-            here = content.replace("/etc/stateward-secrets", f"{root}/secrets").replace("/etc/stateward", f"{root}/files")
+            here = content.replace("/etc/stateward-secrets", f"{root}/secrets").replace("/etc/stateward/", f"{root}/files/")
+            here = here.replace("FILES=/etc/stateward\n", f"FILES={root}/files\n")
             (root / "files" / name).write_text(here.replace("/data", f"{root}/data"))
         (root / "secrets" / "password").write_text("pass")
         for name, text in {"getent": DNS, "redis-cli": CLI, "redis-server": SERVER}.items():
@@ -239,3 +240,23 @@ def test_a_primary_that_is_to_end_hands_over_once_a_replica_has_everything(
     )
     # Offsets of 999 and then 1000: it was waited for the second one.
     assert told[held:asked].count("127.0.0.1 INFO replication") == 3
+
+
+def test_members_that_speak_tls_open_no_other_port_and_ask_each_other_by_it(tmp_path: Path) -> None:
+    pod = Pod(tmp_path, "db-1", founded=True, tls=True)
+    pod.data()
+    (tmp_path / "bin" / "redis-cli").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    pod.kept("10.0.0.1", 3, db_0="10.0.0.1", db_1="10.0.0.2", db_2="10.0.0.3")
+    member, sentinel = pod.start().splitlines(), pod.start("sentinel").splitlines()
+    for lines, port in ((member, 6379), (sentinel, 26379)):
+        assert "port 0" in lines
+        assert f"tls-port {port}" in lines
+        assert "tls-replication yes" in lines
+        assert not [line for line in lines if line.startswith("port ") and line != "port 0"]
+    # What is included comes first: the port in the clear is taken back.
+    assert member.index(f"include {tmp_path}/files/redis.conf") < member.index("port 0")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    folder = "/etc/stateward-tls"
+    spoken = f"--cert {folder}/tls.crt --key {folder}/tls.key --tls --cacert {folder}/ca.crt -h 10.0.0.1 -p 26379"
+    assert f"{spoken} SENTINEL MASTER mymaster" in asked
+    assert all(" --tls " in line for line in asked)

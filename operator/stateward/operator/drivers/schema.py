@@ -277,7 +277,8 @@ class Tls(_Strict):
     folder: _Folder = "/etc/stateward-tls"
     """Where they are mounted; `{tls.folder}` in files."""
     ports: list[_Name] = Field(min_length=1)
-    """Which ports speak it. The first is that of a handshake that is made to look at certificates."""
+    """Which ports speak it, those of `run.beside` too. The first is that of a handshake that is made to look at
+    certificates."""
     reloads: Literal["nothing", "certificate", "everything"]
     """What a member takes up without a start: its certificate alone, the authorities too, or neither."""
     files: dict[str, dict[str, Any] | str] = {}
@@ -406,10 +407,13 @@ class Engine(_Strict):
         several = [self.probes, *(one.probes for one in self.otherwise)]
         probes = [probe for one in several for probe in (one.readiness, one.liveness, one.startup)]
         calls += [self.extent.http] if self.extent is not None else []
-        secured = self.tls.ports if self.tls is not None else []
-        for port in [self.serves, *secured, *(call.port for call in calls), *(probe.port for probe in probes)]:
+        for port in [self.serves, *(call.port for call in calls), *(probe.port for probe in probes)]:
             if port is not None and port not in self.ports:
                 raise ValueError(f"port {port}: none of ports ({', '.join(self.ports)})")
+        known = {*self.ports, *(port for one in self.run.beside for port in one.ports)}
+        for port in self.tls.ports if self.tls is not None else []:
+            if port not in known:
+                raise ValueError(f"tls.ports {port}: none of ports, nor of run.beside ({', '.join(sorted(known))})")
         if any(call.path is None for call in calls if commands.health is None or call is not commands.health.http):
             raise ValueError("http.path: only health can do without")
         if self.image and "{version}" not in self.image:

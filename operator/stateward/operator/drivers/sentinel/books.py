@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from stateward.operator.drivers.http import NoAnswerError, RefusedError
 from stateward.operator.drivers.protocol import Result, Target
+from stateward.operator.drivers.sentinel import passwords
 from stateward.operator.drivers.sentinel.asking import MASTER, opened, pairs
 
 _BUSY: Final = frozenset({"s_down", "o_down", "failover_in_progress", "disconnected"})
@@ -33,6 +34,8 @@ class Book:
     sentinels: frozenset[str]
     """Addresses of the other Sentinels."""
     replicas: frozenset[str]
+    keys: bool = True
+    """Whether member and Sentinel take and use the passwords that they should."""
 
     def missing(self, addresses: frozenset[str]) -> bool:
         """Whether it does not know of all others yet."""
@@ -58,6 +61,7 @@ def amiss(books: Sequence[Book], least: int) -> list[str]:
     """What is not so, by name and member."""
     addresses, majority = frozenset(one.address for one in books), len(books) // 2 + 1
     return [
+        *(f"passwords of {one.target.name}" for one in books if not one.keys),
         *(f"quorum {majority} of {one.target.name}" for one in books if one.quorum != majority),
         *(f"min-replicas-to-write {least} of {one.target.name}" for one in books if one.least != least),
         *(f"what the Sentinel of {one.target.name} knows of the others" for one in books if one.missing(addresses)),
@@ -68,6 +72,9 @@ def amiss(books: Sequence[Book], least: int) -> list[str]:
 def mend(books: Sequence[Book], least: int) -> Result:
     """One step of it, in the order of `amiss`. Each may be taken twice."""
     addresses, majority = frozenset(one.address for one in books), len(books) // 2 + 1
+    if not all(one.keys for one in books):
+        several = passwords.wanted(books[0].target.access)
+        return passwords.tell(several, [one.target for one in books])
     quorum = [one.target for one in books if one.quorum != majority]
     held = [one.target for one in books if one.least != least]
     gone = [one.target for one in books if one.gone(addresses)]
@@ -94,11 +101,20 @@ def _tell(targets: Sequence[Target], port: str, *words: str | int) -> Result:
 
 def _book(target: Target) -> Book:
     with opened(target, "client") as line:
-        announced, least = line.several(("CONFIG", "GET", "replica-announce-ip"), ("CONFIG", "GET", "min-replicas-to-write"))
+        announced, least, used, user = line.several(
+            ("CONFIG", "GET", "replica-announce-ip"),
+            ("CONFIG", "GET", "min-replicas-to-write"),
+            ("CONFIG", "GET", "masterauth"),
+            ("ACL", "GETUSER", passwords.USER),
+        )
     with opened(target, "sentinel") as line:
         master, sentinels, replicas = line.several(
             ("SENTINEL", "MASTER", MASTER), ("SENTINEL", "SENTINELS", MASTER), ("SENTINEL", "REPLICAS", MASTER)
         )
+        # Of 6.0 it knows no users, and takes what its file says.
+        beside = line.tried("ACL", "GETUSER", passwords.USER)
+    uses = passwords.hashed(pairs(used).get("masterauth", ""))
+    access = target.access
     known = pairs(master)
     return Book(
         target,
@@ -109,6 +125,8 @@ def _book(target: Target) -> Book:
         frozenset(known.get("flags", "").split(",")),
         _addresses(sentinels),
         _addresses(replicas),
+        not passwords.amiss(access, passwords.taken(user), uses)
+        and (beside is None or not passwords.amiss(access, passwords.taken(beside), None)),
     )
 
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from stateward.operator.drivers.folder import FolderDriver
 from stateward.operator.drivers.http import NoAnswerError, RefusedError
-from stateward.operator.drivers.protocol import Place, Result, Seen, Target
+from stateward.operator.drivers.protocol import Access, Place, Result, Seen, Target
 from stateward.operator.drivers.sentinel import books
-from stateward.operator.drivers.sentinel.asking import MASTER, Fields, information, opened, pairs
+from stateward.operator.drivers.sentinel.asking import MASTER, PASSWORD, Fields, information, opened, pairs
+from stateward.operator.drivers.sentinel.passwords import tell
 
 PRIMARY: Final = "primary"
 REPLICA: Final = "replica"
@@ -56,6 +57,10 @@ class SentinelDriver(FolderDriver):
         made = {**content, **given, _LEAST: least(place)}
         return "".join(f"{name} {_setting(value)}\n" for name, value in sorted(made.items()))
 
+    def secrets_at_start(self, place: Place, access: Access) -> dict[str, str]:
+        """Passwords are no part of it: members and Sentinels are told others while they run."""
+        return self.secret_files(place, Access())
+
     # --- what is asked -------------------------------------------------------------------------------------------
 
     def see(self, target: Target) -> Seen:
@@ -96,6 +101,14 @@ class SentinelDriver(FolderDriver):
         if found is None:
             return Result("unknown", "not all members and Sentinels answer")
         return books.mend(found, least(place))
+
+    def set_passwords(self, passwords: Mapping[str, Sequence[str]], targets: Sequence[Target], place: Place) -> Result:
+        """Told to all members and Sentinels, while all of them serve."""
+        several = passwords.get(PASSWORD, ())
+        asked = _of(place, targets)
+        if {one.name for one in asked} != set(place.members):
+            return Result("unknown", "not all members and Sentinels answer")
+        return tell(several, asked) if several else Result("done")
 
     def switchover(self, member: str, targets: Sequence[Target], place: Place) -> Result:
         """Has another take over once it has all that was acknowledged: until then the primary takes no write.

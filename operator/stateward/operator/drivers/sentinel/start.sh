@@ -7,6 +7,17 @@ mkdir -p "$HERE"
 read_members
 find_primary
 
+# Settings of a port: the only one where they speak TLS.
+listen() {
+  if [ -n "$SECURED" ]; then
+    echo "port 0"
+    echo "tls-port $1"
+    cat "$FILES/tls.conf"
+  else
+    echo "port $1"
+  fi
+}
+
 server() {
   # An empty volume must not lead where there was data: the others would empty themselves after it.
   while [ "$PRIMARY" = "$MINE" ] && founded && ! has_data; do
@@ -17,6 +28,7 @@ server() {
   {
     echo "include $FILES/redis.conf"
     echo "include /etc/stateward-secrets/redis.conf"
+    listen 6379
     echo "replica-announce-ip $MINE"
     echo "replica-announce-port 6379"
     if [ "$PRIMARY" != "$MINE" ]; then
@@ -28,11 +40,21 @@ server() {
   exec "$SERVER" "$HERE/redis.conf"
 }
 
+# Ends this Sentinel, which is started again, as soon as there is another password.
+renew() {
+  while sleep 5; do
+    if [ "$(cat /etc/stateward-secrets/password)" != "$REDISCLI_AUTH" ]; then
+      say "there is another password: starting anew"
+      kill -TERM $$
+    fi
+  done
+}
+
 sentinel() {
   kept=$(kept_number 'sentinel current-epoch')
   voted=$(kept_number 'sentinel leader-epoch mymaster')
   {
-    echo "port 26379"
+    listen 26379
     echo "dir $HERE"
     echo "requirepass $REDISCLI_AUTH"
     echo "$NOW" | while read -r name address identity; do
@@ -56,6 +78,10 @@ sentinel() {
     echo "sentinel current-epoch $kept"
   } > "$KEPT.new"
   mv "$KEPT.new" "$KEPT"
+  # One of 7.0 or later is told another password while it runs.
+  case $("$SERVER" --version) in
+    *v=6.*) renew & ;;
+  esac
   exec "$SERVER" "$KEPT" --sentinel
 }
 

@@ -7,6 +7,11 @@ HERE=/data/stateward
 KEPT=$HERE/sentinel.conf
 REDISCLI_AUTH=$(cat /etc/stateward-secrets/password)
 export REDISCLI_AUTH
+# How members and Sentinels are asked: with their certificate, where they speak TLS.
+SECURED=
+if [ -f "$FILES/tls.conf" ]; then
+  SECURED=$(sed -n 's/^tls-ca-cert-file /--tls --cacert /p; s/^tls-cert-file /--cert /p; s/^tls-key-file /--key /p' "$FILES/tls.conf")
+fi
 
 say() {
   echo "stateward: $*" >&2
@@ -58,9 +63,19 @@ is_member() {
   [ -n "$1" ] && echo "$NOW" | grep -qF " $1 "
 }
 
+# Runs a command at ADDRESS PORT; at most SECONDS.
+ask() {
+  seconds=$1
+  host=$2
+  port=$3
+  shift 3
+  # shellcheck disable=SC2086 # several words, none with spaces
+  timeout "$seconds" "$CLI" $SECURED -h "$host" -p "$port" "$@" 2>/dev/null
+}
+
 # What a Sentinel says of the primary: "ADDRESS EPOCH FLAGS"; nothing where it does not answer.
 asked() {
-  timeout 5 "$CLI" -h "$1" -p 26379 SENTINEL MASTER mymaster 2>/dev/null | {
+  ask 5 "$1" 26379 SENTINEL MASTER mymaster | {
     ip=
     epoch=
     flags=

@@ -3,7 +3,7 @@
 . /etc/stateward/state.sh
 
 own() {
-  timeout 3 "$CLI" -h 127.0.0.1 -p 6379 "$@" 2>/dev/null
+  ask 3 127.0.0.1 6379 "$@"
 }
 
 leads() {
@@ -33,7 +33,7 @@ while [ $tries -lt 20 ] && ! caught_up "${end:-0}"; do
   tries=$((tries + 1))
 done
 for address in $(others); do
-  [ "$(timeout 3 "$CLI" -h "$address" -p 26379 SENTINEL FAILOVER mymaster 2>/dev/null)" = OK ] || continue
+  [ "$(ask 3 "$address" 26379 SENTINEL FAILOVER mymaster)" = OK ] || continue
   tries=0
   while [ $tries -lt 15 ]; do
     answer=$(asked "$address")
