@@ -589,9 +589,9 @@ def test_no_password_is_changed_while_a_member_is_away(group: Group, targets: li
 
 
 def test_another_password_makes_no_pod_anew() -> None:
-    now, then = Access({"password": PASSWORD}), Access({"password": NEXT})
-    assert driver().secret_files(place(), now) != driver().secret_files(place(), then)
-    assert driver().secrets_at_start(place(), now) == driver().secrets_at_start(place(), then)
+    now, then = made(), made(password=NEXT)
+    assert now["Secret", "db-secrets"] != then["Secret", "db-secrets"]
+    assert now["StatefulSet", "db"] == then["StatefulSet", "db"]
 
 
 # --- what they are started with -----------------------------------------------------------------------------------------
@@ -634,7 +634,7 @@ def test_what_would_break_the_rest_is_no_parameter(parameters: dict[str, Any], s
 # --- what they are made of ----------------------------------------------------------------------------------------------
 
 
-def made(members: int = 3) -> dict[tuple[str, str], dict[str, Any]]:
+def made(members: int = 3, password: str = PASSWORD) -> dict[tuple[str, str], dict[str, Any]]:
     model = StatefulService.model_validate(
         {
             "metadata": {"name": "db", "namespace": "prod", "uid": "u1"},
@@ -642,7 +642,7 @@ def made(members: int = 3) -> dict[tuple[str, str], dict[str, Any]]:
         }
     )
     running = Running(members, "7.0.15", "registry.test/redis:x", "", "1Gi", {})
-    access = Access({"password": PASSWORD})
+    access = Access({"password": password})
     items = all_of(read(model), running, driver(), place(members), access, "")
     return {(item["kind"], item["metadata"]["name"]): item for item in items}
 

@@ -145,10 +145,6 @@ class FolderDriver:
         more = self._data.tls.secret_files if self._data.tls is not None and place.tls else {}
         return self._rendered(self._data.secret_files, place, opened, more)
 
-    def secrets_at_start(self, place: Place, access: Access) -> dict[str, str]:
-        """All of them: whoever can tell passwords to a member that runs says otherwise."""
-        return self.secret_files(place, access)
-
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """Key → text, of what applications connect with."""
         scope = {**_scope(place), **{f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}}

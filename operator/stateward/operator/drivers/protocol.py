@@ -334,9 +334,6 @@ class Driver(Protocol):
     def secret_files(self, place: Place, access: Access) -> dict[str, str]:
         """The same of what must not be read by everybody: they are in a Secret."""
 
-    def secrets_at_start(self, place: Place, access: Access) -> dict[str, str]:
-        """What of these is read at the start alone: members whose pods were made with others are made anew."""
-
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """What applications connect with, key → text; empty where there is nothing of the kind."""
 

@@ -28,7 +28,7 @@ def of(service: Service, running: Running, driver: Driver, place: Place, access:
         workload.pod(service, container, running),
         certificates.marks(container, running, access),
         driver.configuration(alone),
-        driver.secrets_at_start(alone, access),
+        driver.secret_files(alone, access),
     ]
     if taken := driver.at_start(place.parameters):
         made.append(taken)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from stateward.operator.drivers.folder import FolderDriver
 from stateward.operator.drivers.http import NoAnswerError, RefusedError
-from stateward.operator.drivers.protocol import Access, Place, Result, Seen, Target
+from stateward.operator.drivers.protocol import Place, Result, Seen, Target
 from stateward.operator.drivers.sentinel import books
 from stateward.operator.drivers.sentinel.asking import MASTER, PASSWORD, Fields, information, opened, pairs
 from stateward.operator.drivers.sentinel.passwords import tell
@@ -32,6 +32,8 @@ _LOOK: Final = 0.2
 
 class SentinelDriver(FolderDriver):
     """Implements `Driver`. There is no list of members: replicas come and go, and `settle` sees to the Sentinels."""
+
+    rereads = True
 
     # --- what runs -----------------------------------------------------------------------------------------------
 
@@ -56,10 +58,6 @@ class SentinelDriver(FolderDriver):
         given = {name: value for name, value in place.parameters.items() if name not in _OF_SENTINEL}
         made = {**content, **given, _LEAST: least(place)}
         return "".join(f"{name} {_setting(value)}\n" for name, value in sorted(made.items()))
-
-    def secrets_at_start(self, place: Place, access: Access) -> dict[str, str]:
-        """Passwords are no part of it: members and Sentinels are told others while they run."""
-        return self.secret_files(place, Access())
 
     # --- what is asked -------------------------------------------------------------------------------------------
 
