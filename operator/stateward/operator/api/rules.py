@@ -25,15 +25,6 @@ ENGINE: Final = (
     ),
 )
 
-_PARTS: Final = "{0}.replace('v', '').split('-')[0].split('+')[0].split('.')"
-VERSION: Final = (
-    cel(
-        f"int({_PARTS.format('self')}[0]) >= int({_PARTS.format('oldSelf')}[0])",
-        "oldSelf + ' → ' + self + ': an older major does not read the data of a newer one;"
-        " restore a backup of that version into a new service'",
-    ),
-)
-
 MEMBERS: Final = (
     cel(
         "oldSelf < 3 || self == 0 || self >= oldSelf / 2 + 1",
@@ -82,10 +73,20 @@ WAL: Final = (
     ),
 )
 
+_PARTS: Final = "{0}.replace('v', '').split('-')[0].split('+')[0].split('.')"
 _WANTED: Final = _PARTS.format("self.spec.version")
+_WAS: Final = _PARTS.format("oldSelf.spec.version")
 _FINAL: Final = _PARTS.format("oldSelf.status.finalisedVersion")
 
 OBJECT: Final = (
+    # Until an upgrade is final the data of before may be there still: whether there is a way back says the operator.
+    cel(
+        f"int({_WANTED}[0]) >= int({_WAS}[0]) || (has(oldSelf.status) && has(oldSelf.status.finalisedVersion)"
+        f" && int({_WANTED}[0]) >= int({_FINAL}[0]) && int({_WAS}[0]) > int({_FINAL}[0]))",
+        "oldSelf.spec.version + ' → ' + self.spec.version + ': an older major does not read the data of a newer one;"
+        " restore a backup of that version into a new service'",
+        at=".spec.version",
+    ),
     cel(
         "self.spec.version == oldSelf.spec.version || !has(oldSelf.status) || !has(oldSelf.status.finalisedVersion)"
         f" || int({_WANTED}[0]) > int({_FINAL}[0]) || (int({_WANTED}[0]) == int({_FINAL}[0])"

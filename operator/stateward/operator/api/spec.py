@@ -206,7 +206,6 @@ class StatefulServiceSpec(Model):
     )
     version: Version = Field(
         description="Which version is wanted; it goes forward only, along the engine's own path.",
-        json_schema_extra=judged(*rules.VERSION),
     )
     members: int = Field(ge=1, le=99, description="How many members.", json_schema_extra=judged(*rules.MEMBERS))
     storage: Storage = Field(description="What each member keeps its data on.")

@@ -297,6 +297,10 @@ class FolderDriver:
         """The same."""
         raise NotImplementedError
 
+    def unled(self, place: Place) -> Store:
+        """The same."""
+        raise NotImplementedError
+
     # --- what is told --------------------------------------------------------------------------------------------
 
     def join(self, member: str, targets: Sequence[Target], place: Place) -> Result:

@@ -403,3 +403,6 @@ class Driver(Protocol):
 
     def stores(self, place: Place, word: str) -> Sequence[Store]:
         """What the engine's own ConfigMaps are to be before members start with the data of this word (`Source.word`)."""
+
+    def unled(self, place: Place) -> Store:
+        """What is so as long as no member has led since the `stores` were made: until then nothing was written."""

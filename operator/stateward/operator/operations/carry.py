@@ -14,12 +14,13 @@ from typing import Final
 from stateward.operator.backup.outcome import Outcome
 from stateward.operator.drivers.protocol import Place, Result, Stage
 from stateward.operator.objects import chores
-from stateward.operator.observe import CARRY, PARKED, PREVIOUS, PREVIOUS_IMAGE, claim_name
+from stateward.operator.objects.common import VERSION
+from stateward.operator.observe import CARRY, IMAGE, PARKED, PREVIOUS, PREVIOUS_IMAGE, claim_name
 from stateward.operator.operations.steer import Steering
 from stateward.operator.operations.upgrading import Upgrading
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
-from stateward.policies.view import Object, metadata_of
+from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
 
 _UNDONE: Final[tuple[Stage, ...]] = ("look", "carry", "swap")
 _SAYING: Final = {
@@ -37,7 +38,7 @@ class Progress:
 
     attempt: str
     stage: Stage | str
-    """`kept`: members run with the new data, and the old is there still."""
+    """`kept`: members run with the new data, and the old is there still. `undo`: back from there."""
     member: str = ""
     """Whose data is carried over."""
     old: str = ""
@@ -80,7 +81,9 @@ class Carrying:
     def next(self) -> Step | None:
         """The next step."""
         stage = self.noted.stage
-        if stage == "back":
+        if stage == "undo" and not self.turn.hand.stored(self.turn.driver.unled(self._place())):
+            return self._onwards()
+        if stage in ("back", "undo"):
             return self._back()
         if stage == "look":
             return self._work("look", self._members()) or self._source()
@@ -134,6 +137,20 @@ class Carrying:
         why = f"all members start again, with {self.turn.stand.running.image}"
         return self._step("start", "", why, lambda: hand.note({PARKED: None, CARRY: None}))
 
+    def _onwards(self) -> Step:
+        """A member has led with the new data since it was told to go back: what was written then is there alone."""
+        (old, old_image), (new, image) = self._versions()
+        notes = {
+            VERSION: new,
+            IMAGE: image,
+            PREVIOUS: old,
+            PREVIOUS_IMAGE: old_image,
+            PARKED: None,
+            CARRY: replace(self.noted, stage="kept").text,
+        }
+        why = f"a member has led with {new} meanwhile: nothing goes back, for what was written since would be lost"
+        return self._step("onwards", "", why, lambda: self.turn.hand.note(notes))
+
     def _stored(self, word: str) -> Step | None:
         """What the engine has noted of itself is exchanged; None where it is."""
         for store in self.turn.driver.stores(self._place(), word):
@@ -164,8 +181,11 @@ class Carrying:
                 yield member, self.turn.hand.ended(job)
 
     def _said(self, stage: Stage, member: str) -> str:
-        found = dict(self._ended(stage, [member])).get(member)
-        return list(found.said.values())[-1] if found is not None and found.said else ""
+        """The word of a Job's last container; "" where it is gone."""
+        job = self.turn.hand.job(self._name(stage, member))
+        pod = mapping_of(mapping_of(mapping_of(job, "spec"), "template"), "spec") if job is not None else {}
+        last = [text_of(one, "name") for one in items_of(pod, "containers")][-1:]
+        return self.turn.hand.ended(job).said.get(last[0], "") if job is not None and last else ""
 
     def _make(self, stage: Stage, member: str) -> Result:
         turn, (old, new) = self.turn, self._versions()
@@ -202,7 +222,7 @@ class Carrying:
         """(version, image) of before and after, whichever way it goes now."""
         running, notes = self.turn.stand.running, self.turn.stand.running.notes
         now, other = (running.version, running.image), (notes.get(PREVIOUS, ""), notes.get(PREVIOUS_IMAGE, ""))
-        return (now, other) if self.noted.stage == "back" else (other, now)
+        return (now, other) if self.noted.stage in ("back", "undo") else (other, now)
 
     def _place(self) -> Place:
         return replace(self.turn.place(), version=self._versions()[1][0])

@@ -46,7 +46,7 @@ class Finishing(Upgrading):
         notes: dict[str, str | None] = {UPGRADED: now if upwards else None}
         if not (upwards and (turn.driver.finalises or self.note(CARRY)) and self._rises()):
             # Nothing is to be made final: the engine takes the data over by itself, or did not change it.
-            notes |= {PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None, CARRY: None, FINALISED: self._level()}
+            notes |= {PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None, FINALISED: self._level()}
         return self.step("done", "", why, lambda: turn.hand.note(notes))
 
     def _level(self) -> str:
@@ -77,7 +77,9 @@ class Finishing(Upgrading):
 
         def act() -> Result:
             result = turn.driver.finalise(self.running, turn.serving(), place)
-            notes = {FINALISED: level, PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None, CARRY: None}
+            notes = {FINALISED: level, PREVIOUS: None, PREVIOUS_IMAGE: None, BEGUN: None}
+            if self.note(CARRY):
+                notes[CARRY] = None
             return turn.hand.note(notes) if result.outcome == "done" else result
 
         why = f"the data becomes that of {level} for good: older members cannot read it any more"

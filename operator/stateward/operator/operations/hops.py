@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stateward.operator.observe import BEGUN, FINALISED, PREVIOUS
+from stateward.operator.observe import BEGUN, CARRY, FINALISED, PREVIOUS
 from stateward.operator.operations import members
 from stateward.operator.turn import Turn
 from stateward.policies import hops
@@ -89,6 +89,8 @@ def why_not_back(turn: Turn, target: str) -> str:
     noted = turn.stand.running.notes
     if PREVIOUS in noted and BEGUN not in noted and not any(members.ran(pod) for pod in pods.values()):
         return ""
+    if noted.get(CARRY, "").split()[1:2] == ["kept"] and turn.hand.stored(turn.driver.unled(turn.place())):
+        return ""  # the data of before is there, and nothing was written since
     before, after = parse(running), parse(target)
     profile = PROFILES.get(service.engine)
     if before is None or after is None or profile is None:

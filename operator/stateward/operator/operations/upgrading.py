@@ -61,10 +61,10 @@ class Upgrading:
 
     def carrying_back(self) -> dict[str, str | None]:
         """Where data was carried over to another major, that of before takes its place again while no member runs."""
-        attempt, *rest = self.note(CARRY).split() or [""]
+        attempt, stage, *rest = self.note(CARRY).split() or ["", ""]
         if not attempt:
             return {}
-        return {PARKED: "true", CARRY: " ".join((attempt, "back", *rest[1:3]))}
+        return {PARKED: "true", CARRY: " ".join((attempt, "undo" if stage == "kept" else "back", *rest))}
 
     def image(self, version: str) -> str:
         """The image of a version: the one that is asked for, where that is its own."""

@@ -69,6 +69,11 @@ def stores(place: Place, word: str) -> list[Store]:
     ]
 
 
+def unled(place: Place) -> Store:
+    """Patroni makes its lock when a member first leads, and leaves it there."""
+    return Store(f"{place.service}-patroni-leader", None)
+
+
 def _script(name: str) -> list[str]:
     return ["sh", "-c", (_HERE / f"{name}.sh").read_text(encoding="utf-8")]
 

@@ -33,8 +33,8 @@ found=$(was ask -d postgres -c "SELECT string_agg(spcname, ', ') FROM pg_tablesp
 mkdir -p "$WORK/new"
 echo 'local all all trust' > "$WORK/new/hba.conf"
 "$bin/pg_ctl" -D "$part" -w -t 300 -l "$WORK/new/log" -o "-c listen_addresses= -c unix_socket_directories=$WORK/new \
-  -c hba_file=$WORK/new/hba.conf -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c wal_level=minimal \
-  -c max_wal_senders=0 -c autovacuum=off -c log_min_error_statement=panic -c max_wal_size=2GB \
+  -c hba_file=$WORK/new/hba.conf -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
+  -c autovacuum=off -c log_min_error_statement=panic -c max_wal_size=2GB \
   -c maintenance_work_mem=128MB" start > "$WORK/why" 2>&1 || tell
 # The role that every cluster begins with is there: only what it is to be is told.
 was "$bin/pg_dumpall" --globals-only 2> "$WORK/why" | sed '/^CREATE ROLE postgres;$/d' > "$WORK/globals.sql"

@@ -69,6 +69,10 @@ class Driver(FolderDriver):
         """Patroni's."""
         return major.stores(place, word)
 
+    def unled(self, place: Place) -> Store:
+        """Patroni's lock."""
+        return major.unled(place)
+
     # --- what is asked -------------------------------------------------------------------------------------------
 
     def see(self, target: Target) -> Seen:
