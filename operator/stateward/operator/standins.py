@@ -17,7 +17,7 @@ from stateward.certs.authority import Leaf
 from stateward.kube.client import APPLY, Cluster
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import RESOURCES
-from stateward.operator.drivers.protocol import Driver, Peer, Place, Result, Seen, Shake, Target
+from stateward.operator.drivers.protocol import Driver, Peer, Place, Result, Seen, Shake, Source, Store, Target
 from stateward.operator.objects.common import CONTAINER, LABEL, PRIMARY, REPLICA, ROLE, VERSION
 from stateward.operator.service import KIND
 from stateward.operator.tls import SERVER, fingerprint
@@ -29,9 +29,11 @@ _NAMESPACED: Final = re.compile(r"^/(?:api/v1|apis/([^/]+)/[^/]+)/namespaces/([^
 _PLURALS: Final[Mapping[str, Kind]] = {
     **{resource.plural: kind for kind, resource in RESOURCES.items()},
     "statefulservices": KIND,
+    "jobs": "Job.batch",
 }
 _SET: Final[Kind] = "StatefulSet.apps"
 _POD: Final[Kind] = "Pod"
+_JOB: Final[Kind] = "Job.batch"
 _CLAIM: Final[Kind] = "PersistentVolumeClaim"
 _DEFAULT_CLASS: Final = "standard"
 _PLANNED: Final = "rehearsal"
@@ -214,11 +216,13 @@ class World:
                 self._bound(one)
         if item is not None:
             wanted = mapping_of(item, "spec").get("replicas") or 0
+            item["status"] = {"observedGeneration": metadata_of(item).get("generation"), "replicas": wanted}
             names = [f"{self.service}-{ordinal}" for ordinal in range(wanted)]
             for name in set(self._pods()) - set(names):
                 del self.cluster.objects[_POD, self.namespace, name]
             for name in names:
                 self._runs(item, name)
+        self._worked()
         self.elected()
         self._labelled()
 
@@ -233,7 +237,25 @@ class World:
         return [name for name in sorted(self._pods(), key=_ordinal) if name not in self.away]
 
     def _pods(self) -> list[str]:
-        return [name for kind, namespace, name in self.cluster.objects if kind == _POD and namespace == self.namespace]
+        """Those of members."""
+        return [
+            key[2]
+            for key, item in self.cluster.objects.items()
+            if key[:2] == (_POD, self.namespace) and LABEL in mapping_of(metadata_of(item), "labels")
+        ]
+
+    def _worked(self) -> None:
+        """Every Job has come to its end, and each of its containers has said something."""
+        for key, job in [*self.cluster.objects.items()]:
+            if key[0] != _JOB or "status" in job:
+                continue
+            job["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
+            containers = items_of(mapping_of(mapping_of(mapping_of(job, "spec"), "template"), "spec"), "containers")
+            ended = [{"name": one["name"], "state": {"terminated": {"exitCode": 0, "message": "1"}}} for one in containers]
+            labels = {"batch.kubernetes.io/job-name": key[2]}
+            metadata = {"name": f"{key[2]}-1", "namespace": key[1], "labels": labels}
+            status = {"phase": "Succeeded", "containerStatuses": ended}
+            self.cluster.put({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})
 
     def _runs(self, item: Object, name: str) -> None:
         for template in items_of(mapping_of(item, "spec"), "volumeClaimTemplates"):
@@ -355,6 +377,18 @@ class Obedient:
     def set_passwords(self, passwords: Mapping[str, Sequence[str]], targets: Sequence[Target], place: Place) -> Result:
         """It takes them."""
         return DONE
+
+    def source(self, said: Mapping[str, str]) -> Source:
+        """Whoever led last."""
+        return Source(self._world.leader or min(said), "1")
+
+    def stores(self, place: Place, word: str) -> Sequence[Store]:
+        """What the engine keeps by itself is not rehearsed."""
+        return ()
+
+    def unled(self, place: Place) -> Store:
+        """The same: somebody always has led."""
+        return Store("never", {"led": None, "by": "nobody"})
 
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """The data is of this version."""

@@ -109,6 +109,16 @@ class Hand:
 
     # --- Jobs, and what the engine keeps itself ------------------------------------------------------------------
 
+    def rests(self) -> bool:
+        """Whether no member runs and none will start, as the API server itself and its controller have it."""
+        item = self.cluster.find(RESOURCES["StatefulSet.apps"].path_to(self.service.namespace, self.service.name))
+        if item is None or mapping_of(item, "spec").get("replicas") != 0:
+            return False
+        status, generation = mapping_of(item, "status"), metadata_of(item).get("generation")
+        path = RESOURCES["Pod"].path_to(self.service.namespace)
+        pods = self.cluster.get(path, {"labelSelector": f"{LABEL}={self.service.name}"}).get("items")
+        return status.get("observedGeneration") == generation and not status.get("replicas") and not pods
+
     def job(self, name: str) -> Object | None:
         """A Job, as the API server has it."""
         return self.cluster.find(JOBS.path_to(self.service.namespace, name))

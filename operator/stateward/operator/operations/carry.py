@@ -62,7 +62,8 @@ def carry(turn: Turn) -> Step | None:
     noted = progress(turn.stand.running.notes.get(CARRY, ""))
     if noted is None or PARKED not in turn.stand.running.notes or turn.stand.pods:
         return None
-    return Carrying(turn, noted).next()
+    carrying = Carrying(turn, noted)
+    return carrying.next() if turn.hand.rests() else carrying.waits()
 
 
 def tidy(turn: Turn) -> Step | None:
@@ -92,6 +93,10 @@ class Carrying:
         if stage == "swap":
             return self._work("swap", self._members()) or self._stored(self.noted.new) or self._start()
         return None
+
+    def waits(self) -> Step:
+        """Before anything is done to a volume."""
+        return self._step("stop", "", "no member may run while its volume is worked on")
 
     def tidied(self) -> Step | None:
         """The next step of the end."""

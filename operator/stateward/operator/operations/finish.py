@@ -62,7 +62,8 @@ class Finishing(Upgrading):
         turn = self.turn
         level, change = series(turn.service.engine, self.running), (self.previous, self.running)
         if left := self.soaks():
-            why = f"{self.running} runs on all members; it is finalised at {left:%Y-%m-%dT%H:%M:%SZ}, or goes back before"
+            until = "the data of before is kept until then" if self.note(CARRY) else "or goes back before"
+            why = f"{self.running} runs on all members; it is finalised at {left:%Y-%m-%dT%H:%M:%SZ}, {until}"
             again = max(1.0, min(_LATEST, (left - turn.now).total_seconds()))
             return self.step("soak", "", why, kind="Finalise", change=change, yields=True, again=again)
         if turn.service.upgrade.finalise == "Manual":
