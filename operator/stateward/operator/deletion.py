@@ -9,6 +9,8 @@ from stateward.kube.client import Cluster
 from stateward.kube.discovery import Resource
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import MANAGER, RESOURCES, owned
+from stateward.operator.backup.kinds import JOBS
+from stateward.operator.objects.chores import WORKS_ON
 from stateward.operator.objects.common import LABEL
 from stateward.operator.observe import claim_ordinal
 from stateward.operator.service import FINALIZER, Service
@@ -39,6 +41,11 @@ def step(cluster: Cluster, service: Service) -> Ending:
     pods = _live(cluster, "Pod", service)
     if pods:
         return Ending(f"{len(pods)} of its pods end")
+    jobs = cluster.get(JOBS.path_to(service.namespace), {"labelSelector": f"{WORKS_ON}={service.name}"}).get("items") or ()
+    for job in jobs:
+        drop(cluster, job)
+    if jobs:
+        return Ending(f"{len(jobs)} Jobs that use its claims end")
     if service.claims == "Delete":
         claims = [
             claim for claim in _live(cluster, "PersistentVolumeClaim", service) if claim_ordinal(service, claim) is not None
@@ -65,6 +72,19 @@ def _live(cluster: Cluster, kind: Kind, service: Service) -> list[Object]:
     path = RESOURCES[kind].path_to(service.namespace)
     found = cluster.get(path, {"labelSelector": f"{LABEL}={service.name}"}).get("items")
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def drop(cluster: Cluster, job: Object) -> None:
+    """Deletes this very Job; it is there until its pods are gone."""
+    metadata = metadata_of(job)
+    if "deletionTimestamp" in metadata:
+        return
+    options = {"propagationPolicy": "Foreground", "preconditions": {"uid": text_of(metadata, "uid")}}
+    try:
+        cluster.delete(JOBS.path_to(text_of(metadata, "namespace"), text_of(metadata, "name")), options)
+    except ClusterError as error:
+        if error.status not in (404, 409):
+            raise
 
 
 def delete(cluster: Cluster, kind: Kind, item: Object, propagation: str, *, force: bool = False) -> None:

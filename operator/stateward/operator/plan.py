@@ -22,7 +22,7 @@ from stateward.operator.drivers.protocol import Driver, Result
 from stateward.operator.guard import Ruling
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects.quorum import quorum
-from stateward.operator.observe import Stand
+from stateward.operator.observe import MEMBERS, PARKED, Stand
 from stateward.operator.reconcile import Reconcile
 from stateward.operator.service import KIND, Service
 from stateward.operator.standins import Cache, Clock, MemoryCluster, Obedient, World
@@ -302,6 +302,9 @@ class _Stage:
     def _members(self) -> int:
         item = self.cluster.objects.get(("StatefulSet.apps", *self.key))
         count = mapping_of(item, "spec").get("replicas") if item is not None else 0
+        noted = mapping_of(metadata_of(item), "annotations") if item is not None else {}
+        if PARKED in noted:
+            return int(text_of(noted, MEMBERS))
         return count if type(count) is int else 0
 
     def _names(self, count: int) -> list[str]:

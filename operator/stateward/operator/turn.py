@@ -138,7 +138,7 @@ class Hand:
 
     def drop(self, job: Object) -> Result:
         """Deletes a Job; it is there until its pods are gone."""
-        deletion.delete_at(self.cluster, JOBS, job, "Foreground")
+        deletion.drop(self.cluster, job)
         return DONE
 
     def stored(self, store: Store) -> bool:

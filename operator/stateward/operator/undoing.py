@@ -29,6 +29,9 @@ _STEPS: Final[Mapping[str, str]] = {
     "leave": "yes, with a new member that starts empty: ask for as many as before",
 }
 
+_CARRYING: Final = frozenset({"look", "chosen", "carry", "carried", "swap", "store"})
+"""Steps by which data is carried over to another major: what was there stays as it is."""
+
 
 def undoing(step: Step, engine: str, members: int, finalises: bool) -> str:
     """How this step is undone; "" where nobody has to ask.
@@ -48,6 +51,8 @@ def undoing(step: Step, engine: str, members: int, finalises: bool) -> str:
 def _upgrade(step: Step, engine: str, finalises: bool) -> str:
     if step.name == "switchover":
         return _STEPS["switchover"]
+    if step.name in _CARRYING:
+        return f"yes: set version back to {step.change[0]}, as long as no member has led with {step.change[1]}"
     profile, old, new = PROFILES.get(engine), parse(step.change[0]), parse(step.change[1])
     if profile is None or old is None or new is None:
         return ""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from stateward.kube.definition import GROUP
 from stateward.operator.drivers.protocol import Chore, Container
 from stateward.operator.objects.common import VOLUME, Item, named
 from stateward.operator.service import Service
 
+WORKS_ON: Final = f"{GROUP}/works-on"
+"""Label of a Job: the service whose volumes it uses. Its pod has none of the service's: it is no member."""
 LONGEST: Final = 24 * 3600
 """Seconds that a Job may take."""
 KEPT: Final = 3600
@@ -88,5 +91,5 @@ def job(
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     )
-    made["metadata"]["labels"] = labels
+    made["metadata"]["labels"] = {**labels, WORKS_ON: service.name}
     return made

@@ -23,6 +23,7 @@ from stateward.operator.turn import Turn
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
 
 _UNDONE: Final[tuple[Stage, ...]] = ("look", "carry", "swap")
+_BACK: Final = ("back", "undo", "undone")
 _SAYING: Final = {
     "look": "how far the data of each member reaches is read",
     "carry": "its data is carried over: new data is made beside it, on its volume",
@@ -38,7 +39,8 @@ class Progress:
 
     attempt: str
     stage: Stage | str
-    """`kept`: members run with the new data, and the old is there still. `undo`: back from there."""
+    """`kept`: members run with the new data, and the old is there still. `undo`: back from there. `undone`, `clear`: only
+    Jobs are left."""
     member: str = ""
     """Whose data is carried over."""
     old: str = ""
@@ -86,6 +88,8 @@ class Carrying:
             return self._onwards()
         if stage in ("back", "undo"):
             return self._back()
+        if stage == "undone":
+            return self._cleared(("back",)) or self._restart()
         if stage == "look":
             return self._work("look", self._members()) or self._source()
         if stage == "carry":
@@ -100,7 +104,10 @@ class Carrying:
 
     def tidied(self) -> Step | None:
         """The next step of the end."""
-        return self._work("tidy", self._members())
+        if self.noted.stage == "clear":
+            return self._cleared((*_UNDONE, "tidy"))
+        noted = replace(self.noted, stage="clear")
+        return self._work("tidy", self._members()) or self._note("tidied", "", "the old data is gone", noted)
 
     # --- what stages come to -------------------------------------------------------------------------------------
 
@@ -139,8 +146,24 @@ class Carrying:
             return step
         if self.noted.old and (step := self._stored(self.noted.old)):
             return step
+        return self._note("undone", "", "all data is as it was", replace(self.noted, stage="undone"))
+
+    def _restart(self) -> Step:
         why = f"all members start again, with {self.turn.stand.running.image}"
-        return self._step("start", "", why, lambda: hand.note({PARKED: None, CARRY: None}))
+        return self._step("start", "", why, lambda: self.turn.hand.note({PARKED: None, CARRY: None}))
+
+    def _cleared(self, stages: tuple[Stage, ...]) -> Step | None:
+        """Jobs that are done go: as long as their pods are there, no claim that they used can go. None where they have."""
+        hand = self.turn.hand
+        found = (hand.job(self._name(stage, member)) for stage in stages for member in self._members())
+        jobs = [job for job in found if job is not None and "deletionTimestamp" not in metadata_of(job)]
+
+        def act() -> Result:
+            for job in jobs:
+                hand.drop(job)
+            return Result("done")
+
+        return self._step("clear", "", f"{len(jobs)} Jobs that are done go", act) if jobs else None
 
     def _onwards(self) -> Step:
         """A member has led with the new data since it was told to go back: what was written then is there alone."""
@@ -227,7 +250,7 @@ class Carrying:
         """(version, image) of before and after, whichever way it goes now."""
         running, notes = self.turn.stand.running, self.turn.stand.running.notes
         now, other = (running.version, running.image), (notes.get(PREVIOUS, ""), notes.get(PREVIOUS_IMAGE, ""))
-        return (now, other) if self.noted.stage in ("back", "undo") else (other, now)
+        return (now, other) if self.noted.stage in _BACK else (other, now)
 
     def _place(self) -> Place:
         return replace(self.turn.place(), version=self._versions()[1][0])
@@ -253,7 +276,7 @@ class Carrying:
     def _step(
         self, name: str, member: str, message: str, act: Callable[[], Result] | None = None, blocked: str = ""
     ) -> Step:
-        more = {"kind": "Finalise", "change": self._ends()} if self.noted.stage == "kept" else {}
+        more = {"kind": "Finalise", "change": self._ends()} if self.noted.stage in ("kept", "clear") else {}
         return Upgrading(self.turn).step(name, member, message, act, blocked=blocked, **more)
 
     def _ends(self) -> tuple[str, str]:
