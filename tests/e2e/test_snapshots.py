@@ -1,4 +1,4 @@
-"""etcd, backed up by VolumeSnapshots on real nodes while it is written to, destroyed, and restored out of them."""
+"""etcd on real nodes: its volumes are copied while it is written to, and restored; and its log has one of its own."""
 
 from __future__ import annotations
 
@@ -108,3 +108,64 @@ def test_what_was_copied_is_there_after_all_was_destroyed(ledger: Operated, ackn
     ledger.kubectl.must("delete", KIND, "again", "--timeout=150s", seconds=180)
     ledger.kubectl.must("delete", BACKUPS, "first", "--timeout=60s", seconds=90)
     assert ledger.kubectl.names(SNAPSHOTS) == []
+
+
+# --- a second volume ---
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Operated]:
+    """Members whose log has a volume of its own."""
+    policy = {"claims": "Delete", "finalBackup": False}
+    storage = {"size": "256Mi", "wal": {"size": "256Mi"}}
+    with operated(
+        "etcd", "etcd:3.5", "pair", VOTERS, namespace="volumes-e2e", storage=storage, deletionPolicy=policy
+    ) as one:
+        yield one
+
+
+def sizes(service: Operated, kind: str) -> list[str]:
+    found = service.kubectl.get("persistentvolumeclaims")["items"]
+    return [one["status"]["capacity"]["storage"] for one in found if one["metadata"]["name"].startswith(f"{kind}-")]
+
+
+def test_the_log_has_a_volume_of_its_own_and_both_grow_around_the_pods(pair: Operated, say: Say) -> None:
+    pair.settle(3)
+    assert [one["name"] for one in pair.status()["volumes"]] == ["data", "wal"]
+    on_it = pair.kubectl.must("exec", "pair-0", "--", "ls", "/var/lib/etcd-wal/wal")
+    assert ".wal" in on_it.text
+    pods = pair.uids()
+    with Writer(pair.address()) as writer:
+        eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
+        pair.change(storage={"size": "384Mi", "wal": {"size": "320Mi"}})
+        eventually(
+            lambda: (sizes(pair, "data"), sizes(pair, "wal")) == (["384Mi"] * 3, ["320Mi"] * 3), "all are larger", 120
+        )
+        pair.settle(3)
+    assert pair.uids() == pods
+    templates = pair.kubectl.get("statefulset", "pair")["spec"]["volumeClaimTemplates"]
+    asked_for = {one["metadata"]["name"]: one["spec"]["resources"]["requests"]["storage"] for one in templates}
+    assert asked_for == {"data": "384Mi", "wal": "320Mi"}
+    lost = writer.lost()
+    say(f"etcd: six volumes grown under {len(writer.acknowledged)} acknowledged writes: {len(lost)} lost")
+    assert lost == []
+
+
+def test_it_neither_goes_nor_shrinks_nor_is_it_copied(pair: Operated) -> None:
+    gone = pair.kubectl("patch", KIND, "pair", "--type=merge", "-p", '{"spec":{"storage":{"wal":null}}}')
+    assert not gone.passed
+    assert "members look for it where it was" in gone.text
+    less = pair.kubectl("patch", KIND, "pair", "--type=merge", "-p", '{"spec":{"storage":{"wal":{"size":"1Mi"}}}}')
+    assert not less.passed
+    pair.kubectl.must("apply", "-f", "-", stdin=asked("ServiceBackup", "two", service="pair", destination=place(pair)))
+    assert "two VolumeSnapshots are of two moments" in ended(pair.kubectl, BACKUPS, "two")["message"]
+    pair.kubectl.must("delete", BACKUPS, "two", "--timeout=30s")
+
+
+def test_a_member_comes_and_goes_with_both_volumes(pair: Operated) -> None:
+    pair.change(members=5)
+    pair.settle(5, 240)
+    pair.change(members=3)
+    pair.settle(3, 240)
+    pair.delete()
+    eventually(lambda: pair.kubectl.names("persistentvolumeclaims") == [], "all claims are gone", 60)

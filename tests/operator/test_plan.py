@@ -81,6 +81,11 @@ def test_a_request_to_rotate_restarts_each_member_once_before_anything_is_issued
             {"storage": {"size": "16Gi", "class": "standard"}},
             ["claim db-0", "claim db-1", "claim db-2", "note", "recreate"],
         ),
+        (
+            {"storage": {"size": "8Gi", "wal": {"size": "2Gi"}}},
+            {"storage": {"size": "8Gi", "wal": {"size": "4Gi"}}},
+            ["claim db-0", "claim db-1", "claim db-2", "note", "recreate"],
+        ),
         ({}, {"deletionPolicy": {"claims": "Delete"}}, []),
     ],
 )

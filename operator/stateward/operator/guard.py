@@ -19,7 +19,7 @@ from stateward.operator.api.spec import StatefulServiceSpec
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import MANAGER, RESOURCES, NotOursError, owned
 from stateward.operator.context import Context
-from stateward.operator.objects.common import VERSION, VOLUME
+from stateward.operator.objects.common import VERSION, VOLUME, WAL
 from stateward.operator.observe import MEMBERS
 from stateward.operator.refusals import Refusal
 from stateward.operator.service import KIND, Service, read
@@ -153,13 +153,12 @@ def what_runs(item: Object, found: Object | None) -> dict[str, Any] | None:
     spec = {**mapping_of(item, "spec")}
     notes, claim = mapping_of(metadata_of(found), "annotations"), _claim(found)
     labels = mapping_of(metadata_of(found), "labels")
+    wal = _claim(found, WAL)
     members = text_of(notes, MEMBERS)
-    storage = {**mapping_of(spec, "storage")}
-    size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
-    if isinstance(size, str):
-        storage["size"] = size
-    if text_of(claim, "storageClassName") and "class" in storage:
-        storage["class"] = text_of(claim, "storageClassName")
+    asked = mapping_of(spec, "storage")
+    storage = {name: value for name, value in _volume(claim, asked).items() if name != "wal"}
+    if wal:
+        storage["wal"] = _volume(wal, mapping_of(asked, "wal"))
     known = {
         "engine": text_of(labels, "app.kubernetes.io/name"),
         "version": text_of(notes, VERSION),
@@ -169,9 +168,18 @@ def what_runs(item: Object, found: Object | None) -> dict[str, Any] | None:
     return {**spec, **{name: value for name, value in known.items() if value}}
 
 
-def _claim(found: Object) -> Mapping[str, Any]:
+def _volume(claim: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a spec says of a volume, by its claim; `asked`: as it says now."""
+    size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
+    found = {**asked, **({"size": size} if isinstance(size, str) else {})}
+    if text_of(claim, "storageClassName") and "class" in found:
+        found["class"] = text_of(claim, "storageClassName")
+    return found
+
+
+def _claim(found: Object, volume: str = VOLUME) -> Mapping[str, Any]:
     for one in items_of(mapping_of(found, "spec"), "volumeClaimTemplates"):
-        if text_of(metadata_of(one), "name") == VOLUME:
+        if text_of(metadata_of(one), "name") == volume:
             return mapping_of(one, "spec")
     return {}
 

@@ -7,14 +7,14 @@ tainted out-of-service, is gone; and only a volume that lives on such nodes alon
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stateward.kube.client import Cluster, path_of
 from stateward.operator.apply import RESOURCES
 from stateward.operator.informer import NODE, PERSISTENT_VOLUME, Informers
 from stateward.operator.nodes import homes, named, say_gone, state_of
-from stateward.operator.observe import Stand, claim_name
+from stateward.operator.observe import Stand, claim_names
 from stateward.operator.service import Service
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
@@ -36,7 +36,10 @@ class Loss:
     command: str = ""
     """What a person runs to say that it is gone for good."""
     claim: Object | None = None
+    """Of its data, whichever of its volumes is gone."""
     pod: Object | None = None
+    uids: tuple[str, ...] = ()
+    """Of all its claims; "" where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +65,38 @@ def losses(service: Service, stand: Stand, look: Informers) -> list[Loss]:
         member = service.member(ordinal)
         if member in healthy or (ordinal == stand.replicas - 1 and service.members < stand.replicas):
             continue
-        claim = look.get("PersistentVolumeClaim", service.namespace, claim_name(service, ordinal))
-        volume = (
-            look.get(PERSISTENT_VOLUME, "", text_of(mapping_of(claim, "spec"), "volumeName")) if claim is not None else None
-        )
-        loss = judge(member, ordinal, claim, stand.pods.get(member), Facts(look.every(NODE), volume))
+        names = claim_names(service, stand.running, ordinal)
+        claims = [look.get("PersistentVolumeClaim", service.namespace, name) for name in names]
+        held = [(claim, _volume_of(claim, look)) for claim in claims]
+        loss = of_all(member, ordinal, held, stand.pods.get(member), look.every(NODE))
         if loss is not None:
             found.append(loss)
     return found
+
+
+def _volume_of(claim: Object | None, look: Informers) -> Object | None:
+    if claim is None:
+        return None
+    return look.get(PERSISTENT_VOLUME, "", text_of(mapping_of(claim, "spec"), "volumeName"))
+
+
+def of_all(
+    member: str,
+    ordinal: int,
+    held: Sequence[tuple[Object | None, Object | None]],
+    pod: Object | None,
+    nodes: Sequence[Object] | None,
+) -> Loss | None:
+    """The same for all its volumes, that of its data first: (claim, volume). One that is gone is all of it gone."""
+    found = [judge(member, ordinal, claim, pod, Facts(nodes, volume)) for claim, volume in held]
+    losses = [loss for loss in found if loss is not None]
+    worst = next((loss for fate in ("replace", "await") for loss in losses if loss.fate == fate), None)
+    if worst is None and len(losses) == len(found):
+        worst = losses[0]  # each of them can go to another node
+    if worst is None:
+        return None
+    uids = tuple(uid_of(claim) if claim is not None else "" for claim, _ in held)
+    return replace(worst, claim=held[0][0], uids=uids)
 
 
 def judge(member: str, ordinal: int, claim: Object | None, pod: Object | None, facts: Facts) -> Loss | None:
@@ -103,21 +130,24 @@ def judge(member: str, ordinal: int, claim: Object | None, pod: Object | None, f
     return Loss(member, ordinal, "replace", why, nodes, claim=claim, pod=pod)
 
 
-def confirmed(cluster: Cluster, service: Service, loss: Loss, look: Informers) -> bool:
+def confirmed(cluster: Cluster, service: Service, stand: Stand, loss: Loss, look: Informers) -> bool:
     """Whether the API server says the same at this moment. Raises ClusterError."""
     nodes = look.every(NODE)
     if nodes is None:
         return False
     live = [found for name in loss.nodes if (found := cluster.find(path_of("api", "v1", "nodes", name))) is not None]
     others = [node for node in nodes if text_of(metadata_of(node), "name") not in loss.nodes]
-    path = RESOURCES["PersistentVolumeClaim"].path_to(service.namespace, claim_name(service, loss.ordinal))
-    claim = cluster.find(path)
-    name = text_of(mapping_of(claim, "spec"), "volumeName") if claim is not None else ""
-    volume = cluster.find(path_of("api", "v1", "persistentvolumes", name)) if name else None
-    if (uid_of(claim) if claim is not None else "") != (uid_of(loss.claim) if loss.claim is not None else ""):
-        return False
-    again = judge(loss.member, loss.ordinal, claim, loss.pod, Facts([*others, *live], volume))
-    return again is not None and again.fate == loss.fate
+    names = claim_names(service, stand.running, loss.ordinal)
+    held = [_live(cluster, service, name) for name in names]
+    again = of_all(loss.member, loss.ordinal, held, loss.pod, [*others, *live])
+    return again is not None and (again.fate, again.uids) == (loss.fate, loss.uids)
+
+
+def _live(cluster: Cluster, service: Service, claim: str) -> tuple[Object | None, Object | None]:
+    """A claim and its volume, as the API server has them."""
+    found = cluster.find(RESOURCES["PersistentVolumeClaim"].path_to(service.namespace, claim))
+    name = text_of(mapping_of(found, "spec"), "volumeName") if found is not None else ""
+    return found, cluster.find(path_of("api", "v1", "persistentvolumes", name)) if name else None
 
 
 def is_gone(look: Informers, node: str) -> bool:

@@ -12,7 +12,7 @@ from stateward.operator import asking
 from stateward.operator.apply import owned
 from stateward.operator.drivers.protocol import Access, Container, Driver, Inside, Peer, Place, Seen, Target
 from stateward.operator.informer import Informers
-from stateward.operator.objects.common import CONTAINER, SPEAKS_TLS, TLS, VERSION, VOLUME, config, headless
+from stateward.operator.objects.common import CONTAINER, SPEAKS_TLS, TLS, VERSION, VOLUME, WAL, config, headless
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.objects.workload import KEPT, Running, recalled
 from stateward.operator.service import Service
@@ -44,6 +44,8 @@ PARKED: Final = f"{GROUP}/parked"
 """Annotation of the StatefulSet: it has no pods for a moment, so that members of two versions never meet."""
 SIZE: Final = f"{GROUP}/size"
 """Annotation of the StatefulSet: how large its volumes are once it is made anew. Its claim template cannot say it before."""
+WAL_SIZE: Final = f"{GROUP}/wal-size"
+"""Annotation of the StatefulSet: the same of the second volume."""
 ROTATED: Final = f"{GROUP}/rotated"
 """Annotation of the StatefulSet: the last request to rotate (`stateward.dev/rotate`) that is done."""
 CARRY: Final = f"{GROUP}/carry"
@@ -62,6 +64,7 @@ NOTES: Final = frozenset(
         BEGUN,
         PARKED,
         SIZE,
+        WAL_SIZE,
         ROTATED,
         CARRY,
     }
@@ -114,13 +117,25 @@ def running_of(service: Service, image: str, item: Object | None, look: Informer
         wanted = last + 1 or service.members
         image = service.image or image
         tls = any(SPEAKS_TLS in mapping_of(metadata_of(claim), "annotations") for claim in claims) if claims else service.tls
-        first = Running(wanted, service.version, image, service.storage_class, service.size, {}, tls)
+        first = Running(
+            wanted,
+            service.version,
+            image,
+            service.storage_class,
+            service.size,
+            {},
+            tls,
+            _wal_of(service, claims) if claims else service.wal,
+            service.wal_class,
+        )
         before = _kept(service, first, look)
         return (before, False, True) if before is not None else (first, False, bool(claims))
     spec, notes = mapping_of(item, "spec"), mapping_of(metadata_of(item), "annotations")
     replicas = spec.get("replicas")
-    claim = mapping_of(next(iter(items_of(spec, "volumeClaimTemplates")), {}), "spec")
-    size = mapping_of(mapping_of(claim, "resources"), "requests").get("storage")
+    templates = {
+        text_of(metadata_of(one), "name"): mapping_of(one, "spec") for one in items_of(spec, "volumeClaimTemplates")
+    }
+    claim, wal = templates.get(VOLUME, {}), templates.get(WAL)
     kept = {name: str(notes[name]) for name in NOTES if name in notes}
     version = text_of(notes, VERSION) or service.version
     running = Running(
@@ -128,11 +143,23 @@ def running_of(service: Service, image: str, item: Object | None, look: Informer
         version,
         _image_of(service, image, version, text_of(notes, IMAGE) or _image(spec)),
         text_of(claim, "storageClassName"),
-        str(size or service.size),
+        _size_of(claim) or service.size,
         kept,
         _speaks_tls(spec),
+        (_size_of(wal) or service.wal) if wal is not None else "",
+        text_of(wal, "storageClassName") if wal is not None else "",
     )
     return running, True, FORMED in notes
+
+
+def _wal_of(service: Service, claims: Sequence[Object]) -> str:
+    """The size of the second volume, where members of earlier have one; "" where they have none."""
+    several = [claim for claim in claims if volume_of(claim) == WAL]
+    return (service.wal or _size_of(mapping_of(several[0], "spec"))) if several else ""
+
+
+def _size_of(claim: Mapping[str, Any]) -> str:
+    return str(mapping_of(mapping_of(claim, "resources"), "requests").get("storage") or "")
 
 
 def _image_of(service: Service, image: str, version: str, noted: str) -> str:
@@ -158,7 +185,7 @@ def _kept(service: Service, first: Running, look: Informers) -> Running | None:
     found = recalled(text_of(mapping_of(metadata_of(item), "annotations"), KEPT), first)
     if found is None or FORMED not in found.notes:
         return None
-    return replace(found, size=found.notes.get(SIZE, found.size))
+    return replace(found, size=found.notes.get(SIZE, found.size), wal=found.notes.get(WAL_SIZE, found.wal))
 
 
 def asked_of(claim: Object) -> Fraction | None:
@@ -167,24 +194,32 @@ def asked_of(claim: Object) -> Fraction | None:
 
 
 def claims_of(service: Service, look: Informers) -> list[Object]:
-    """The claims of its members, those that have left apart."""
-    return [
-        claim
-        for claim in look.of("PersistentVolumeClaim", service.key)
-        if LEFT not in mapping_of(metadata_of(claim), "annotations") and claim_ordinal(service, claim) is not None
-    ]
+    """The claims of its members, of both volumes, those that have left apart."""
+    several = [(claim_ordinal(service, claim), claim) for claim in look.of("PersistentVolumeClaim", service.key)]
+    left = {ordinal for ordinal, claim in several if LEFT in mapping_of(metadata_of(claim), "annotations")}
+    return [claim for ordinal, claim in several if ordinal is not None and ordinal not in left]
 
 
-def claim_name(service: Service, ordinal: int) -> str:
+def claim_name(service: Service, ordinal: int, volume: str = VOLUME) -> str:
     """The claim that a StatefulSet makes for a member."""
-    return f"{VOLUME}-{service.member(ordinal)}"
+    return f"{volume}-{service.member(ordinal)}"
+
+
+def claim_names(service: Service, running: Running, ordinal: int) -> list[str]:
+    """All that it makes for a member, that of the data first."""
+    return [claim_name(service, ordinal, volume) for volume in ((VOLUME, WAL) if running.wal else (VOLUME,))]
 
 
 def claim_ordinal(service: Service, claim: Object) -> int | None:
     """Whose claim it is; None if it is of no member's."""
     name = text_of(metadata_of(claim), "name")
-    number = name.removeprefix(f"{VOLUME}-{service.name}-")
+    number = name.removeprefix(f"{volume_of(claim)}-{service.name}-")
     return int(number) if number != name and number.isdecimal() and len(number) < 4 else None
+
+
+def volume_of(claim: Object) -> str:
+    """Of which volume of its member a claim is."""
+    return WAL if text_of(metadata_of(claim), "name").startswith(f"{WAL}-") else VOLUME
 
 
 def look_at(
@@ -234,6 +269,7 @@ def place_of(service: Service, running: Running, formed: bool, members: int | No
         formed,
         service.parameters,
         running.tls,
+        bool(running.wal),
     )
 
 

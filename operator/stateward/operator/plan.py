@@ -203,6 +203,9 @@ class _Stage:
         volume = next((one for one in status.volumes if one.name == "data"), None)
         if volume is not None and volume.size:
             spec["storage"] = {**spec["storage"], "size": volume.size}
+        wal = next((one for one in status.volumes if one.name == "wal"), None)
+        if wal is not None and wal.size and spec["storage"].get("wal"):
+            spec["storage"] = {**spec["storage"], "wal": {**spec["storage"]["wal"], "size": wal.size}}
         self.cluster.put(_service(self.key, spec, item))
         for _ in range(MOST):
             notes = self._look()

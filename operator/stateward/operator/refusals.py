@@ -28,7 +28,7 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
     if other := image_says_other(one.engine, one.image, one.version) if one.image else "":
         why = f"image: {one.image}: its tag says {other}, and version says {one.version}; give the image of that version"
         return "ImageOfAnotherVersion", why
-    missing = not_carried_out(model)
+    missing = not_carried_out(model, bool(driver.container(one.version).wal))
     return ("NotCarriedOut", missing) if missing else None
 
 
@@ -41,6 +41,10 @@ def of_change(one: Service, stand: Stand) -> Refusal | None:
             f"tls.enabled: {str(one.tls).lower()}: its members {now}, and members of both kinds do not understand each other"
         )
         return "TlsNotChanged", f"{why}; set it back, or restore a backup into a new service that is made so"
+    if bool(one.wal) != bool(running.wal):
+        now = "has a volume of its own" if running.wal else "is on the volume of the data"
+        why = f"storage.wal: {one.wal or 'none'}: its members' log {now}, and they look for it there"
+        return "LogNotMoved", f"{why}; set it back, or restore a backup into a new service that is made so"
     return None
 
 

@@ -34,6 +34,9 @@ class Service:
     """Of a member's volume, a quantity."""
     storage_class: str = ""
     """"": the cluster's default."""
+    wal: str = ""
+    """Of a second volume for the log; "": there is none."""
+    wal_class: str = ""
     image: str = ""
     """"": the engine's own."""
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -89,6 +92,8 @@ def read(model: StatefulService) -> Service:
         members=spec.members,
         size=spec.storage.size,
         storage_class=spec.storage.class_ or "",
+        wal=spec.storage.wal.size if spec.storage.wal is not None else "",
+        wal_class=(spec.storage.wal.class_ or "") if spec.storage.wal is not None else "",
         image=spec.image or "",
         resources=_without_empty(spec.resources.dump() if spec.resources is not None else {}),
         placement=_without_empty(placement),
@@ -105,10 +110,13 @@ def read(model: StatefulService) -> Service:
     )
 
 
-def not_carried_out(model: StatefulService) -> str:
-    """What the object asks for and nobody here does; "" if there is nothing. To pass over it would be a lie."""
+def not_carried_out(model: StatefulService, wal: bool) -> str:
+    """What the object asks for and nobody here does; "" if there is nothing. To pass over it would be a lie.
+
+    `wal`: whether members of this engine can have a second volume.
+    """
     spec = model.spec
-    if spec.storage.wal is not None:
+    if spec.storage.wal is not None and not wal:
         return f"storage.wal: {spec.engine} is run with one volume a member; leave it out"
     if spec.tls.authority is not None and not spec.tls.enabled:
         return "tls.authority: means nothing without TLS; leave it out"

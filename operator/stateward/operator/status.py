@@ -18,7 +18,7 @@ from stateward.operator.api.status import (
 )
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers.protocol import Driver
-from stateward.operator.objects.common import LABEL
+from stateward.operator.objects.common import LABEL, VOLUME, WAL
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.observe import FINALISED, Stand, is_ready
 from stateward.operator.service import Service
@@ -112,7 +112,10 @@ def _members(found: StatefulServiceStatus, service: Service, stand: Stand, away:
     versions = sorted({one.version for one in found.members if one.version}, key=_numbers)
     found.running_version = versions[0] if versions else None
     found.finalised_version = stand.running.notes.get(FINALISED)
-    found.volumes = [VolumeState(name="data", class_=stand.running.storage_class or None, size=stand.running.size)]
+    running = stand.running
+    found.volumes = [VolumeState(name=VOLUME, class_=running.storage_class or None, size=running.size)]
+    if running.wal:
+        found.volumes.append(VolumeState(name=WAL, class_=running.wal_class or None, size=running.wal))
 
 
 def _member(name: str, stand: Stand, away: str) -> MemberStatus:

@@ -6,13 +6,12 @@ room for both.
 
 from __future__ import annotations
 
-from stateward.operator import deletion, service
+from stateward.operator import service
 from stateward.operator.api.v1beta1 import StatefulService
-from stateward.operator.apply import RESOURCES
-from stateward.operator.backup import copied, metadata
+from stateward.operator.backup import copied, metadata, vacancy
 from stateward.operator.backup.fetching import founder
 from stateward.operator.backup.jobs import Work
-from stateward.operator.backup.kinds import FILLED, METADATA, SNAPSHOTS
+from stateward.operator.backup.kinds import METADATA, SNAPSHOTS
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.request import Request, StopError
 from stateward.operator.backup.source import Source
@@ -44,10 +43,10 @@ def fill(request: Request, source: Source, told: Metadata, wanted: StatefulServi
     if result.state == "running":
         raise StopError("Running", result.reason, "fill")
     if result.state == "failed":
-        deletion.delete(hub.cluster, "PersistentVolumeClaim", claim, "Background")
+        vacancy.drop(request, wanted)
         clear(request)
         raise StopError("Failed", result.reason, "fill")
-    hub.annotate(RESOURCES["PersistentVolumeClaim"], claim, {FILLED: "true"})
+    vacancy.filled(request, wanted)
 
 
 def clear(request: Request) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from stateward.operator import deletion, service
+from stateward.operator import service
 from stateward.operator.api.v1beta1 import StatefulService
-from stateward.operator.apply import RESOURCES
-from stateward.operator.backup import metadata
+from stateward.operator.backup import metadata, vacancy
 from stateward.operator.backup.jobs import Work, name_of
-from stateward.operator.backup.kinds import FILLED
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.request import Request, StopError
 from stateward.operator.backup.source import Source
@@ -55,12 +53,12 @@ def fill(request: Request, source: Source, told: Metadata, wanted: StatefulServi
     if result.state == "running":
         raise StopError("Running", result.reason, "fill")
     if result.state == "failed":
-        deletion.delete(request.hub.cluster, "PersistentVolumeClaim", claim, "Background")
+        vacancy.drop(request, wanted)
         raise StopError("Failed", result.reason, "fill")
-    request.hub.annotate(RESOURCES["PersistentVolumeClaim"], claim, {FILLED: "true"})
+    vacancy.filled(request, wanted)
 
 
 def founder(one: Service, driver: Driver) -> Place:
     """A service's first member, alone."""
     tls = driver.encrypts and one.tls
-    return Place(one.namespace, one.name, one.version, [one.member(0)], False, one.parameters, tls)
+    return Place(one.namespace, one.name, one.version, [one.member(0)], False, one.parameters, tls, bool(one.wal))

@@ -95,6 +95,9 @@ def _note(order: Order, record: Record) -> float:
 def _settles(subject: Subject, record: Record) -> float:
     """Seconds until all that the member says is on its volume. Raises NotNowError where a copy of that is no backup."""
     found = subject.found
+    if found.stand.running.wal:
+        why = f"members of {found.one.name} have a second volume, and two VolumeSnapshots are of two moments"
+        raise NotNowError(f"destination.snapshot: {why}; give a claim or a bucket (s3)", final=True)
     place = place_of(found.one, found.stand.running, found.stand.formed)
     copying = found.driver.copying(place, subject.member.name, record.uid[:8])
     if copying is None or not copying.adopt:

@@ -14,7 +14,8 @@ from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import owner_of
 from stateward.operator.drivers.copying import IMAGE
 from stateward.operator.drivers.protocol import Container
-from stateward.operator.objects.common import LABEL, TLS, Item, secret_config, server_tls
+from stateward.operator.objects.common import LABEL, TLS, VOLUME, WAL, Item, secret_config, server_tls
+from stateward.operator.observe import claim_name
 from stateward.operator.service import Service
 from stateward.policies.view import Object, metadata_of, text_of
 
@@ -71,15 +72,15 @@ class Work:
     def fill(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
              environment: Mapping[str, str], claim: str, snapshot: str) -> Item:  # fmt: skip
         """Puts a backup onto the claim of the first member."""
-        data = {"name": "data", "mountPath": container.data}
-        told = _pairs({"SNAPSHOT": snapshot, "DATA": container.data})
+        data = _mounts(container, one)
+        told = _pairs({"SNAPSHOT": snapshot, **_folders(container, one)})
         fetch = self._restic("fetch", scripts.FETCH, told)
-        fetch["volumeMounts"].append(data)
+        fetch["volumeMounts"] += data
         steps = [
-            self._container(f"restore-{number}", image, command, [self._work(), data], _pairs(environment))
+            self._container(f"restore-{number}", image, command, [self._work(), *data], _pairs(environment))
             for number, command in enumerate(commands)
         ]
-        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
+        volumes = _held(one, claim)
         made = self._job("fill", [fetch, *steps[:-1]], steps[-1], volumes)
         made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
         return made
@@ -87,15 +88,14 @@ class Work:
     def adopt(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
               environment: Mapping[str, str], copied: str, claim: str = "") -> Item:  # fmt: skip
         """Makes data of a member's volume that was copied onto the claim `copied`, on another; without one on trial."""
-        data: Item = {"name": "data", "mountPath": container.data}
-        wipe = self._container("wipe", self.restic, ["sh", "-c", scripts.WIPE], [data], _pairs({"DATA": container.data}))
-        mounts: list[Item] = [data, {"name": "image", "mountPath": IMAGE, "readOnly": True}]
+        data = _mounts(container, one)
+        wipe = self._container("wipe", self.restic, ["sh", "-c", scripts.WIPE], data, _pairs(_folders(container, one)))
+        mounts = [*data, {"name": "image", "mountPath": IMAGE, "readOnly": True}]
         steps = [
             self._container(f"restore-{number}", image, command, mounts, _pairs(environment))
             for number, command in enumerate(commands)
         ]
-        kept: Item = {"persistentVolumeClaim": {"claimName": claim}} if claim else {"emptyDir": {}}
-        volumes = [{"name": "data", **kept}, {"name": "image", "persistentVolumeClaim": {"claimName": copied}}]
+        volumes = [*_held(one, claim), {"name": "image", "persistentVolumeClaim": {"claimName": copied}}]
         made = self._job("fill" if claim else "try", [wipe, *steps[:-1]], steps[-1], volumes)
         made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
         return made
@@ -204,6 +204,27 @@ def name_of(item: Object, purpose: str) -> str:
 def _pairs(values: Mapping[str, str]) -> list[dict[str, Any]]:
     # `$(NAME)` in a value would be replaced by the kubelet.
     return [{"name": name, "value": value.replace("$(", "$$(")} for name, value in values.items()]
+
+
+def _folders(container: Container, one: Service) -> dict[str, str]:
+    """What is wiped before it is filled."""
+    return {"DATA": container.data, **({"WAL": container.wal} if one.wal else {})}
+
+
+def _mounts(container: Container, one: Service) -> list[Item]:
+    """The volumes of a member."""
+    found: list[Item] = [{"name": VOLUME, "mountPath": container.data}]
+    return [*found, {"name": WAL, "mountPath": container.wal}] if one.wal else found
+
+
+def _held(one: Service, claim: str) -> list[Item]:
+    """The same of the pod: those of the first member, whose data is on this claim; on trial, without one, nothing stays."""
+
+    def kept(name: str) -> Item:
+        return {"persistentVolumeClaim": {"claimName": name}} if claim else {"emptyDir": {}}
+
+    found: list[Item] = [{"name": VOLUME, **kept(claim)}]
+    return [*found, {"name": WAL, **kept(claim_name(one, 0, WAL))}] if one.wal else found
 
 
 def _within(one: Service) -> Item:

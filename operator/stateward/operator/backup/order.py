@@ -12,6 +12,7 @@ from stateward.operator.backup.hub import AT_ONCE, SOON, WAITING, Hub, short
 from stateward.operator.backup.kinds import BACKUPS
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.record import Record
+from stateward.operator.objects.common import VOLUME, WAL
 from stateward.policies.view import Object, text_of
 
 PATIENCE: Final = timedelta(hours=1)
@@ -103,8 +104,10 @@ class Order:
         made.position = told.position or None
         made.started = told.taken
         spec = told.service_spec()
-        volume = VolumeState(name="data", class_=spec.storage.class_, size=spec.storage.size)
-        made.topology = Topology(members=spec.members, volumes=[volume], parameters=dict(spec.parameters))
+        volumes = [VolumeState(name=VOLUME, class_=spec.storage.class_, size=spec.storage.size)]
+        if spec.storage.wal is not None:
+            volumes.append(VolumeState(name=WAL, class_=spec.storage.wal.class_, size=spec.storage.wal.size))
+        made.topology = Topology(members=spec.members, volumes=volumes, parameters=dict(spec.parameters))
         return made
 
     def _condition(self, kind: str, status: Literal["True", "False"], reason: str, message: str) -> Condition:

@@ -66,12 +66,13 @@ def _step(request: Request) -> None:
     problem = verdict.refused(request.model.spec, told, wanted, driver)
     if problem or driver is None:
         raise StopError("Refused", problem)
-    claim = vacancy.claim_of(request)
-    if claim is None:
+    claims = vacancy.claims_of(request, wanted)
+    if None in claims:
         vacancy.free(request)
-        vacancy.make_claim(request, wanted, driver.encrypts and wanted.spec.tls.enabled)
+        vacancy.make_claim(request, wanted, claims.index(None), driver.encrypts and wanted.spec.tls.enabled)
         return
-    if FILLED not in mapping_of(metadata_of(claim), "annotations"):
+    claim = claims[0]
+    if claim is not None and FILLED not in mapping_of(metadata_of(claim), "annotations"):
         if "deletionTimestamp" in metadata_of(claim):
             raise StopError("Failed", "its claim was deleted while it was filled")
         way.fill(request, source, told, wanted, driver, claim)

@@ -83,7 +83,7 @@ printf '%s %s' "$id" "$(gzip -9 -c metadata.json | base64 | tr -d '\\n')" > /dev
 
 FETCH: Final = f"""\
 {_BEGIN}
-find "$DATA" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {{}} +
+find "$DATA" ${{WAL:+"$WAL"}} -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {{}} +
 rm -rf dump
 mkdir dump
 restic restore --no-lock --quiet --verify --target dump "$SNAPSHOT:/dump"
@@ -92,7 +92,7 @@ restic restore --no-lock --quiet --verify --target dump "$SNAPSHOT:/dump"
 
 WIPE: Final = """\
 set -eu
-find "$DATA" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
+find "$DATA" ${WAL:+"$WAL"} -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
 """
 """What an earlier try has left on the claim."""
 

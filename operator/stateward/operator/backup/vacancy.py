@@ -1,16 +1,18 @@
-"""The name and the claim of the service that a restore makes: both have to be free, and are its own from then on."""
+"""The name and the claims of the service that a restore makes: all have to be free, and are its own from then on."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from stateward.kube.errors import ClusterError
+from stateward.operator import deletion
+from stateward.operator.api.spec import Volume
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import MANAGER, RESOURCES
-from stateward.operator.backup.kinds import FILLING
+from stateward.operator.backup.kinds import FILLED, FILLING
 from stateward.operator.backup.request import Request, StopError
-from stateward.operator.objects.common import LABEL, SPEAKS_TLS, VOLUME, Item
-from stateward.policies.view import Object, metadata_of, text_of
+from stateward.operator.objects.common import LABEL, SPEAKS_TLS, VOLUME, WAL, Item
+from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 _CLAIMS = RESOURCES["PersistentVolumeClaim"]
 
@@ -34,27 +36,26 @@ def free(request: Request) -> None:
         raise StopError("Refused", why)
 
 
-def claim_of(request: Request) -> Object | None:
-    """The first member's claim, where this restore has made it. Raises StopError, ClusterError."""
-    namespace, name = request.target
-    found = request.hub.cluster.find(_CLAIMS.path_to(namespace, f"{VOLUME}-{name}-0"))
-    if found is not None and not request.made(found):
-        raise StopError("Refused", f"service: {name}: the claim {VOLUME}-{name}-0 is there; delete it, or give another name")
-    return found
+def claims_of(request: Request, wanted: StatefulService) -> list[Object | None]:
+    """The first member's claims, that of its data first; None where this restore has not made it yet.
+
+    Raises StopError, ClusterError.
+    """
+    return [_claim(request, volume) for volume in _volumes(wanted)]
 
 
-def make_claim(request: Request, wanted: StatefulService, tls: bool) -> None:
-    """Raises ClusterError."""
+def make_claim(request: Request, wanted: StatefulService, number: int, tls: bool) -> None:
+    """One of them. Raises ClusterError."""
     namespace, name = request.target
-    storage = wanted.spec.storage
-    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage.size}}}
-    if storage.class_:
-        spec["storageClassName"] = storage.class_
+    volume, asked = list(_volumes(wanted).items())[number]
+    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": asked.size}}}
+    if asked.class_:
+        spec["storageClassName"] = asked.class_
     body: Item = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
-            "name": f"{VOLUME}-{name}-0",
+            "name": f"{volume}-{name}-0",
             "namespace": namespace,
             "labels": {LABEL: name, "app.kubernetes.io/managed-by": "stateward"},
             "annotations": {FILLING: request.uid, **({SPEAKS_TLS: "true"} if tls else {})},
@@ -62,6 +63,33 @@ def make_claim(request: Request, wanted: StatefulService, tls: bool) -> None:
         "spec": spec,
     }
     create(request, _CLAIMS.path_to(namespace), body)
+
+
+def filled(request: Request, wanted: StatefulService) -> None:
+    """All of the backup is on them. That of the data says so last: it is what is asked. Raises ClusterError."""
+    for claim in reversed(claims_of(request, wanted)):
+        if claim is not None and FILLED not in mapping_of(metadata_of(claim), "annotations"):
+            request.hub.annotate(_CLAIMS, claim, {FILLED: "true"})
+
+
+def drop(request: Request, wanted: StatefulService) -> None:
+    """They go, and what is on them. Raises ClusterError."""
+    for claim in claims_of(request, wanted):
+        if claim is not None:
+            deletion.delete(request.hub.cluster, "PersistentVolumeClaim", claim, "Background")
+
+
+def _volumes(wanted: StatefulService) -> dict[str, Volume]:
+    storage = wanted.spec.storage
+    return {VOLUME: storage, **({WAL: storage.wal} if storage.wal is not None else {})}
+
+
+def _claim(request: Request, volume: str) -> Object | None:
+    namespace, name = request.target
+    found = request.hub.cluster.find(_CLAIMS.path_to(namespace, f"{volume}-{name}-0"))
+    if found is not None and not request.made(found):
+        raise StopError("Refused", f"service: {name}: the claim {volume}-{name}-0 is there; delete it, or give another name")
+    return found
 
 
 def create(request: Request, path: str, body: Item) -> None:

@@ -31,7 +31,7 @@ def refused(spec: ServiceRestoreSpec, told: Metadata, wanted: StatefulService, d
     if given is not None and needed is not None and given < needed:
         old = told.service_spec().storage.size
         return f"overrides.storage.size: {wanted.spec.storage.size}: the backup is of volumes of {old}; give that or more"
-    return not_carried_out(wanted)
+    return not_carried_out(wanted, bool(driver.container(wanted.spec.version).wal))
 
 
 def of_version(engine: str, old: str, new: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from stateward.operator.drivers import reading, template
@@ -24,6 +25,8 @@ def check(data: Engine) -> None:
             template.check(getattr(variant, name), f"backup.{number}.{name}", KNOWN)
         template.check(variant.adopt, f"backup.{number}.adopt", ("image", "data", "token"))
         template.check(variant.tls, f"backup.{number}.tls", KNOWN)
+    if data.wal is not None:
+        template.check(data.wal.restore, "wal.restore", KNOWN)
     if data.extent is not None:
         template.check(data.extent.at, "extent.at", ("position",))
 
@@ -47,7 +50,8 @@ def of(data: Engine, place: Place, member: str, token: str) -> Copying | None:
         "tls.scheme": "https" if place.tls else "http",
         "tls.folder": data.tls.folder if data.tls is not None else "",
     }
-    return _rendered(variant, scope, place.tls)
+    more = template.render(data.wal.restore, scope) if data.wal is not None and place.wal else []
+    return _rendered(variant, scope, place.tls, more)
 
 
 def extent(data: Engine, target: Target) -> Extent | None:
@@ -91,12 +95,18 @@ def _read(data: Engine, answer: Any) -> Extent:
     return Extent(reading.text_at(answer, found.position), int(count) if count.isdecimal() else None, found.what)
 
 
-def _rendered(variant: Variant, scope: dict[str, str], tls: bool) -> Copying:
+def _rendered(variant: Variant, scope: dict[str, str], tls: bool, more: Sequence[str]) -> Copying:
+    """`more`: arguments of the last command that restores."""
+
+    def made(commands: list[list[str]]) -> list[list[str]]:
+        found: list[list[str]] = template.render(commands, scope)
+        return [*found[:-1], *([[*found[-1], *more]] if found else [])]
+
     return Copying(
         take=template.render(variant.take, scope),
-        restore=template.render(variant.restore, scope),
+        restore=made(variant.restore),
         environment={**variant.environment, **(template.render(variant.tls, scope) if tls else {})},
-        adopt=template.render(variant.adopt, scope),
+        adopt=made(variant.adopt),
         settles=variant.settles,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -32,7 +33,19 @@ from stateward.operator.drivers.protocol import (
     Store,
     Target,
 )
-from stateward.operator.drivers.schema import MUTATING, Command, Done, Engine, Http, Members, Parameter, Probe, Probes
+from stateward.operator.drivers.schema import (
+    MUTATING,
+    Command,
+    Done,
+    Engine,
+    Http,
+    Members,
+    Parameter,
+    Probe,
+    Probes,
+    Tls,
+    Wal,
+)
 from stateward.operator.drivers.schema import Beside as Aside
 from stateward.policies.version import parse, parse_range
 
@@ -82,6 +95,9 @@ class FolderDriver:
             for name, content in {**data.tls.files, **data.tls.secret_files}.items():
                 template.check({name: content}, f"tls.files.{name}", [f"password.{one}" for one in data.passwords])
             template.check(data.tls.clients, "tls.clients", [f"password.{one}" for one in data.passwords])
+        if data.wal is not None:
+            for name, content in {**data.wal.files, **data.wal.secret_files}.items():
+                template.check({name: content}, f"wal.files.{name}", [f"password.{one}" for one in data.passwords])
         copying.check(data)
         for name in MUTATING:
             command = getattr(data.commands, name)
@@ -124,6 +140,7 @@ class FolderDriver:
             beside=[_beside(one, secured) for one in run.beside],
             rights=run.rights,
             labels=run.labels,
+            wal=self._data.wal.folder if self._data.wal is not None else "",
             tls=spoken.folder if spoken is not None else "",
             secured=secured,
             read_once=_READ_ONCE[spoken.reloads] if spoken is not None else (),
@@ -136,14 +153,20 @@ class FolderDriver:
 
     def configuration(self, place: Place) -> dict[str, str]:
         """File name → content. Parameters are laid under what the folder says, which names all that it does not let be."""
-        more = self._data.tls.files if self._data.tls is not None and place.tls else {}
-        return self._rendered(self._data.files, place, {}, more)
+        tls, wal = self._laid_over(place)
+        over = [one.files for one in (tls, wal) if one is not None]
+        return self._rendered(self._data.files, place, {}, over)
 
     def secret_files(self, place: Place, access: Access) -> dict[str, str]:
         """File name → content, of what has passwords in it."""
         opened = {f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}
-        more = self._data.tls.secret_files if self._data.tls is not None and place.tls else {}
-        return self._rendered(self._data.secret_files, place, opened, more)
+        tls, wal = self._laid_over(place)
+        over = [one.secret_files for one in (tls, wal) if one is not None]
+        return self._rendered(self._data.secret_files, place, opened, over)
+
+    def _laid_over(self, place: Place) -> tuple[Tls | None, Wal | None]:
+        """What says more of the files, where the service has it."""
+        return self._data.tls if place.tls else None, self._data.wal if place.wal else None
 
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """Key → text, of what applications connect with."""
@@ -151,7 +174,7 @@ class FolderDriver:
         more = self._data.tls.clients if self._data.tls is not None and place.tls else {}
         return {key: str(template.render(text, scope)) for key, text in {**self._data.clients, **more}.items()}
 
-    def _rendered(self, files: _Files, place: Place, more: Mapping[str, str], tls: _Files) -> dict[str, str]:
+    def _rendered(self, files: _Files, place: Place, more: Mapping[str, str], over: Sequence[_Files]) -> dict[str, str]:
         rows: list[Mapping[str, str]] = [
             {"member.name": member, "member.host": place.host(member)} for member in place.members
         ]
@@ -163,7 +186,7 @@ class FolderDriver:
         found: dict[str, str] = {}
         for row in rows:
             scope = {**_scope(place), **self._speaks(place), **more, **row}
-            for name, content in _over(files, tls).items():
+            for name, content in functools.reduce(_over, over, files).items():
                 if not (isinstance(content, str) and content in empty):
                     found[template.render(name, scope)] = self.written(content, place, scope, rows)
         return found

@@ -123,6 +123,8 @@ class Place:
     """Whether a member without data joins others that have some, and founds nothing."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tls: bool = False
+    wal: bool = False
+    """Whether the log is on a volume of its own."""
 
     def host(self, member: str) -> str:
         """The name that other members reach it by, for as long as the pod is there."""
@@ -202,6 +204,8 @@ class Container:
     """Rules of a Role, where the engine itself asks the API server, with placeholders; with none no token is mounted."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the pods, besides ours. Placeholders stand in it."""
+    wal: str = ""
+    """Where a second volume is mounted, where a service has one; "": the engine cannot have any."""
     tls: str = ""
     """Where the members' certificate is mounted; "" where they speak no TLS."""
     secured: Sequence[str] = ()

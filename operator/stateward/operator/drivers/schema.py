@@ -289,6 +289,19 @@ class Tls(_Strict):
     """Laid over the `clients`."""
 
 
+class Wal(_Strict):
+    """How the engine keeps its write-ahead log on a second volume, where a service asks for one (`spec.storage.wal`)."""
+
+    folder: _Folder
+    """Where that volume is mounted. Its root may hold `lost+found`: the log goes into a folder below it."""
+    files: dict[str, dict[str, Any] | str] = {}
+    """Laid over the `files` of the same name: a mapping over a mapping, a text after a text."""
+    secret_files: dict[str, dict[str, Any] | str] = {}
+    """The same over `secret_files`."""
+    restore: list[str] = []
+    """More arguments of the last of the commands by which a backup is restored."""
+
+
 class Parameter(_Strict):
     """A setting that a service may give, and where it goes."""
 
@@ -376,6 +389,8 @@ class Engine(_Strict):
     """Generated for each service: name to length."""
     tls: Tls | None = None
     """Left out: the engine speaks none."""
+    wal: Wal | None = None
+    """Left out: members have one volume alone."""
     run: Run
     """How the program is started."""
     probes: Probes
@@ -422,7 +437,7 @@ class Engine(_Strict):
 
 
 MODELS: Final[tuple[type[BaseModel], ...]] = (
-    Engine, Run, Beside, Probes, Probe, Otherwise, Tls, Parameter, Commands, Health, Status, Members, Command, Done, Http,
-    When, Case, Variant, Measured,
+    Engine, Run, Beside, Probes, Probe, Otherwise, Tls, Wal, Parameter, Commands, Health, Status, Members, Command, Done,
+    Http, When, Case, Variant, Measured,
 )  # fmt: skip
 """All of it, the whole first: the order of the reference."""

@@ -18,6 +18,7 @@ from stateward.operator.objects.common import (
     TLS,
     VERSION,
     VOLUME,
+    WAL,
     Item,
     config,
     headless,
@@ -48,6 +49,9 @@ class Running:
     """Annotations by which the loop remembers what status alone must not be trusted with."""
     tls: bool = False
     """Whether members speak TLS. It stays as it was when the service was made: members of both kinds do not mix."""
+    wal: str = ""
+    """The size of the second volume; "": there is none, which stays as it was when the service was made."""
+    wal_class: str = ""
 
 
 def stateful_set(
@@ -72,7 +76,7 @@ def stateful_set(
         "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
         "selector": {"matchLabels": selector(service)},
         "template": {"metadata": metadata, "spec": pod(service, container, running)},
-        "volumeClaimTemplates": [_claim(service, running)],
+        "volumeClaimTemplates": _claims(service, running),
     }
     found = named(service, "apps/v1", "StatefulSet", service.name, spec=spec)
     found["metadata"]["annotations"] = dict(running.notes)
@@ -170,6 +174,8 @@ def _common(container: Container, running: Running) -> Item:
         {"name": VOLUME, "mountPath": container.data},
         {"name": "config", "mountPath": container.files, "readOnly": True},
     ]
+    if running.wal:
+        mounts.insert(1, {"name": WAL, "mountPath": container.wal})
     if container.secrets:
         mounts.append({"name": "secrets", "mountPath": container.secrets, "readOnly": True})
     if container.tls:
@@ -220,14 +226,16 @@ def _container(service: Service, container: Container, running: Running) -> Item
     }
 
 
-def _claim(service: Service, running: Running) -> Item:
-    spec: dict[str, Any] = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": running.size}},
-    }
-    if running.storage_class:
-        spec["storageClassName"] = running.storage_class
-    metadata: Item = {"name": VOLUME, "labels": {**selector(service), "app.kubernetes.io/managed-by": "stateward"}}
+def _claims(service: Service, running: Running) -> list[Item]:
+    found = [_claim(service, running, VOLUME, running.size, running.storage_class)]
+    return [*found, _claim(service, running, WAL, running.wal, running.wal_class)] if running.wal else found
+
+
+def _claim(service: Service, running: Running, name: str, size: str, storage_class: str) -> Item:
+    spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    if storage_class:
+        spec["storageClassName"] = storage_class
+    metadata: Item = {"name": name, "labels": {**selector(service), "app.kubernetes.io/managed-by": "stateward"}}
     if running.tls:
         metadata["annotations"] = {SPEAKS_TLS: "true"}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}

@@ -15,7 +15,7 @@ from stateward.operator.apply import RESOURCES
 from stateward.operator.drivers.protocol import Peer, Result
 from stateward.operator.losses import Loss, confirmed, confirmed_gone, is_gone, losses
 from stateward.operator.objects.quorum import quorum, spare
-from stateward.operator.observe import LEFT, LOST, PARKED, claim_name
+from stateward.operator.observe import LEFT, LOST, PARKED, claim_name, claim_names
 from stateward.operator.step import Step
 from stateward.operator.turn import Turn
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
@@ -156,7 +156,7 @@ class Replacing:
 
     def _begin(self, loss: Loss, claim: Object) -> Step:
         why = f"{loss.why}: it is made anew from the others"
-        by_engine = not loss.nodes and text_of(mapping_of(claim, "status"), "phase") != "Lost"
+        by_engine = not loss.uids
         note = {LOST: loss.member}
 
         def act() -> Result:
@@ -175,8 +175,17 @@ class Replacing:
             there = any(peer.name == member for peer in peers)
             if waits := self._out_and_in(member, claim, there):
                 return waits
-        why = f"its old claim {text_of(metadata_of(claim), 'name')} is deleted"
-        return self._step("clear", member, why, lambda: self.turn.hand.take("PersistentVolumeClaim", claim))
+        # That of its data is the last: what is decided is noted on it.
+        old = self._second(member) or claim
+        why = f"its old claim {text_of(metadata_of(old), 'name')} is deleted"
+        return self._step("clear", member, why, lambda: self.turn.hand.take("PersistentVolumeClaim", old))
+
+    def _second(self, member: str) -> Object | None:
+        """The claim of its second volume, where it has one that is not being deleted yet."""
+        service, stand = self.turn.service, self.turn.stand
+        names = claim_names(service, stand.running, service.names(stand.replicas).index(member))[1:]
+        several = (self.turn.look.get("PersistentVolumeClaim", service.namespace, name) for name in names)
+        return next((one for one in several if one is not None and "deletionTimestamp" not in metadata_of(one)), None)
 
     def _out_and_in(self, member: str, claim: Object, there: bool) -> Step | None:
         """Out of the list and into it again; None where that is done."""
@@ -222,10 +231,11 @@ class Replacing:
                 or "deletionTimestamp" in metadata_of(pod)
             ):
                 continue
-            claim = claim_name(service, names.index(member))
-            known = self.turn.look.get("PersistentVolumeClaim", service.namespace, claim) is not None
-            if known or not self._rest_serves(member) or not self._starts_empty(member):
+            claims = claim_names(service, stand.running, names.index(member))
+            gone = [one for one in claims if self.turn.look.get("PersistentVolumeClaim", service.namespace, one) is None]
+            if not gone or not self._rest_serves(member) or not self._starts_empty(member):
                 continue
+            claim = gone[0]
             path = RESOURCES["PersistentVolumeClaim"].path_to(service.namespace, claim)
             why = f"its pod waits for the claim {claim}, which is gone: both are made anew"
             return self._step("clear", member, why, lambda pod=pod, path=path: self._take_bereft(pod, path))  # type: ignore[misc]
@@ -257,7 +267,7 @@ class Replacing:
 
     def _if_so(self, loss: Loss, act: Callable[[], Result]) -> Result:
         """Asks the API server itself first: what is done now is never taken back."""
-        if not confirmed(self.turn.hand.cluster, self.turn.service, loss, self.turn.look):
+        if not confirmed(self.turn.hand.cluster, self.turn.service, self.turn.stand, loss, self.turn.look):
             return Result("unknown", "the API server does not say so any more")
         return act()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from stateward.operator.drivers.protocol import Peer, Result
 from stateward.operator.objects.quorum import quorum
-from stateward.operator.observe import LEFT, MEMBERS, claim_name, strangers
+from stateward.operator.observe import LEFT, MEMBERS, claim_names, strangers
 from stateward.operator.step import Kind, Step
 from stateward.operator.turn import Turn
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
@@ -79,7 +79,7 @@ class Scaling:
         away = self.turn.away(service.names(stand.replicas))
         if away:
             return self._step("wait", away[0], f"{', '.join(away)} must serve before another member is added")
-        claim = self._claim_of(stand.replicas)
+        claim = next(iter(self._claims_of(stand.replicas)), None)
         if claim is not None:
             return self._claim(member, claim)
         if not self.turn.driver.listed:
@@ -160,16 +160,16 @@ class Scaling:
     def _goes(self, member: str, message: str) -> Step:
         """Its claim is marked first: once its pod is gone nobody could tell any more that it went by our doing."""
         last = self.turn.stand.replicas - 1
-        claim = self._claim_of(last)
-        if claim is not None and LEFT not in mapping_of(metadata_of(claim), "annotations"):
+        unmarked = [one for one in self._claims_of(last) if LEFT not in mapping_of(metadata_of(one), "annotations")]
+        if unmarked:
             why = "its claim is marked: the member has left"
-            return self._step("note", member, why, lambda: self.turn.hand.mark(claim, member))
+            return self._step("note", member, why, lambda: self.turn.hand.mark(unmarked[0], member))
         return self._resize("stop", member, message, last)
 
     def _gone(self, member: str) -> Step:
         """The last member is not in the list, and more are wanted: it was on its way out."""
         ordinal = self.turn.stand.replicas - 1
-        claim = self._claim_of(ordinal)
+        claim = next(iter(self._claims_of(ordinal)), None)
         if claim is not None and LEFT in mapping_of(metadata_of(claim), "annotations"):
             return self._resize("stop", member, "it has left: its pod goes before it comes again", ordinal)
         why = f"{member}: not in the engine's list of members; set members to {ordinal} to let it go, then up again"
@@ -185,9 +185,12 @@ class Scaling:
         )
         return self._step("wait", "", why, blocked="UnknownMember")
 
-    def _claim_of(self, ordinal: int) -> Object | None:
+    def _claims_of(self, ordinal: int) -> list[Object]:
+        """Those that are there of a member's, that of its data first."""
         service = self.turn.service
-        return self.turn.look.get("PersistentVolumeClaim", service.namespace, claim_name(service, ordinal))
+        names = claim_names(service, self.turn.stand.running, ordinal)
+        several = (self.turn.look.get("PersistentVolumeClaim", service.namespace, name) for name in names)
+        return [one for one in several if one is not None]
 
     def _resize(self, name: str, member: str, message: str, replicas: int) -> Step:
         return self._step(name, member, message, lambda: self.turn.hand.note({MEMBERS: str(replicas)}))
