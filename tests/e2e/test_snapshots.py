@@ -133,7 +133,7 @@ def test_the_log_has_a_volume_of_its_own_and_both_grow_around_the_pods(pair: Ope
     pair.settle(3)
     assert [one["name"] for one in pair.status()["volumes"]] == ["data", "wal"]
     on_it = pair.kubectl.must("exec", "pair-0", "--", "ls", "/var/lib/etcd-wal/wal")
-    assert ".wal" in on_it.text
+    assert ".wal" in on_it.out
     pods = pair.uids()
     with Writer(pair.address()) as writer:
         eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
@@ -154,7 +154,7 @@ def test_the_log_has_a_volume_of_its_own_and_both_grow_around_the_pods(pair: Ope
 def test_it_neither_goes_nor_shrinks_nor_is_it_copied(pair: Operated) -> None:
     gone = pair.kubectl("patch", KIND, "pair", "--type=merge", "-p", '{"spec":{"storage":{"wal":null}}}')
     assert not gone.passed
-    assert "members look for it where it was" in gone.text
+    assert "members look for it where it was" in gone.err
     less = pair.kubectl("patch", KIND, "pair", "--type=merge", "-p", '{"spec":{"storage":{"wal":{"size":"1Mi"}}}}')
     assert not less.passed
     pair.kubectl.must("apply", "-f", "-", stdin=asked("ServiceBackup", "two", service="pair", destination=place(pair)))
