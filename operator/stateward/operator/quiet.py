@@ -21,8 +21,8 @@ from stateward.operator.status import Report
 LONGEST: Final = 600.0
 """Seconds after which a service is looked at whole, whatever was heard of it."""
 CALM: Final = 120.0
-"""Seconds between two questions to members that said the same twice: their kubelets tell of what stops serving. Where clients
-are routed by what members say, and they are asked more often for it, that stays so."""
+"""Seconds between two questions to members that said the same twice: their kubelets tell of what stops serving. Where
+clients are routed by what members say, and they are asked more often for it, that stays so."""
 _SPREAD: Final = 0.2
 
 Stamp = tuple[int, ...]
