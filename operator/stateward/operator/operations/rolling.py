@@ -130,7 +130,7 @@ class Rolling:
         """Whether a member is on its way in or out: that comes to its end first."""
         if not self.turn.driver.listed:
             return False
-        peers = self.turn.driver.peers(self.turn.stand.targets, self.turn.place())
+        peers = self.turn.driver.peers(self.turn.asked(), self.turn.place())
         return peers is not None and sorted(peer.name for peer in peers if not peer.learner) != sorted(self.names)
 
     def _waits(self, away: list[str]) -> Step:

@@ -35,7 +35,7 @@ class Scaling:
     def listed(self) -> Step | None:
         """Where the engine keeps a list of its members."""
         service, stand = self.turn.service, self.turn.stand
-        peers = self.turn.driver.peers(stand.targets, self.turn.place())
+        peers = self.turn.driver.peers(self.turn.asked(), self.turn.place())
         steady = stand.replicas == service.members
         if peers is None:
             return None if steady else self._step("wait", "", "no member gives the engine's list of members")
