@@ -326,10 +326,10 @@ def test_a_lost_node_costs_what_a_killed_primary_does(sessions: Sessions, say: S
 
 
 def test_another_series_goes_replicas_first_after_a_backup_and_nothing_is_lost(sessions: Sessions, say: Say) -> None:
-    sessions.on.settle(3)
-    back_up(sessions)
     for name in sessions.later:
+        sessions.on.settle(3)
         image = built(name)
+        back_up(sessions, f"before-{name.replace(':', '-').replace('.', '-')}")
         began, version = time.monotonic(), version_of(image)
         with Writer(sessions) as writer:
             sessions.on.change(version=version, image=image, upgrade={"majors": "InPlace"})
@@ -341,15 +341,15 @@ def test_another_series_goes_replicas_first_after_a_backup_and_nothing_is_lost(s
         assert sessions.known(3)
 
 
-def back_up(sessions: Sessions) -> None:
+def back_up(sessions: Sessions, name: str) -> None:
     """A backup to a claim: a new major wants one."""
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "256Mi"}}}
     wanted = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "backups"}, "spec": claim}
     sessions.on.kubectl.must("apply", "-f", "-", stdin=wanted)
     spec = {"service": NAME, "destination": {"claim": {"name": "backups", "path": "all"}}}
-    backup = {"apiVersion": "stateward.dev/v1beta1", "kind": "ServiceBackup", "metadata": {"name": "first"}, "spec": spec}
+    backup = {"apiVersion": "stateward.dev/v1beta1", "kind": "ServiceBackup", "metadata": {"name": name}, "spec": spec}
     sessions.on.kubectl.must("apply", "-f", "-", stdin=backup)
-    eventually(lambda: sessions.on.status().get("backup", {}).get("last", {}).get("name") == "first", "a backup", 180)
+    eventually(lambda: sessions.on.status().get("backup", {}).get("last", {}).get("name") == name, "a backup", 180)
 
 
 def test_a_deleted_service_takes_its_claims_along_where_that_is_asked_for(sessions: Sessions) -> None:

@@ -457,6 +457,25 @@ def test_a_switchover_that_nobody_sees_through_is_unknown_and_writes_go_on(
     assert group.members["db-0"].least == 1
 
 
+def test_a_switchover_that_a_process_left_in_the_middle_is_seen_through_and_asked_for_no_second_time(
+    group: Group, targets: list[Target]
+) -> None:
+    group.members["db-0"].least = 1000
+    group.members["db-1"].leads = True
+    seen = [driver().see(one) for one in targets]
+    # It would take writes again, that nobody else gets.
+    assert driver().unsettled(seen, targets, place()) is None
+    assert driver().settle(seen, targets, place()).outcome == "unknown"
+    assert driver().switchover("db-0", targets, place()).outcome == "done"
+    assert [text for text in group.told if "FAILOVER" in text] == []
+    assert "db-0 REPLICAOF 10.0.0.2 6379" in group.told
+
+
+def test_one_that_cannot_follow_the_next_primary_has_handed_over_all_the_same(group: Group, targets: list[Target]) -> None:
+    group.members["db-0"].link = "down"
+    assert driver().switchover("db-0", targets, place()).outcome == "done"
+
+
 def test_one_member_alone_hands_over_to_nobody(targets: list[Target]) -> None:
     assert driver().switchover("db-0", targets[:1], place(1)).outcome == "refused"
 

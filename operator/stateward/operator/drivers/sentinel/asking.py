@@ -27,7 +27,7 @@ class Line:
     """An open connection."""
 
     def __init__(self, where: str, connection: Any) -> None:
-        self._where = where
+        self.where = where
         self._connection = connection
 
     def ask(self, *words: str | int) -> Any:
@@ -43,9 +43,9 @@ class Line:
                 self._connection.send_command(*words, check_health=False)
             return [self._connection.read_response() for _ in commands]
         except (ResponseError, AuthenticationError) as error:
-            raise RefusedError(f"{self._where}: {commands[0][0]}: {_line(error)}") from None
+            raise RefusedError(f"{self.where}: {commands[0][0]}: {_line(error)}") from None
         except (RedisError, OSError, ValueError, AttributeError) as error:
-            raise NoAnswerError(f"{self._where}: {commands[0][0]}: no answer ({type(error).__name__})") from None
+            raise NoAnswerError(f"{self.where}: {commands[0][0]}: no answer ({type(error).__name__})") from None
 
     def tried(self, *words: str | int) -> Any:
         """The same; None where it refuses. Raises NoAnswerError."""

@@ -87,7 +87,12 @@ class SentinelDriver(FolderDriver):
         return seen if reason else _with_sentinel(target, seen)
 
     def unsettled(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> list[str] | None:
-        """What Sentinels and members keep of their number and is not so any more."""
+        """What Sentinels and members keep of their number and is not so any more; not while two say that they lead.
+
+        A primary that was replaced and has not heard of it must not take writes again.
+        """
+        if _several_lead(seen):
+            return None
         found = books.read(_of(place, targets), place.members)
         return books.amiss(found, least(place)) if found is not None else None
 
@@ -95,6 +100,8 @@ class SentinelDriver(FolderDriver):
 
     def settle(self, seen: Sequence[Seen], targets: Sequence[Target], place: Place) -> Result:
         """One thing of it: what Sentinels know is forgotten one Sentinel at a time."""
+        if _several_lead(seen):
+            return Result("unknown", "several say that they lead")
         found = books.read(_of(place, targets), place.members)
         if found is None:
             return Result("unknown", "not all members and Sentinels answer")
@@ -124,7 +131,9 @@ class SentinelDriver(FolderDriver):
         try:
             with opened(leading, self._data.serves) as line:
                 line.ask("CONFIG", "SET", _LEAST, _HELD)
-            said = self._fail_over(leading, others)
+            # One that leads already was promoted by a process that ended right after it.
+            promoted = any(self.see(one).role == PRIMARY for one in others)
+            said = None if promoted else self._fail_over(leading, others)
             while said is None and time.monotonic() < until:
                 if self._handed_over(member, targets):
                     return Result("done")
@@ -167,11 +176,11 @@ class SentinelDriver(FolderDriver):
             line.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def _handed_over(self, member: str, targets: Sequence[Target]) -> bool:
-        """Whether another leads, and this member follows it."""
+        """Whether another leads, and this member does not: one of an older release may not be able to follow it."""
         seen = {one.name: self.see(one) for one in targets}
         leading = [one.name for one in seen.values() if one.role == PRIMARY]
         own = seen.get(member)
-        return len(leading) == 1 and leading[0] != member and own is not None and own.role == REPLICA and own.healthy is True
+        return len(leading) == 1 and leading[0] != member and own is not None and own.role == REPLICA
 
 
 @cache
@@ -194,6 +203,10 @@ def _identity(place: Place, member: str) -> str:
 
 def _of(place: Place, targets: Sequence[Target]) -> list[Target]:
     return [one for one in targets if one.name in place.members]
+
+
+def _several_lead(seen: Sequence[Seen]) -> bool:
+    return sum(one.role == PRIMARY for one in seen) > 1
 
 
 def _setting(value: Any) -> str:
