@@ -108,10 +108,13 @@ class OnNodes(StandIn):
                 exactly = {"preconditions": {"uid": pod["metadata"]["uid"]}, "gracePeriodSeconds": 0}
                 self._cluster.delete(self._path("pods", name), exactly)
             return
-        claim = self._cluster.get(self._path("persistentvolumeclaims", f"data-{name}"))
-        volume = claim["spec"].get("volumeName", "")
-        if claim["status"].get("phase") != "Bound" or "deletionTimestamp" in claim["metadata"]:
+        names = [
+            one["persistentVolumeClaim"]["claimName"] for one in pod["spec"]["volumes"] if "persistentVolumeClaim" in one
+        ]
+        claims = {one: self._cluster.get(self._path("persistentvolumeclaims", one)) for one in names}
+        if any(one["status"].get("phase") != "Bound" or "deletionTimestamp" in one["metadata"] for one in claims.values()):
             return
+        volume = claims[f"data-{name}"]["spec"].get("volumeName", "")
         affinity = self._cluster.get(path_of("api", "v1", "persistentvolumes", volume))["spec"].get("nodeAffinity")
         home = affinity["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"][0] if affinity else ""
         target = home or self._free()
@@ -143,7 +146,11 @@ class OnNodes(StandIn):
             self._cluster.patch(self._path("persistentvolumeclaims", metadata["name"], "status"), {"status": larger})
 
     def _provision(self, metadata: Mapping[str, Any], spec: Mapping[str, Any], asked: str) -> None:
-        node = self._free()
+        kind, _, member = str(metadata["name"]).partition("-")
+        # A pod's volumes are made where it is to run: a second one beside the first.
+        node = self._free() if kind == "data" else self._home(f"data-{member}")
+        if not node:
+            return
         terms = [{"matchExpressions": [{"key": HOSTNAME, "operator": "In", "values": [node]}]}]
         where = {} if self.moves else {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}
         reference = {name: metadata[name] for name in ("name", "namespace", "uid")}
@@ -163,6 +170,14 @@ class OnNodes(StandIn):
         }
         with contextlib.suppress(ClusterError):  # made a moment ago
             self._cluster.create(path_of("api", "v1", "persistentvolumes"), volume)
+
+    def _home(self, claim: str) -> str:
+        """The node of a claim's volume; "" as long as there is none."""
+        found = self._cluster.find(self._path("persistentvolumeclaims", claim))
+        if found is None or found["status"].get("phase") != "Bound" or "deletionTimestamp" in found["metadata"]:
+            return ""
+        volume = self._cluster.get(path_of("api", "v1", "persistentvolumes", found["spec"]["volumeName"]))
+        return str(volume["metadata"]["labels"]["node"])
 
     def _items(self, plural: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._cluster.get(self._path(plural), {"labelSelector": LABEL})["items"]
