@@ -91,9 +91,11 @@ def test_what_was_copied_is_there_after_all_was_destroyed(ledger: Operated, ackn
     ledger.settle(3)
     ledger.delete()
     eventually(lambda: ledger.kubectl.names("persistentvolumeclaims") == [], "its claims are gone", 60)
-    ledger.kubectl.must(
-        "apply", "-f", "-", stdin=asked("ServiceRestore", "again", service="again", source={"backup": {"name": "first"}})
-    )
+    # What was on one volume comes back onto two.
+    storage = {"size": "256Mi", "wal": {"size": "256Mi"}}
+    source = {"backup": {"name": "first"}}
+    again = asked("ServiceRestore", "again", service="again", source=source, overrides={"storage": storage})
+    ledger.kubectl.must("apply", "-f", "-", stdin=again)
     status = ended(ledger.kubectl, RESTORES, "again")
     assert status["phase"] == "Complete", status
     host = str(ledger.kubectl.get("service", "again")["spec"]["clusterIP"])
@@ -104,7 +106,7 @@ def test_what_was_copied_is_there_after_all_was_destroyed(ledger: Operated, ackn
         return int(ledger.kubectl.get(KIND, "again").get("status", {}).get("readyMembers", 0))
 
     eventually(lambda: serving() == 3, "three members serve", 180)
-    eventually(lambda: len(ledger.kubectl.names("persistentvolumeclaims")) == 3, "what was read is gone", 60)
+    eventually(lambda: len(ledger.kubectl.names("persistentvolumeclaims")) == 6, "what was read is gone", 60)
     ledger.kubectl.must("delete", KIND, "again", "--timeout=150s", seconds=180)
     ledger.kubectl.must("delete", BACKUPS, "first", "--timeout=60s", seconds=90)
     assert ledger.kubectl.names(SNAPSHOTS) == []
