@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+import turns
 import yaml
 
 from stateward.operator import refusals
@@ -24,6 +25,7 @@ from stateward.operator.observe import Stand, claims_of, place_of, running_of
 from stateward.operator.operations.grow import grow
 from stateward.operator.operations.replace import replace as anew
 from stateward.operator.operations.scale import scale
+from stateward.operator.operations.upgrade import upgrade
 from stateward.operator.service import Service, read
 from stateward.operator.step import Step
 from stateward.operator.turn import Hand, Turn
@@ -371,3 +373,17 @@ def test_the_second_alone_grows_and_never_shrinks() -> None:
     # That it cannot shrink is no reason not to grow the other.
     world.storage = {"size": "16Gi", "wal": {"size": "1Gi"}}
     assert acted(grow(world.turn()), world) == "grow data-db-0 16Gi"
+
+
+def test_data_is_not_carried_over_to_another_major_where_its_log_lies_elsewhere() -> None:
+    driver = turns.Driver([], carries=frozenset({"DumpAndRestore"}))
+    wanted: dict[str, Any] = {"engine": "postgresql", "version": "17.12", "upgrade": {"majors": "DumpAndRestore"}}
+    one = turns.turn([turns.FINE] * 3, running="15.20", driver=driver, **wanted)
+    step = upgrade(one)
+    assert step is not None
+    assert step.blocked == "NoFreshBackup"
+    two = replace(one, stand=replace(one.stand, running=replace(one.stand.running, wal="2Gi")))
+    step = upgrade(two)
+    assert step is not None
+    assert (step.blocked, step.act) == ("NotCarriedOut", None)
+    assert "storage.wal" in step.message
