@@ -334,3 +334,10 @@ def test_what_cannot_be_shown_is_one_clear_line(served: tuple[Path, dict[str, An
     assert result.exit_code == 2
     assert said in result.output
     assert result.output.startswith("error: ")
+
+
+def test_a_second_volume_is_told_beside_the_first() -> None:
+    both = [{"name": "data", "class": "standard", "size": "8Gi"}, {"name": "wal", "class": "fast", "size": "2Gi"}]
+    item = {**WHOLE, "status": {**WHOLE["status"], "volumes": both}}
+    assert drawn(item).splitlines()[0].endswith("8Gi each of standard, log 2Gi of fast")
+    assert standing.document(item, {}, {}, NOW)["wal"] == {"class": "fast", "size": "2Gi"}

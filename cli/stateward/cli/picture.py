@@ -115,10 +115,15 @@ def _filled(used: int | None, found: Mapping[str, Any]) -> str:
 
 
 def _volume(found: Mapping[str, Any]) -> str:
-    volume = found["volume"] or {}
+    volume, wal = found["volume"] or {}, found["wal"] or {}
     if not volume.get("size"):
         return ""
-    return f"{volume['size']} each" + (f" of {volume['class']}" if volume.get("class") else "")
+    more = f", log {_sized(wal, '')}" if wal.get("size") else ""
+    return _sized(volume, " each") + more
+
+
+def _sized(volume: Mapping[str, Any], each: str) -> str:
+    return f"{volume['size']}{each}" + (f" of {volume['class']}" if volume.get("class") else "")
 
 
 def _operation(found: Mapping[str, Any], now: float) -> list[str]:

@@ -208,16 +208,18 @@ def _live(cluster: Cluster, wanted: Object) -> _Before:
 
 
 def _classes(cluster: Cluster, item: Object) -> dict[tuple[Kind, str, str], Object]:
-    """The class of its volumes, where it may be read: whether they can grow stands there."""
+    """The classes of its volumes, where they may be read: whether they can grow stands there."""
     from stateward.kube.client import path_of
     from stateward.kube.errors import ClusterError
 
-    volumes: list[Any] = mapping_of(item, "status").get("volumes") or [mapping_of(mapping_of(item, "spec"), "storage")]
-    name = text_of(volumes[0], "class")
-    if not name:
-        return {}
-    try:
-        found = cluster.find(path_of("apis", "storage.k8s.io", "v1", "storageclasses", name))
-    except ClusterError:
-        return {}
-    return {(_CLASS, "", name): found} if found is not None else {}
+    storage = mapping_of(mapping_of(item, "spec"), "storage")
+    volumes: list[Any] = mapping_of(item, "status").get("volumes") or [storage, mapping_of(storage, "wal")]
+    classes: dict[tuple[Kind, str, str], Object] = {}
+    for name in dict.fromkeys(text_of(one, "class") for one in volumes):
+        try:
+            found = cluster.find(path_of("apis", "storage.k8s.io", "v1", "storageclasses", name)) if name else None
+        except ClusterError:
+            continue
+        if found is not None:
+            classes[_CLASS, "", name] = found
+    return classes

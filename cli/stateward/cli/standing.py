@@ -32,7 +32,8 @@ def document(item: Object, used: Mapping[str, int], zones: Mapping[str, str], no
         },
         "quorum": quorum(spec, status),
         "members": [_member(one, used, zones) for one in items_of(status, "members")],
-        "volume": {"class": volumes[0].get("class"), "size": volumes[0].get("size")} if volumes else None,
+        "volume": _volume(volumes[:1]),
+        "wal": _volume(volumes[1:]),
         "seen": _number(status.get("observedGeneration")) == _number(metadata.get("generation")),
         "deleting": text_of(metadata, "deletionTimestamp") or None,
         "paused": text_of(mapping_of(metadata, "annotations"), PAUSED) == "true",
@@ -46,6 +47,10 @@ def document(item: Object, used: Mapping[str, int], zones: Mapping[str, str], no
         "next": next_steps(item),
         "time": times.render(now),
     }
+
+
+def _volume(found: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    return {"class": found[0].get("class"), "size": found[0].get("size")} if found else None
 
 
 def quorum(spec: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, int]:
