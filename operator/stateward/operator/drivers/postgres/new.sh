@@ -1,20 +1,21 @@
 # A new cluster beside the old data, filled from the older server, compared with it, and made to last. Nothing else is touched.
 set -eu
+told=${TOLD:-/dev/termination-log}
 cd "$DATA"
 umask 077
 bin=/usr/lib/postgresql/$NEW/bin
 made=pgdata-$NEW.$ATTEMPT
 part=$made.part
 trap 'touch "$WORK/ended"' EXIT
-fail() { echo "$1" > /dev/termination-log; exit 1; }
+fail() { echo "$1" > "$told"; exit 1; }
 touch "$WORK/alive"
 (while sleep 10; do touch "$WORK/alive"; done) &
 was() { (export PGHOST="$WORK/old" PGUSER=postgres && "$@"); }
 is() { (export PGHOST="$WORK/new" PGUSER=postgres && "$@"); }
 ask() { "$bin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 number() { LC_ALL=C "$bin/pg_controldata" -D "$made" | sed -n 's/^Database system identifier: *//p'; }
-tell() { [ ! -e "$WORK/why" ] || head -c 600 "$WORK/why" > /dev/termination-log; exit 1; }
-if [ -e "$made" ]; then number > /dev/termination-log; exit 0; fi
+tell() { [ ! -e "$WORK/why" ] || head -c 600 "$WORK/why" > "$told"; exit 1; }
+if [ -e "$made" ]; then number > "$told"; exit 0; fi
 for left in pgdata-"$NEW".*.part; do rm -rf "$left"; done
 used=$(du -sk pgdata | cut -f1)
 free=$(df -Pk . | awk 'NR == 2 {print $4}')
@@ -59,4 +60,4 @@ is "$bin/vacuumdb" --all --analyze-only --quiet 2> "$WORK/why" || tell
 "$bin/initdb" --sync-only -D "$part" > /dev/null
 mv "$part" "$made"
 sync
-number > /dev/termination-log
+number > "$told"

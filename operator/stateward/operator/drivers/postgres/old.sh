@@ -1,5 +1,6 @@
 # The older server over its own data: for the containers of this pod alone, and nothing can be written but what it settles.
 set -eu
+told=${TOLD:-/dev/termination-log}
 cd "$DATA"
 umask 077
 bin=/usr/lib/postgresql/$OLD/bin
@@ -13,7 +14,7 @@ alive() { [ -z "$(find "$WORK/alive" -mmin +2 2> /dev/null)" ]; }
 while kill -0 "$server" 2> /dev/null && [ ! -e "$WORK/ended" ] && alive; do sleep 1; done
 if ! kill -0 "$server" 2> /dev/null; then
   touch "$WORK/broken"
-  echo "the older server does not run on its data: see the log of this container" > /dev/termination-log
+  echo "the older server does not run on its data: see the log of this container" > "$told"
   exit 1
 fi
 "$bin/pg_ctl" -D pgdata stop -m fast -t 3600 > /dev/null

@@ -1,7 +1,8 @@
 # The new data takes the place of the old, which stays beside it. A member that did not lead last starts with none.
 set -eu
+told=${TOLD:-/dev/termination-log}
 cd "$DATA"
-fail() { echo "$1" > /dev/termination-log; exit 1; }
+fail() { echo "$1" > "$told"; exit 1; }
 kept=pgdata-$OLD
 made=pgdata-$NEW.$ATTEMPT
 if [ ! -e "$kept" ]; then

@@ -1,5 +1,6 @@
 # The old data goes.
 set -eu
+told=${TOLD:-/dev/termination-log}
 cd "$DATA"
-[ "$(cat pgdata/PG_VERSION)" = "$NEW" ] || { echo "pgdata is not of major $NEW" > /dev/termination-log; exit 1; }
+[ "$(cat pgdata/PG_VERSION)" = "$NEW" ] || { echo "pgdata is not of major $NEW" > "$told"; exit 1; }
 rm -rf "pgdata-$OLD"
