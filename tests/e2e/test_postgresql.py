@@ -182,7 +182,7 @@ def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
         began = time.monotonic()
         value = f"at-{time.time():.0f}"
         postgres.on.kubectl.must("annotate", KIND, NAME, f"stateward.dev/rotate={value}", "--overwrite")
-        eventually(lambda: postgres.secret(f"{NAME}-app")["password"] != before["app"], "the application has another", 240)
+        eventually(lambda: postgres.secret(f"{NAME}-app")["password"] != before["app"], "the application has another", 400)
         told = time.monotonic() - began
 
         def done() -> bool:
@@ -207,7 +207,7 @@ def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
         assert connection.execute("SELECT 1").fetchone() == (1,)
     known = {*before.values(), *after.values()}
     for name in pods.values():
-        log = postgres.on.kubectl.must("logs", name, "-c", "engine")
+        log = postgres.on.kubectl.must("logs", name, "-c", "engine").out
         assert not [word for word in known if word in log]
         assert "SCRAM-SHA-256$" not in log
     # Replication begins anew with the new ones, and a hand-over is still taken.

@@ -43,12 +43,12 @@ def test_patroni_keeps_its_settings_and_forgets_who_led_and_how_far_it_came() ->
     assert driver().unled(place()).name == "orders-patroni-leader"
 
 
-def run(stage: str, data: Path, leads: bool = True) -> tuple[int, str]:
+def run(stage: str, data: Path, leads: bool = True, wal: Path | None = None) -> tuple[int, str]:
     """A script as it runs on a volume; what it told."""
     chore = driver().chore(cast(Stage, stage), place(version="17.12"), "15.20", leads, "1")
     told = data.parent / "told"
     told.unlink(missing_ok=True)
-    environment = {**chore.environment, "DATA": str(data), "TOLD": str(told), "PATH": "/usr/bin:/bin"}
+    environment = {**chore.environment, "DATA": str(data), "TOLD": str(told), "WAL": str(wal or ""), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(list(chore.tasks[-1].command), env=environment, check=False, capture_output=True, text=True)
     return done.returncode, told.read_text().strip() if told.exists() else done.stderr
 
@@ -70,6 +70,41 @@ def there(data: Path) -> dict[str, str]:
         one.name: (one / "PG_VERSION").read_text().strip() if (one / "PG_VERSION").exists() else ""
         for one in sorted(data.iterdir())
     }
+
+
+def test_the_log_on_a_volume_of_its_own_goes_with_its_data(tmp_path: Path) -> None:
+    data, wal = volume(tmp_path, pgdata="15", pgdata_17__1="17"), tmp_path / "wal"
+
+    def links(**named: str) -> None:
+        """The log that each folder of data has, by a file in it."""
+        found = {
+            one.name: (one / "pg_wal" / "of").read_text() if (one / "pg_wal" / "of").exists() else ""
+            for one in data.iterdir()
+            if (one / "pg_wal").is_symlink()
+        }
+        assert {name: text for name, text in found.items() if text} == {
+            name.replace("_", "-"): text for name, text in named.items()
+        }
+
+    for folder, log, text in (("pgdata", "pg_wal", "old"), ("pgdata-17.1", "pg_wal-17.1", "new")):
+        (wal / log).mkdir(parents=True)
+        (wal / log / "of").write_text(text)
+        (data / folder / "pg_wal").symlink_to(wal / log)
+    for _ in range(2):
+        assert run("swap", data, wal=wal) == (0, "")
+        assert sorted(one.name for one in wal.iterdir()) == ["pg_wal", "pg_wal-15"]
+        assert (data / "pgdata" / "pg_wal" / "of").read_text() == "new"
+    for _ in range(2):
+        assert run("back", data, wal=wal) == (0, "")
+        assert [one.name for one in wal.iterdir()] == ["pg_wal"]
+        links(pgdata="old")
+    replica = volume(tmp_path / "replica" if (tmp_path / "replica").mkdir() is None else tmp_path, pgdata="15")
+    assert run("swap", replica, leads=False, wal=wal) == (0, "")
+    assert [one.name for one in wal.iterdir()] == ["pg_wal-15"]  # it copies into a folder that is not there
+    (replica / "pgdata").mkdir()
+    (replica / "pgdata" / "PG_VERSION").write_text("17")
+    assert run("tidy", replica, wal=wal) == (0, "")
+    assert list(wal.iterdir()) == []
 
 
 @pytest.mark.parametrize(

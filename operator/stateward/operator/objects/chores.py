@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from stateward.kube.definition import GROUP
 from stateward.operator.drivers.protocol import Chore, Container
-from stateward.operator.objects.common import VOLUME, Item, named
+from stateward.operator.objects.common import VOLUME, WAL, Item, named
 from stateward.operator.service import Service
 
 WORKS_ON: Final = f"{GROUP}/works-on"
@@ -26,12 +27,20 @@ def job(
     chore: Chore,
     images: tuple[str, str],
     name: str,
-    claim: str,
+    claims: Sequence[str],
     beside: str = "",
 ) -> Item:
-    """`images`: of the version before, and of the one after. `beside`: a member that runs, on the node of its volume."""
+    """`images`: of the version before, and of the one after. `claims`: of the data, and of the log where it has its own.
+
+    `beside`: a member that runs, on the node of its volumes.
+    """
     scratch = {f"scratch-{number}": path for number, path in enumerate(chore.scratch)}
-    mounts: list[Item] = [{"name": VOLUME, "mountPath": container.data}]
+    paths = zip((VOLUME, WAL), (container.data, container.wal), claims, strict=False)
+    mounts: list[Item] = []
+    volumes: list[Item] = []
+    for volume, path, claim in paths:
+        mounts.append({"name": volume, "mountPath": path})
+        volumes.append({"name": volume, "persistentVolumeClaim": {"claimName": claim}})
     mounts += [{"name": volume, "mountPath": path} for volume, path in scratch.items()]
     environment = [{"name": key, "value": value} for key, value in sorted(chore.environment.items())]
     requests = dict(service.resources) or {"requests": dict(container.requests)}
@@ -53,7 +62,6 @@ def job(
         }
         for task in chore.tasks
     ]
-    volumes: list[Item] = [{"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}}]
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,

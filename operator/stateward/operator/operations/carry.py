@@ -15,7 +15,7 @@ from stateward.operator.backup.outcome import Outcome
 from stateward.operator.drivers.protocol import Place, Result, Stage
 from stateward.operator.objects import chores
 from stateward.operator.objects.common import VERSION
-from stateward.operator.observe import CARRY, IMAGE, PARKED, PREVIOUS, PREVIOUS_IMAGE, claim_name
+from stateward.operator.observe import CARRY, IMAGE, PARKED, PREVIOUS, PREVIOUS_IMAGE, claim_name, claim_names
 from stateward.operator.operations.steer import Steering
 from stateward.operator.operations.upgrading import Upgrading
 from stateward.operator.step import Step
@@ -221,9 +221,9 @@ class Carrying:
         chore = turn.driver.chore(stage, place, old[0], leads, self.noted.attempt)
         container = turn.driver.container(new[0], turn.stand.running.tls)
         beside = member if member in turn.stand.pods else ""
-        claim = claim_name(turn.service, self._ordinal(member))
+        claims = claim_names(turn.service, turn.stand.running, self._ordinal(member))
         name = self._name(stage, member)
-        return turn.hand.begin(chores.job(turn.service, container, chore, (old[1], new[1]), name, claim, beside))
+        return turn.hand.begin(chores.job(turn.service, container, chore, (old[1], new[1]), name, claims, beside))
 
     def _again(self, stage: Stage, member: str) -> Step:
         """What a Job has said is gone with its pod: it is made again, and finds its work done."""

@@ -23,10 +23,11 @@ _STORES: Final = ("leader", "sync", "failover", "failsafe")
 """Of Patroni's ConfigMaps, those that tell of positions and of who is synchronous: with them no member could lead."""
 
 
-def chore(stage: Stage, place: Place, before: str, leads: bool, attempt: str, data: str) -> Chore:
-    """What is done to the volume of one member."""
+def chore(stage: Stage, place: Place, before: str, leads: bool, attempt: str, data: str, wal: str) -> Chore:
+    """What is done to the volume of one member. `wal`: where its log is, where that has a volume of its own."""
     environment = {
         "DATA": data,
+        "WAL": wal if place.wal else "",
         "WORK": _WORK,
         "OLD": _major(before),
         "NEW": _major(place.version),

@@ -16,7 +16,7 @@ ask() { "$bin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 number() { LC_ALL=C "$bin/pg_controldata" -D "$made" | sed -n 's/^Database system identifier: *//p'; }
 tell() { [ ! -e "$WORK/why" ] || head -c 600 "$WORK/why" > "$told"; exit 1; }
 if [ -e "$made" ]; then number > "$told"; exit 0; fi
-for left in pgdata-"$NEW".*.part; do rm -rf "$left"; done
+for left in pgdata-"$NEW".*.part ${WAL:+"$WAL"/pg_wal-"$NEW".*}; do rm -rf "$left"; done
 used=$(du -sk pgdata | cut -f1)
 free=$(df -Pk . | awk 'NR == 2 {print $4}')
 [ "$free" -ge "$used" ] || fail "its volume has $((free / 1024)) MiB left, and its data takes $((used / 1024)): raise storage.size first"
@@ -30,7 +30,8 @@ found=$(was ask -d postgres -c "SELECT string_agg(datname, ', ') FROM pg_databas
 [ -z "$found" ] || fail "databases that nobody can connect to cannot be dumped: $found; allow connections, or drop them"
 found=$(was ask -d postgres -c "SELECT string_agg(spcname, ', ') FROM pg_tablespace WHERE spcname NOT LIKE 'pg\\_%'")
 [ -z "$found" ] || fail "tablespaces are outside of the volume, and are not carried over: $found"
-"$bin/initdb" -D "$part" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --data-checksums --no-sync > "$WORK/why" 2>&1 || tell
+"$bin/initdb" -D "$part" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --data-checksums --no-sync \
+  ${WAL:+--waldir="$WAL/pg_wal-$NEW.$ATTEMPT"} > "$WORK/why" 2>&1 || tell
 mkdir -p "$WORK/new"
 echo 'local all all trust' > "$WORK/new/hba.conf"
 "$bin/pg_ctl" -D "$part" -w -t 300 -l "$WORK/new/log" -o "-c listen_addresses= -c unix_socket_directories=$WORK/new \

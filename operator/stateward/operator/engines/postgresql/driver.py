@@ -59,7 +59,8 @@ class Driver(FolderDriver):
 
     def chore(self, stage: Stage, place: Place, before: str, leads: bool, attempt: str) -> Chore:
         """By dump and restore."""
-        return major.chore(stage, place, before, leads, attempt, self._data.run.data)
+        wal = self._data.wal.folder if self._data.wal is not None else ""
+        return major.chore(stage, place, before, leads, attempt, self._data.run.data, wal)
 
     def source(self, said: Mapping[str, str]) -> Source:
         """By the timelines of all volumes."""
