@@ -59,3 +59,18 @@ def test_an_operation_that_follows_another_takes_its_place() -> None:
     assert "ScaleUp" not in page
     metrics.doing(key, "", 0.0)
     assert "Upgrade" not in metrics.page().decode()
+
+
+def test_who_leads_no_more_says_nothing_of_services() -> None:
+    leads = True
+    metrics, key = Metrics(lambda: leads), ("prod", "db")
+    metrics.seen(key, [("wanted", 3)], "Denied")
+    metrics.doing(key, "Upgrade", 1000.0)
+    assert 'service="db"' in metrics.page().decode()
+    leads = False
+    assert 'service="db"' not in metrics.page().decode()
+    leads = True
+    metrics.seen(key, [("wanted", 3)], "")
+    metrics.doing(key, "Upgrade", 1000.0)
+    assert 'operation="Upgrade"' in metrics.page().decode()
+    assert "Denied" not in metrics.page().decode()

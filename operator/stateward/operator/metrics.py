@@ -18,7 +18,9 @@ _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The counts of one process. `Gauge`s that are asked for are read at each scrape."""
 
-    def __init__(self) -> None:
+    def __init__(self, leads: Callable[[], bool] = lambda: True) -> None:
+        """`leads`: whether this process looks after services; one that does not says nothing of them."""
+        self._leads = leads
         self.registry = CollectorRegistry()
         self.reconciles = Histogram(
             "stateward_reconcile_seconds", "How long a look at a service took.", buckets=_BUCKETS, registry=self.registry
@@ -121,23 +123,15 @@ class Metrics:
             gone = self._certified.get(key, frozenset()) - set(ends)
             self._certified[key] = frozenset(ends)
         for name in gone:
-            self.expiries.remove(*key, name)
+            with suppress(KeyError):
+                self.expiries.remove(*key, name)
 
     def forget(self, key: tuple[str, str], states: Iterable[str]) -> None:
         """The service is gone: nothing is said of it any more."""
         self.seen(key, (), "")
         self.doing(key, "", 0.0)
         self.certified(key, {})
-        several = (
-            self.spare,
-            self.backup_time,
-            self.backup_size,
-            self.backup_good,
-            self.drill_time,
-            self.drill_good,
-            self.drill_rto,
-        )
-        for gauge in several:
+        for gauge in (self.spare, *self._of_backups()):
             with suppress(KeyError):
                 gauge.remove(*key)
         for state in states:
@@ -148,7 +142,28 @@ class Metrics:
 
     def page(self) -> bytes:
         """The exposition."""
+        if not self._leads():
+            self._silence()
         return generate_latest(self.registry)
+
+    def _silence(self) -> None:
+        """What was said of services while this process led is not so any more: another says it now."""
+        with self._lock:
+            for known in (self._blocked, self._doing, self._certified):
+                known.clear()
+            for gauge in vars(self).values():
+                if isinstance(gauge, Gauge):
+                    gauge.clear()
+
+    def _of_backups(self) -> tuple[Gauge, ...]:
+        return (
+            self.backup_time,
+            self.backup_size,
+            self.backup_good,
+            self.drill_time,
+            self.drill_good,
+            self.drill_rto,
+        )
 
 
 class Page:

@@ -63,7 +63,7 @@ class Operating:
 @contextmanager
 def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
     """Runs until the `with` ends: no further key is taken then, and the Lease is given up last. Raises OSError."""
-    metrics = Metrics()
+    metrics = Metrics(lambda: leader.is_leader())
     # Reflectors tell of keys, and what is done with keys looks into what reflectors keep: one of both comes first.
     told: list[Callable[..., None]] = []
     informers = Informers(cluster, lambda keys: told[0](keys), namespace=options.watch, timing=options.timing)
@@ -71,7 +71,8 @@ def operating(cluster: Cluster, options: Options) -> Iterator[Operating]:
     archives = Informers(
         cluster, lambda keys: told[0](keys), kinds=kinds.WATCHED, namespace=options.watch, timing=options.timing
     )
-    leader = Leader(cluster, options.namespace, LEASE, options.identity)
+    # What one found while it led is not so any more when it leads again.
+    leader = Leader(cluster, options.namespace, LEASE, options.identity, changed=lambda _: reconcile.wake())
     events = Events(cluster, options.identity, reporter=REPORTER)
     inside = options.namespace if options.inside else ""
     hub = Hub(cluster, informers, archives, metrics, restic=options.restic)

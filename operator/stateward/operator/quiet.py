@@ -77,6 +77,10 @@ class Quiet:
         """The service is no more."""
         self._known.pop(key, None)
 
+    def clear(self) -> None:
+        """Nothing that is known counts any more."""
+        self._known.clear()
+
     def _same(self, found: _Found) -> bool:
         said = lags(self.asking.all(found.driver, found.stand.targets), found.driver)
         return _outline(said) == _outline(found.stand.seen)

@@ -126,6 +126,10 @@ class Reconcile:
         self._voice.say(model, one, report)
         return self._quiet.keep(key, stamp, report)
 
+    def wake(self) -> None:
+        """Every service is looked at whole, whatever looks before came to."""
+        self._quiet.clear()
+
     def _forget(self, key: Key) -> None:
         """The service is no more."""
         self._voice.forget(key)
