@@ -179,7 +179,12 @@ class MortalDriver(folder.FolderDriver):
 
 
 def life(
-    kubeconfig: Path, key: tuple[str, str], over: Callable[[], bool], seconds: float, later: timedelta = timedelta()
+    kubeconfig: Path,
+    key: tuple[str, str],
+    over: Callable[[], bool],
+    seconds: float,
+    later: timedelta = timedelta(),
+    find: Callable[[str], Driver | None] | None = None,
 ) -> bool:
     """One process from its start until it dies of its first write or command; False where there was nothing left to do.
 
@@ -192,7 +197,7 @@ def life(
         try:
             eventually(lambda: not look.unsynced(), "everything is known")
             clock = {"now": lambda: datetime.now(UTC) + later}
-            reconcile = Reconcile(mortal, look, Metrics(), ignore, find=mortal_driver, **clock)
+            reconcile = Reconcile(mortal, look, Metrics(), ignore, find=find or mortal_driver, **clock)
             until = time.monotonic() + seconds
             while not over():
                 assert time.monotonic() < until, "it neither goes on nor ends"
@@ -218,10 +223,19 @@ def mortal_driver(name: str) -> Driver | None:
     return MortalDriver(Engine.model_validate(yaml.safe_load((catalogue.FOLDER / name / "engine.yaml").read_text())))
 
 
-def lives(kubeconfig: Path, key: tuple[str, str], over: Callable[[], bool], later: timedelta = timedelta()) -> int:
-    """Process after process, each dead after one write, until nothing is left to do; how many died."""
+def lives(
+    kubeconfig: Path,
+    key: tuple[str, str],
+    over: Callable[[], bool],
+    later: timedelta = timedelta(),
+    find: Callable[[str], Driver | None] | None = None,
+) -> int:
+    """Process after process, each dead after one write, until nothing is left to do; how many died.
+
+    `find`: the drivers, where others than those that die after each command are wanted.
+    """
     died = 0
-    while life(kubeconfig, key, over, 60, later):
+    while life(kubeconfig, key, over, 60, later, find):
         died += 1
         assert died < 100, "it makes no headway"
     return died

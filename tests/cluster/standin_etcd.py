@@ -274,7 +274,12 @@ class StandIn:
             and self.engine.starts(name, claim["metadata"]["uid"], json.loads(written), version_of(tag))
         )
         healthy = self.engine.answer(name, "/health", {}) if up else None
-        ready = "True" if healthy is not None and healthy[0] == 200 else "False"
+        self._shows(pod, up, pulled, healthy is not None and healthy[0] == 200)
+
+    def _shows(self, pod: Mapping[str, Any], up: bool, pulled: bool, serves: bool) -> None:
+        """What the kubelet writes of a pod."""
+        name, tag = pod["metadata"]["name"], pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+        ready = "True" if serves else "False"
         address = f"{self.engine.network}.{int(name.rpartition('-')[2]) + 1}"
         status = pod.get("status", {})
         was = next((one["status"] for one in status.get("conditions", ()) if one["type"] == "Ready"), "")
