@@ -131,7 +131,10 @@ def owned(item: Object, service: Service) -> bool:
 def settled(wanted: Any, live: Any) -> bool:
     """Whether an object has all that is wanted of it. What the server fills in, or others add, is no difference."""
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(key in live and settled(value, live[key]) for key, value in wanted.items())
+        # The server does not keep what is empty.
+        return isinstance(live, dict) and all(
+            settled(value, live[key]) if key in live else value in ({}, []) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         return (
             isinstance(live, list)
