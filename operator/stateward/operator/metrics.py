@@ -71,6 +71,15 @@ class Metrics:
         self.backup_good = Gauge(
             "stateward_backup_succeeded", "1 where the last backup was complete and read back.", of, registry=self.registry
         )
+        self.archive_behind = Gauge(
+            "stateward_archive_behind_seconds", "How long the oldest file of the log waits.", of, registry=self.registry
+        )
+        self.archive_waiting = Gauge(
+            "stateward_archive_waiting_files", "Complete files of the log that wait.", of, registry=self.registry
+        )
+        self.archive_good = Gauge(
+            "stateward_archive_succeeded", "1 where the log gets to its archive in time.", of, registry=self.registry
+        )
         self.drill_time = Gauge(
             "stateward_drill_last_timestamp_seconds", "When the last restore on trial ended.", of, registry=self.registry
         )
@@ -160,6 +169,9 @@ class Metrics:
             self.backup_time,
             self.backup_size,
             self.backup_good,
+            self.archive_behind,
+            self.archive_waiting,
+            self.archive_good,
             self.drill_time,
             self.drill_good,
             self.drill_rto,

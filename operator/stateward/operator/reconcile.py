@@ -17,7 +17,7 @@ from stateward.operator.access import Accesses
 from stateward.operator.api.annotations import DRY_RUN, PAUSED
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.apply import RESOURCES, Applied, NotOursError, Writer, owned
-from stateward.operator.backup import filling, keeper
+from stateward.operator.backup import archive, filling, keeper, log
 from stateward.operator.backup.hub import Hub
 from stateward.operator.context import NAME, ClusterContext
 from stateward.operator.drivers import catalogue
@@ -33,6 +33,7 @@ from stateward.operator.observe import IMAGE, MEMBERS, PARKED, ROTATED, Stand, l
 from stateward.operator.operations import OPERATIONS
 from stateward.operator.operations.rotate import renew
 from stateward.operator.quiet import Quiet, Stamp
+from stateward.operator.repository import generated_password
 from stateward.operator.service import KIND, Key, Service
 from stateward.operator.status import Report
 from stateward.operator.step import Step
@@ -157,7 +158,7 @@ class Reconcile:
         if driver is None:
             return
         if not driver.problems(one.version, one.parameters):
-            driver = driver.of(one.parameters)
+            driver = driver.of(one.parameters).archiving(one.repository)
         access = self._accesses.of(one, driver)
         stand = look_at(one, driver, self._set(one), self.look, access, inside(self.cluster, one.namespace))
         report.stand = stand
@@ -165,6 +166,13 @@ class Reconcile:
         self.metrics.certified(one.key, access.tls.ends() if access.tls is not None else {})
         report.again = _pace(one, stand, driver)
         report.driver = driver if _whole(one, stand) and report.again >= ROUTED else None
+        if driver.archives and one.repository is not None:
+            archived = log.of(one, stand, driver)
+            report.archived = log.condition(archived)
+            log.measure(self.metrics, one, archived)
+            report.driver = None  # what its members say alone does not tell of it
+            if report.archived[0] != "True":
+                report.again = min(report.again, log.AGAIN)
         if asked(item, PAUSED):
             report.idle = ("Paused", f"paused by the annotation {PAUSED}; nothing is touched")
             return
@@ -198,6 +206,9 @@ class Reconcile:
         if not dry and not stand.exists and not stand.formed:
             # A store that an earlier service of this name left: it speaks of data that is nowhere any more.
             leftovers.clear(self.cluster, one, driver)
+        where = one.repository if driver.archives else None
+        if not dry and where is not None and where.password == generated_password(one.name):
+            archive.make_password(self.cluster, one.namespace, one.name)
         writer = Writer(self.cluster, self.look.get, dry=dry, seen=self._seen)
         written = [done for item in self.objects(one, stand, driver) if (done := writer.apply(one, item)).change]
         report.decisions += _decisions(one, written, dry)

@@ -20,7 +20,7 @@ def of_spec(model: StatefulService, one: Service, driver: Driver | None) -> Refu
     if one.tls and not driver.encrypts:
         why = f"tls.enabled: true: {one.engine} is not run with TLS yet"
         return "NotCarriedOut", f"{why}; set it to false, and let NetworkPolicy keep others away"
-    problems = [*_members(one, driver), *driver.problems(one.version, one.parameters)]
+    problems = [*_members(one, driver), *driver.problems(one.version, one.parameters), *_backup(model, one, driver)]
     if not problems and not one.image and not driver.container(one.version).image:
         problems = [f"image: {one.engine} has none of its own; give one in spec.image"]
     if problems:
@@ -46,6 +46,18 @@ def of_change(one: Service, stand: Stand) -> Refusal | None:
         why = f"storage.wal: {one.wal or 'none'}: its members' log {now}, and they look for it there"
         return "LogNotMoved", f"{why}; set it back, or restore a backup into a new service that is made so"
     return None
+
+
+def _backup(model: StatefulService, one: Service, driver: Driver) -> list[str]:
+    """Members of an engine that archives its log write to its destination themselves, each from its node."""
+    plan = model.spec.backup
+    if plan is None or not driver.archives:
+        return []
+    if plan.destination.claim is not None:
+        why = "archives its log from each node, and a claim that is gone or hangs would keep members from starting"
+        return [f"backup.destination.claim: {plan.destination.claim.name}: {one.engine} {why}; give a bucket (s3)"]
+    problem = driver.unfit(one.repository, one.tls) if one.repository is not None else ""
+    return [problem] if problem else []
 
 
 def _members(one: Service, driver: Driver) -> list[str]:

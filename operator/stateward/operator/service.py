@@ -10,6 +10,7 @@ from stateward.kube.definition import GROUP
 from stateward.operator.api.annotations import ROTATE
 from stateward.operator.api.spec import Upgrade
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
+from stateward.operator.repository import Repository, repository_of
 from stateward.policies.view import mapping_of, text_of
 
 KIND: Final = f"StatefulService.{GROUP}"
@@ -58,6 +59,8 @@ class Service:
     """What becomes of the claims once the service is deleted."""
     upgrade: Upgrade = field(default_factory=Upgrade)
     """How members are replaced, and when."""
+    repository: Repository | None = None
+    """Where its backups lie, for an engine that brings its log there too; None: nowhere, or not in a bucket."""
 
     @property
     def key(self) -> Key:
@@ -107,6 +110,7 @@ def read(model: StatefulService) -> Service:
         rotate=text_of(mapping_of(metadata, "annotations"), ROTATE),
         claims=spec.deletion_policy.claims,
         upgrade=spec.upgrade,
+        repository=repository_of(model),
     )
 
 

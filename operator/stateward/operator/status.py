@@ -59,6 +59,8 @@ class Report:
     """From what to what, for the operation."""
     backed_up: BackedUp | None = None
     """Word of its backups; None: nobody looked."""
+    archived: tuple[Truth, str, str] | None = None
+    """Of the condition Archived: status, reason, message; None: its log is not archived."""
     decisions: list[str] = field(default_factory=list)
     again: float | None = None
     driver: Driver | None = None
@@ -206,6 +208,10 @@ def _conditions(
         wanted["BackedUp"] = report.backed_up.condition
     elif report.backed_up is not None:
         before = [one for one in before if one.type != "BackedUp"]
+    if report.archived is not None:
+        wanted["Archived"] = report.archived
+    elif report.stand is not None:
+        before = [one for one in before if one.type != "Archived"]
     return _stamped(wanted, before, found.observed_generation, now)
 
 

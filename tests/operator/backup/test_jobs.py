@@ -39,9 +39,9 @@ def jobs(destination: Destination) -> list[dict[str, Any]]:
     assert copying is not None
     work = Work(ITEM, "orders", Archive(destination, "orders-backup", "prod/orders"), "restic:1", container.user)
     return [
-        work.take(container, ONE, "etcd:1", copying.take, copying.environment, '{"a":"$(HOME)"}', "service=uid"),
+        work.take(container, ONE, "etcd:1", copying, '{"a":"$(HOME)"}', "service=uid"),
         work.inspect("latest"),
-        work.fill(container, ONE, "etcd:1", copying.restore, copying.environment, "data-orders-0", "abc"),
+        work.fill(container, ONE, "etcd:1", copying, "data-orders-0", "abc"),
         work.forget(),
     ]
 

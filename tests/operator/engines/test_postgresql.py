@@ -224,7 +224,7 @@ def files(one: Place) -> dict[str, str]:
 
 def test_each_member_gets_a_file_of_its_own_and_all_passwords_are_in_secrets_alone() -> None:
     found = files(place())
-    assert sorted(found) == ["app.sql", *(f"{name}.yaml" for name in NAMES)]
+    assert sorted(found) == ["app.sql", *(f"{name}.yaml" for name in NAMES), "pg_service.conf", "restored.sql"]
     made = json.loads(found["orders-2.yaml"])
     assert made["postgresql"]["connect_address"] == "orders-2.orders-members.shop.svc:5432"
     assert made["postgresql"]["bin_dir"] == "/usr/lib/postgresql/17/bin"

@@ -69,7 +69,7 @@ class Condition(Model):
     """One aspect of how things stand."""
 
     type: str = Field(
-        max_length=316, description="Which aspect: Ready, Progressing, Degraded, Blocked, BackedUp, Restorable."
+        max_length=316, description="Which aspect: Ready, Progressing, Degraded, Blocked, BackedUp, Archived, Restorable."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
     reason: str = Field(max_length=1024, description="Why, as one word.")

@@ -78,7 +78,7 @@ class StatefulServiceStatus(Model):
 
     observed_generation: int | None = Field(None, ge=0, description="Which spec this tells of.")
     conditions: list[Condition] = Field(
-        default_factory=list, max_length=16, description="Ready, Progressing, Degraded, Blocked, BackedUp.",
+        default_factory=list, max_length=16, description="Ready, Progressing, Degraded, Blocked, BackedUp, Archived.",
         json_schema_extra=by_key("type"),
     )  # fmt: skip
     operation: Operation | None = Field(None, description="What is being done; nothing while all is as wanted.")

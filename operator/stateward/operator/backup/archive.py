@@ -13,6 +13,7 @@ from stateward.kube.errors import ClusterError
 from stateward.operator.api.parts import Destination
 from stateward.operator.apply import RESOURCES
 from stateward.operator.objects.common import LABEL, Item
+from stateward.operator.repository import generated_password
 from stateward.policies.view import mapping_of
 
 PASSWORD: Final = "password"  # noqa: S105 - the key of a Secret
@@ -110,7 +111,7 @@ class Archive:
 
 def generated(service: str) -> str:
     """The Secret of a password that nobody has given."""
-    return f"{service}-backup"
+    return generated_password(service)
 
 
 def make_password(cluster: Cluster, namespace: str, service: str) -> None:

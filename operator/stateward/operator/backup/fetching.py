@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
+
+import orjson
 
 from stateward.operator import service
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.backup import metadata, vacancy
 from stateward.operator.backup.jobs import Work, name_of
 from stateward.operator.backup.metadata import Metadata
+from stateward.operator.backup.outcome import Outcome
 from stateward.operator.backup.request import Request, StopError
 from stateward.operator.backup.source import Source
 from stateward.operator.drivers.protocol import Driver, Place
+from stateward.operator.repository import repository_at
 from stateward.operator.service import Service
 from stateward.policies.view import Object, metadata_of, text_of
 
@@ -41,24 +46,40 @@ def fill(request: Request, source: Source, told: Metadata, wanted: StatefulServi
     """Puts the backup onto the claim, and notes that it is there. Raises StopError, ClusterError."""
     one = service.read(wanted)
     # With the tools of the version that is to run: those of an older one write what it may not read.
-    copying = driver.copying(founder(one, driver), one.member(0), request.uid[:8])
+    before = source.archive
+    repository = repository_at(before.destination, before.secret, before.folder, told.uid)
+    place, member = founder(one, driver), one.member(0)
+    copying = driver.archiving(one.repository).copying(place, member, request.uid[:8], repository)
     if copying is None:
         raise StopError("Refused", f"engine: {told.engine}: backups of it cannot be restored yet")
     container = driver.container(one.version)
     work = Work(request.item, one.name, source.archive, request.hub.restic, container.user)
     image = one.image or container.image
     claimed = text_of(metadata_of(claim), "name")
-    more = copying.environment
-    result = request.hub.run(work.fill(container, one, image, copying.restore, more, claimed, told.snapshot))
+    until = request.model.spec.point_in_time
+    if until is not None:
+        # The newest backup before that is taken, unless somebody has said which.
+        pinned = "true" if source.snapshot != "latest" else ""
+        copying = replace(copying, filling={**copying.filling, "UNTIL": until.isoformat(), "PINNED": pinned})
+    result = request.hub.run(work.fill(container, one, image, copying, claimed, told.snapshot))
     if result.state == "running":
         raise StopError("Running", result.reason, "fill")
     if result.state == "failed":
         vacancy.drop(request, wanted)
-        raise StopError("Failed", result.reason, "fill")
-    vacancy.filled(request, wanted)
+        _, refused, why = result.reason.partition("pointInTime: ")
+        raise StopError("Refused", f"{refused}{why}", "fill") if refused else StopError("Failed", result.reason, "fill")
+    vacancy.filled(request, wanted, _recovered(result))
 
 
 def founder(one: Service, driver: Driver) -> Place:
     """A service's first member, alone."""
     tls = driver.encrypts and one.tls
     return Place(one.namespace, one.name, one.version, [one.member(0)], False, one.parameters, tls, bool(one.wal))
+
+
+def _recovered(result: Outcome) -> str:
+    """Up to which time, by the engine's own tool; "true" where it is what the backup holds."""
+    try:
+        return str(orjson.loads(result.said.get("restore-0", "") or "{}").get("recovered") or "true")
+    except (orjson.JSONDecodeError, AttributeError):
+        return "true"

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stateward.kube.errors import ClusterError
 from stateward.operator.backup.jobs import Work, name_of
 from stateward.operator.backup.kinds import FINALIZER, JOBS
 from stateward.operator.backup.order import Order
 from stateward.operator.backup.record import Record
-from stateward.policies.view import metadata_of
+from stateward.operator.drivers.protocol import Copying, Place
+from stateward.operator.repository import repository_at
+from stateward.policies.view import metadata_of, text_of
+
+
+def _copying(order: Order, record: Record) -> Copying | None:
+    """How the engine's own tool deletes what it has written to a place of its own; None where it writes nothing there.
+
+    Raises ClusterError.
+    """
+    driver = order.hub.find(record.engine) if record.engine else None
+    if driver is None or not driver.archives:
+        return None
+    repository = repository_at(record.destination, record.secret, record.folder, record.uid)
+    place = Place(order.namespace, order.service, record.version, [f"{order.service}-0"], True)
+    copying = driver.copying(place, f"{order.service}-0", record.uid[:8], repository)
+    service = order.hub.service((order.namespace, order.service))
+    gone = service is None or text_of(metadata_of(service), "uid") != record.uid
+    if copying is None or not gone:
+        return copying
+    return replace(copying, filling={**copying.filling, "GONE": "true"})
 
 
 def forget(order: Order, record: Record) -> str:
@@ -30,7 +52,7 @@ def forget(order: Order, record: Record) -> str:
         return f"{missing}; or let it lie: take the finalizer {FINALIZER} off"
     work = Work(order.item, model.spec.service, record.archive(), hub.restic, record.user)
     try:
-        result = hub.run(work.forget())
+        result = hub.run(work.forget(record.image, _copying(order, record)))
     except ClusterError as error:
         if error.status == 403 and "being terminated" in str(error):
             return ""  # the namespace goes, and nothing can be run there any more

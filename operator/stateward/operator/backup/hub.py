@@ -84,7 +84,7 @@ class Hub:
         if driver is None:
             return f"engine: {one.engine}: nobody here knows how to run it"
         if not driver.problems(one.version, one.parameters):
-            driver = driver.of(one.parameters)
+            driver = driver.of(one.parameters).archiving(one.repository)
         live = self.cluster.find(RESOURCES["StatefulSet.apps"].path_to(*one.key))
         access = Accesses(self.cluster, self.look, self.now).of(one, driver)
         return Found(model, one, driver, look_at(one, driver, live, self.look, access))

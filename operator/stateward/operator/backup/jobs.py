@@ -13,8 +13,9 @@ from stateward.operator.backup import scripts
 from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import owner_of
 from stateward.operator.drivers.copying import IMAGE
-from stateward.operator.drivers.protocol import Container
+from stateward.operator.drivers.protocol import Container, Copying
 from stateward.operator.objects.common import LABEL, TLS, VOLUME, WAL, Item, secret_config, server_tls
+from stateward.operator.objects.workload import mounted
 from stateward.operator.observe import claim_name
 from stateward.operator.service import Service
 from stateward.policies.view import Object, metadata_of, text_of
@@ -44,8 +45,7 @@ class Work:
     user: int
     """Who writes: the engine's own, so that it can read what was restored."""
 
-    def take(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
-             environment: Mapping[str, str], metadata: str, tags: str) -> Item:  # fmt: skip
+    def take(self, container: Container, one: Service, image: str, copying: Copying, metadata: str, tags: str) -> Item:
         """The engine's tool into a scratch volume, then restic to the destination."""
         mounts = [self._work()]
         volumes: list[Item] = []
@@ -55,32 +55,28 @@ class Work:
         if container.tls:
             mounts.append({"name": TLS, "mountPath": container.tls, "readOnly": True})
             volumes.append({"name": TLS, "secret": {"secretName": server_tls(one), "defaultMode": 0o440}})
-        dumps = [
-            self._container(f"dump-{number}", image, command, mounts, _pairs(environment))
-            for number, command in enumerate(commands)
-        ]
+        keys = self._keys(copying)
+        dumps = self._several("dump", image, copying.take, [*mounts, *keys[0]], copying.environment)
         uid = text_of(metadata_of(self.item), "uid")
         host = self.archive.folder if self.archive is not None else ""
         told = _pairs({"TAG": f"backup={uid}", "TAGS": tags, "HOST": host, "METADATA": metadata})
         before = [self._restic("open", scripts.OPEN), *dumps]
-        return self._job("take", before, self._restic("store", scripts.STORE, told), volumes)
+        return self._job("take", before, self._restic("store", scripts.STORE, told), [*volumes, *keys[1]])
 
     def inspect(self, snapshot: str) -> Item:
         """Reads what a backup says of itself."""
         return self._job("inspect", [], self._restic("inspect", scripts.INSPECT, _pairs({"SNAPSHOT": snapshot})))
 
-    def fill(self, container: Container, one: Service, image: str, commands: Sequence[Sequence[str]],
-             environment: Mapping[str, str], claim: str, snapshot: str) -> Item:  # fmt: skip
+    def fill(self, container: Container, one: Service, image: str, copying: Copying, claim: str, snapshot: str) -> Item:
         """Puts a backup onto the claim of the first member."""
         data = _mounts(container, one)
         told = _pairs({"SNAPSHOT": snapshot, **_folders(container, one)})
         fetch = self._restic("fetch", scripts.FETCH, told)
         fetch["volumeMounts"] += data
-        steps = [
-            self._container(f"restore-{number}", image, command, [self._work(), *data], _pairs(environment))
-            for number, command in enumerate(commands)
-        ]
-        volumes = _held(one, claim)
+        keys = self._keys(copying)
+        environment = {**copying.environment, **copying.filling}
+        steps = self._several("restore", image, copying.restore, [self._work(), *data, *keys[0]], environment)
+        volumes = [*_held(one, claim), *keys[1]]
         made = self._job("fill", [fetch, *steps[:-1]], steps[-1], volumes)
         made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
         return made
@@ -100,10 +96,14 @@ class Work:
         made["spec"]["template"]["spec"] |= {**dict(one.placement), **_within(one)}
         return made
 
-    def forget(self) -> Item:
-        """Deletes what was written for a ServiceBackup."""
-        tag = f"backup={text_of(metadata_of(self.item), 'uid')}"
-        return self._job("forget", [], self._restic("forget", scripts.FORGET, _pairs({"TAG": tag})))
+    def forget(self, image: str = "", copying: Copying | None = None) -> Item:
+        """Deletes what was written for a ServiceBackup; first what the engine's own tool has written elsewhere."""
+        last = self._restic("forget", scripts.FORGET, _pairs({"TAG": f"backup={text_of(metadata_of(self.item), 'uid')}"}))
+        if copying is None or not copying.forget:
+            return self._job("forget", [], last)
+        keys, environment = self._keys(copying), {**copying.environment, **copying.filling}
+        before = self._several("expire", image, copying.forget, [self._work(), *keys[0]], environment)
+        return self._job("forget", before, last, keys[1])
 
     # --- their parts ---------------------------------------------------------------------------------------------
 
@@ -149,6 +149,19 @@ class Work:
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
         }
+
+    def _several(
+        self, name: str, image: str, commands: Sequence[Sequence[str]], mounts: Sequence[Item], more: Mapping[str, str]
+    ) -> list[Item]:
+        """The engine's commands, which are told whose backup it is."""
+        told = _pairs({**more, "BACKUP": text_of(metadata_of(self.item), "uid")})
+        return [self._container(f"{name}-{number}", image, command, mounts, told) for number, command in enumerate(commands)]
+
+    def _keys(self, copying: Copying) -> tuple[list[Item], list[Item]]:
+        """What opens the place where the engine's own tool writes: mounts, volumes."""
+        if copying.keys is None:
+            return [], []
+        return [{"name": "keys", "mountPath": copying.keys.folder, "readOnly": True}], [mounted(copying.keys)]
 
     def _work(self) -> Item:
         return {"name": "work", "mountPath": scripts.WORK}

@@ -28,6 +28,10 @@ class Record(Model):
     """That it is kept at least; 0: until somebody deletes it."""
     user: int = 0
     """Who writes there: the engine's own."""
+    engine: str = ""
+    """Of the service, where its own tool has to delete what it has written elsewhere."""
+    version: str = ""
+    image: str = ""
     way: str = RESTIC
     """One of `ways.WAYS`."""
 

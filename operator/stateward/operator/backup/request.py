@@ -66,8 +66,11 @@ class Request:
         text = text_of(mapping_of(metadata_of(self.item), "annotations"), METADATA)
         return metadata.made(text) if text else None
 
-    def say(self, phase: Phase, message: str, step: str = "", told: Metadata | None = None) -> None:
-        """`told`: of the backup that is restored, where all of it is there. Raises ClusterError."""
+    def say(self, phase: Phase, message: str, step: str = "", told: Metadata | None = None, reached: str = "") -> None:
+        """`told`: of the backup that is restored, where all of it is there. `reached`: what is noted on the claim.
+
+        Raises ClusterError.
+        """
         now, before = self.hub.now(), self.model.status
         made: ServiceRestoreStatus = before.model_copy(deep=True)
         made.observed_generation = self.model.metadata.get("generation")
@@ -79,10 +82,19 @@ class Request:
             made.completed = now
             made.conditions = _conditions(phase, made.message, made.observed_generation, now)
         if told is not None:
-            made.recovered_to = told.taken
-            made.rpo_seconds = seconds_between(told.taken, self.began)
+            made.recovered_to = _time(reached) or told.taken
+            made.rpo_seconds = seconds_between(made.recovered_to, self.began)
             made.rto_seconds = seconds_between(self.began, now)
         self.hub.say(RESTORES, self.item, before, made)
+
+
+def _time(text: str) -> datetime | None:
+    """Up to when the data reaches, where that is noted."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.replace(microsecond=0) if found.tzinfo is not None else None
 
 
 def _conditions(phase: Phase, message: str, generation: int | None, now: datetime) -> list[Condition]:

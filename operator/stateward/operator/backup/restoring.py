@@ -15,7 +15,7 @@ from stateward.operator.backup.request import Request, StopError
 from stateward.operator.backup.source import source_of
 from stateward.operator.backup.ways import WAYS
 from stateward.operator.service import Key
-from stateward.policies.view import mapping_of, metadata_of
+from stateward.policies.view import mapping_of, metadata_of, text_of
 
 WAITS: Final = timedelta(hours=1)
 """How long a restore may wait for what it needs."""
@@ -63,7 +63,9 @@ def _step(request: Request) -> None:
         return
     driver = hub.find(told.engine)
     wanted = successor.wanted_by(request, told)
-    problem = verdict.refused(request.model.spec, told, wanted, driver)
+    problem = verdict.refused(request.model.spec, told, wanted, driver) or verdict.of_time(
+        request.model.spec.point_in_time, told, driver, hub.now(), named=source.snapshot != "latest"
+    )
     if problem or driver is None:
         raise StopError("Refused", problem)
     claims = vacancy.claims_of(request, wanted)
@@ -84,4 +86,5 @@ def _step(request: Request) -> None:
         return
     if not request.made(made):
         raise StopError("Failed", f"service: {request.target[1]}: somebody else has made it meanwhile")
-    request.say("Complete", successor.verify(request, told, made), told=told)
+    reached = text_of(mapping_of(metadata_of(claim), "annotations"), FILLED) if claim is not None else ""
+    request.say("Complete", successor.verify(request, told, made), told=told, reached=reached)

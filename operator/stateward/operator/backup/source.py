@@ -30,9 +30,6 @@ class Source:
 def source_of(request: Request) -> Source:
     """Raises StopError, ClusterError."""
     source = request.model.spec.source
-    if request.model.spec.point_in_time is not None:
-        why = "pointInTime: no engine that is run here keeps its log with its backups; leave it out"
-        raise StopError("Refused", why)
     if source.archive is not None:
         folder, _, snapshot = source.archive.location.partition("#")
         if folder.count("/") != 1 or ".." in folder:

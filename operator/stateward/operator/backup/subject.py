@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stateward.operator.backup.hub import Found
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.order import Order
-from stateward.operator.backup.record import Record
+from stateward.operator.backup.record import RESTIC, Record
 from stateward.operator.drivers.protocol import Extent, Target
 from stateward.policies.view import metadata_of, text_of
 
@@ -62,13 +62,28 @@ def subject_of(order: Order, record: Record, missing: str = "") -> Subject:
     chosen = _source(found)
     if chosen is None:
         raise NotNowError("no member serves: a backup is taken from one that does")
+    if found.driver.archives and record.way == RESTIC and (why := _unarchived(found, chosen)):
+        raise NotNowError(why)
     extent = found.driver.extent(chosen)
     if extent is None:
         raise NotNowError(f"{chosen.name}: it does not say how far its data reaches")
     return Subject(found, chosen, extent)
 
 
+def _unarchived(found: Found, chosen: Target) -> str:
+    """Why its log does not get to where its backups lie; "" where it does."""
+    log = found.driver.log(chosen)
+    if log is None:
+        return f"{chosen.name}: it does not say yet that its log is archived"
+    return f"{chosen.name}: its log is not archived: {log.reason}" if log.reason else ""
+
+
 def _source(found: Found) -> Target | None:
-    """Whom a backup is taken from: a member that serves and does not lead, if there is one."""
+    """Whom a backup is taken from: a member that serves and does not lead, if there is one.
+
+    Where the log is archived, only who leads says how far that reaches.
+    """
     good = [one for one in found.stand.targets if found.stand.seen[one.name].healthy is True]
+    if found.driver.archives:
+        good = [one for one in good if found.stand.seen[one.name].role in found.driver.leaders]
     return min(good, key=lambda one: (found.stand.seen[one.name].role in found.driver.leaders, one.name), default=None)

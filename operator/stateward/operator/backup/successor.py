@@ -8,6 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from stateward.kube.errors import ClusterError
+from stateward.operator import leftovers, service
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.operator.backup.kinds import DRILL, FILLING, SERVICES
 from stateward.operator.backup.metadata import Metadata
@@ -50,6 +51,10 @@ def make(request: Request, wanted: StatefulService) -> None:
         "metadata": dict(wanted.metadata),
         "spec": wanted.spec.dump(),
     }
+    driver = request.hub.find(wanted.spec.engine)
+    if driver is not None:
+        # A store that an earlier service of this name left: it speaks of other data.
+        leftovers.clear(request.hub.cluster, service.read(wanted), driver)
     try:
         create(request, SERVICES.path_to(request.namespace), body)
     except ClusterError as error:

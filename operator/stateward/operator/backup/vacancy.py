@@ -65,11 +65,14 @@ def make_claim(request: Request, wanted: StatefulService, number: int, tls: bool
     create(request, _CLAIMS.path_to(namespace), body)
 
 
-def filled(request: Request, wanted: StatefulService) -> None:
-    """All of the backup is on them. That of the data says so last: it is what is asked. Raises ClusterError."""
+def filled(request: Request, wanted: StatefulService, reached: str = "true") -> None:
+    """All of the backup is on them. That of the data says so last: it is what is asked. Raises ClusterError.
+
+    `reached`: up to which time, where that is later than the backup.
+    """
     for claim in reversed(claims_of(request, wanted)):
         if claim is not None and FILLED not in mapping_of(metadata_of(claim), "annotations"):
-            request.hub.annotate(_CLAIMS, claim, {FILLED: "true"})
+            request.hub.annotate(_CLAIMS, claim, {FILLED: reached})
 
 
 def drop(request: Request, wanted: StatefulService) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from stateward.operator.api.v1beta1 import ServiceRestoreSpec, StatefulService
@@ -32,6 +33,20 @@ def refused(spec: ServiceRestoreSpec, told: Metadata, wanted: StatefulService, d
         old = told.service_spec().storage.size
         return f"overrides.storage.size: {wanted.spec.storage.size}: the backup is of volumes of {old}; give that or more"
     return not_carried_out(wanted, bool(driver.container(wanted.spec.version).wal))
+
+
+def of_time(until: datetime | None, told: Metadata, driver: Driver | None, now: datetime, *, named: bool) -> str:
+    """Whether it can be restored to a time, as far as that is known before it is tried. `named`: this very backup."""
+    if until is None or driver is None:
+        return ""
+    shown = f"pointInTime: {until:%Y-%m-%dT%H:%M:%SZ}"
+    if not driver.archives:
+        return f"{shown}: {told.engine} keeps no log with its backups; leave it out"
+    if until > now:
+        return f"{shown}: that is to come; give a time that is over"
+    if named and until < told.taken:
+        return f"{shown}: the backup was begun at {told.taken:%Y-%m-%dT%H:%M:%SZ}; name an earlier one, or a later time"
+    return ""
 
 
 def of_version(engine: str, old: str, new: str) -> str:

@@ -11,7 +11,9 @@ from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
 from stateward.operator.drivers.protocol import Copying, Extent, Place, Result, Target
 from stateward.operator.drivers.schema import Engine, Variant
 
-DUMP: Final = "/stateward/backup/dump"
+WORK: Final = "/stateward/backup"
+"""What can be written in the pods of Jobs, and is lost with them."""
+DUMP: Final = f"{WORK}/dump"
 """The folder that a dump is written to, and read from."""
 IMAGE: Final = "/stateward/image"
 """Where a copy of a member's volume is mounted, to be read."""

@@ -23,8 +23,10 @@ from stateward.operator.drivers.protocol import (
     Container,
     Copying,
     Extent,
+    Log,
     Peer,
     Place,
+    Repository,
     Result,
     Seen,
     Shake,
@@ -80,6 +82,7 @@ class FolderDriver:
         self.rotates = own.set_passwords is not FolderDriver.set_passwords
         self.finalises = data.commands.finalise is not None or own.finalise is not FolderDriver.finalise
         self.encrypts = data.tls is not None
+        self.archives = own.archiving is not FolderDriver.archiving
         self._data = data
         self._holes = holes
         given = [f"parameters.{name}" for name in data.parameters]
@@ -110,6 +113,14 @@ class FolderDriver:
             return self
         data = Engine.model_validate(filled(self._holes, values_of(self._holes, parameters)))
         return type(self)(data, self._holes)
+
+    def archiving(self, repository: Repository | None) -> FolderDriver:
+        """Itself: it keeps no log with its backups."""
+        return self
+
+    def unfit(self, repository: Repository, tls: bool) -> str:
+        """Nothing is archived anywhere."""
+        return ""
 
     # --- what runs -----------------------------------------------------------------------------------------------
 
@@ -294,9 +305,13 @@ class FolderDriver:
 
     # --- backups -------------------------------------------------------------------------------------------------
 
-    def copying(self, place: Place, member: str, token: str) -> Copying | None:
+    def copying(self, place: Place, member: str, token: str, repository: Repository | None = None) -> Copying | None:
         """How backups are taken and restored."""
         return copying.of(self._data, place, member, token)
+
+    def log(self, target: Target) -> Log | None:
+        """It archives none."""
+        return None
 
     def extent(self, target: Target) -> Extent | None:
         """How far a member's data reaches."""

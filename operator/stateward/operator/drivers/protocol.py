@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from stateward.certs.authority import Leaf
+from stateward.operator.repository import Repository as Repository
 from stateward.operator.tls import Tls
 
 Role = str
@@ -167,6 +168,31 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
+class Keys:
+    """Entries of Secrets, as files of one folder. They are mounted and never copied."""
+
+    folder: str
+    files: Sequence[tuple[str, str]]
+    """Secret, and the key that is the file's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How far a member's log is in the archive."""
+
+    waiting: int
+    """Files of it that are complete and not there yet."""
+    behind: int
+    """Seconds since the oldest of these was complete; 0 where there is none."""
+    reason: str = ""
+    """Why the last one was not taken."""
+    free: int | None = None
+    """Bytes that are free on its volume: a log that nobody takes fills it."""
+    size: int | None = None
+    """Bytes that the volume has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """What runs in each member's pod, as the engine wants it."""
 
@@ -212,6 +238,8 @@ class Container:
     """Ports that speak TLS."""
     read_once: Sequence[Literal["trust", "certificate"]] = ()
     """What the engine reads at its start alone: whom it trusts, what it shows."""
+    keys: Keys | None = None
+    """What opens the place that its log is archived at. A member starts without these too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +268,12 @@ class Copying:
     """`restore` out of a copy of a volume that was made while its member ran; empty: such a copy is no backup."""
     settles: float = 0.0
     """Seconds after which all that a member says that it has is on its volume."""
+    filling: Mapping[str, str] = field(default_factory=dict)
+    """The same of `restore` alone, over the others."""
+    forget: Sequence[Sequence[str]] = ()
+    """Deletes what `take` has left anywhere else than in the folder."""
+    keys: Keys | None = None
+    """What opens that place."""
 
 
 Stage = Literal["look", "carry", "swap", "back", "tidy"]
@@ -325,9 +359,17 @@ class Driver(Protocol):
     """Values of `upgrade.majors` by which it carries its data over to another major in stages (`Stage`)."""
     most_members: int | None
     """More than so many make no service of this engine; None: as many as one likes."""
+    archives: bool
+    """Whether it brings its log to where its backups lie, so that a restore can be to any point in time."""
 
     def of(self, parameters: Mapping[str, Any]) -> Driver:
         """The same for a service of these parameters, which have no `problems`: a folder may leave things to them."""
+
+    def archiving(self, repository: Repository | None) -> Driver:
+        """The same for a service whose log is archived there; None: nowhere. Itself where the engine archives nothing."""
+
+    def unfit(self, repository: Repository, tls: bool) -> str:
+        """Why it cannot be archived there; "" where it can. `tls`: whether members speak TLS."""
 
     def container(self, version: str, tls: bool = False) -> Container:
         """What runs in the pods of this version; `tls`: where members speak TLS."""
@@ -384,11 +426,15 @@ class Driver(Protocol):
     def finalise(self, version: str, targets: Sequence[Target], place: Place) -> Result:
         """Makes the data that of this version for good; done where it is, or where the engine knows no such step."""
 
-    def copying(self, place: Place, member: str, token: str) -> Copying | None:
+    def copying(self, place: Place, member: str, token: str, repository: Repository | None = None) -> Copying | None:
         """How a backup is taken from a member, or a member is made of one; None where that cannot be done.
 
-        `token` tells the cluster that is made apart from the one that the backup is of.
+        `token` tells the cluster that is made apart from the one that the backup is of. `repository`: where that one
+        keeps its log.
         """
+
+    def log(self, target: Target) -> Log | None:
+        """How far the log of the member that leads is in the archive; None: no answer, or it archives none."""
 
     def extent(self, target: Target) -> Extent | None:
         """How far the data of this member reaches, all included that was acknowledged before; None: no answer."""

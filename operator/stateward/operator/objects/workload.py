@@ -10,7 +10,7 @@ import orjson
 
 from stateward.kube.definition import GROUP
 from stateward.operator.drivers import template
-from stateward.operator.drivers.protocol import Beside, Container
+from stateward.operator.drivers.protocol import Beside, Container, Keys
 from stateward.operator.objects.common import (
     CONTAINER,
     RUNS,
@@ -180,6 +180,8 @@ def _common(container: Container, running: Running) -> Item:
         mounts.append({"name": "secrets", "mountPath": container.secrets, "readOnly": True})
     if container.tls:
         mounts.append({"name": TLS, "mountPath": container.tls, "readOnly": True})
+    if container.keys is not None:
+        mounts.append({"name": "keys", "mountPath": container.keys.folder, "readOnly": True})
     mounts += [{"name": _scratch(number), "mountPath": path} for number, path in enumerate(container.scratch)]
     return {
         "image": running.image,
@@ -201,7 +203,17 @@ def _volumes(service: Service, container: Container) -> list[Item]:
         found.append({"name": "secrets", "secret": {"secretName": secret_config(service), "defaultMode": 0o440}})
     if container.tls:
         found.append({"name": TLS, "secret": {"secretName": server_tls(service), "defaultMode": 0o440}})
+    if container.keys is not None:
+        # A Secret that is gone must not keep a member from starting: what it opens is not where its data is.
+        found.append(mounted(container.keys, optional=True))
     return [*found, *({"name": _scratch(number), "emptyDir": {}} for number, _ in enumerate(container.scratch))]
+
+
+def mounted(keys: Keys, optional: bool = False) -> Item:
+    """The volume of these entries."""
+    more = {"optional": True} if optional else {}
+    sources = [{"secret": {"name": secret, "items": [{"key": key, "path": key}], **more}} for secret, key in keys.files]
+    return {"name": "keys", "projected": {"sources": sources, "defaultMode": 0o440}}
 
 
 def _scratch(number: int) -> str:

@@ -6,19 +6,38 @@ them share (https://patroni.readthedocs.io/en/latest/rest_api.html). Answers of 
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from stateward.operator.drivers import template
+import orjson
+
+from stateward.operator.drivers import copying, template
 from stateward.operator.drivers.folder import FolderDriver, laid
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
 from stateward.operator.drivers.postgres import major
 from stateward.operator.drivers.postgres.passwords import change
-from stateward.operator.drivers.protocol import Access, Chore, Place, Result, Seen, Source, Stage, Store, Target
+from stateward.operator.drivers.protocol import (
+    Access,
+    Chore,
+    Container,
+    Copying,
+    Extent,
+    Log,
+    Place,
+    Repository,
+    Result,
+    Seen,
+    Source,
+    Stage,
+    Store,
+    Target,
+)
 from stateward.operator.drivers.reading import text_at, value_at
 from stateward.operator.drivers.schema import Http
+from stateward.operator.engines.postgresql import archive
 
 _FILE: Final = "{member.name}.yaml"
 _PORT: Final = "patroni"
@@ -26,6 +45,7 @@ _STATUS: Final = Http(port=_PORT, path="/patroni")
 _CLUSTER: Final = Http(port=_PORT, path="/cluster")
 _CONFIG: Final = Http(port=_PORT, path="/config")
 _CHANGE: Final = Http(port=_PORT, path="/config", method="PATCH", login="patroni", seconds=5.0)
+_LOG: Final = Http(port=archive.PORT, path="/")
 _QUORUM: Final = "quorum"
 """Any so many of the replicas confirm a write, not named ones: since Patroni 4.0. Earlier ones take the word for "off"."""
 _FOLLOWS: Final = ("streaming", "in archive recovery")
@@ -37,12 +57,51 @@ class Driver(FolderDriver):
 
     rereads = True
     carries = major.MODES
+    _repository: Repository | None = None
+
+    def archiving(self, repository: Repository | None) -> Driver:
+        """The same with its log archived there."""
+        found = copy.copy(self)
+        found._repository = repository
+        return found
+
+    def unfit(self, repository: Repository, tls: bool) -> str:
+        """Why pgBackRest does not work with it."""
+        return archive.unfit(repository, tls)
+
+    # --- what runs -----------------------------------------------------------------------------------------------
+
+    def container(self, version: str, tls: bool = False) -> Container:
+        """With pgBackRest beside it where its log is archived."""
+        found = super().container(version, tls)
+        if self._repository is None:
+            return found
+        return replace(found, beside=[*found.beside, archive.beside()], keys=archive.keys(self._repository))
+
+    def configuration(self, place: Place) -> dict[str, str]:
+        """With that of pgBackRest."""
+        found = super().configuration(place)
+        if self._repository is None:
+            return found
+        return {
+            **found,
+            archive.MEMBER: archive.of_member(self._repository),
+            archive.SERVER: archive.of_server(self._repository, place.service, self._folder()),
+            "pgbackrest.py": archive.PROGRAM,
+        }
 
     def made(self, place: Place, content: dict[str, Any]) -> dict[str, Any]:
         """A member's file. Only who founds reads how the cluster is founded, so it changes with nothing later."""
         if not place.joins:
-            content["bootstrap"]["dcs"]["postgresql"]["parameters"].update(place.parameters)
+            content["bootstrap"]["dcs"]["postgresql"]["parameters"].update({**place.parameters, **self._archived()})
         return content
+
+    def _archived(self) -> Mapping[str, str]:
+        """The settings of PostgreSQL by which its log is archived."""
+        return archive.SETTINGS if self._repository is not None else {}
+
+    def _folder(self) -> str:
+        return self._data.tls.folder if self._data.tls is not None else ""
 
     def secret_files(self, place: Place, access: Access) -> dict[str, str]:
         """Members' files have passwords that are on their way before the roles have them: who starts then is let in."""
@@ -124,16 +183,84 @@ class Driver(FolderDriver):
 
     def _change(self, current: Mapping[str, Any], seen: Sequence[Seen], place: Place) -> dict[str, Any]:
         """What to write so that the settings are as wanted; a parameter that is asked for no more goes with None."""
+        wanted = self._shared(place) | _synchronous(current.get("synchronous_mode"), seen, place)
+        now = value_at(current, "postgresql.parameters")
+        known = {*self._data.parameters, *archive.SETTINGS}
+        gone = {name: None for name in now if name in known} if isinstance(now, dict) else {}
+        wanted["postgresql"]["parameters"] = {**gone, **wanted["postgresql"]["parameters"]}
+        return _difference(wanted, current)
+
+    def _shared(self, place: Place) -> dict[str, Any]:
+        """The settings that all members share, but for those that depend on the members that there are."""
         tls = self._data.tls if place.tls else None
         files = (self._data.secret_files, tls.secret_files if tls is not None else {})
         plain, secured = (value_at(one.get(_FILE), "bootstrap.dcs") or {} for one in files)
         wanted: dict[str, Any] = template.render(laid(plain, secured), {})
-        wanted |= _synchronous(current.get("synchronous_mode"), seen, place)
-        own = wanted["postgresql"]["parameters"]
-        now = value_at(current, "postgresql.parameters")
-        gone = {name: None for name in now if name in self._data.parameters} if isinstance(now, dict) else {}
-        wanted["postgresql"]["parameters"] = {**gone, **own, **place.parameters}
-        return _difference(wanted, current)
+        wanted["postgresql"]["parameters"] |= {**place.parameters, **self._archived()}
+        return wanted
+
+    # --- backups -------------------------------------------------------------------------------------------------
+
+    def copying(self, place: Place, member: str, token: str, repository: Repository | None = None) -> Copying | None:
+        """By pgBackRest; None without a repository, which holds the log too."""
+        found = repository or self._repository
+        if found is None:
+            return super().copying(place, member, token)
+        hosts = [place.host(member), *(place.host(one) for one in place.members if one != member)]
+        settings = {
+            "CONFIG": archive.of_job(found, hosts, self._folder()),
+            "STANDBY": "true" if len(hosts) > 1 else "",
+            "DUMP": copying.DUMP,
+        }
+        return Copying(
+            take=[archive.job("backup")],
+            restore=[archive.job("restore")],
+            forget=[archive.job("forget")],
+            environment=settings,
+            keys=archive.keys(found),
+            filling={
+                "CONFIG": archive.of_job(found, (), ""),
+                "PGDATA": archive.PGDATA,
+                "BINARIES": f"/usr/lib/postgresql/{place.version.partition('.')[0]}/bin",
+                "SHARED": orjson.dumps(self._shared(place)).decode(),
+                "WAL": f"{self._data.wal.folder}/pg_wal" if place.wal and self._data.wal is not None else "",
+            },
+        )
+
+    def extent(self, target: Target) -> Extent | None:
+        """The position in the log of the member that leads: all that was acknowledged lies before it."""
+        try:
+            position = value_at(ask(target, _STATUS), "xlog.location")
+        except (NoAnswerError, RefusedError):
+            return None
+        return Extent(str(position)) if type(position) is int else None
+
+    def proves(self, target: Target, wanted: Extent) -> Result:
+        """Whether a member that leads has come as far."""
+        found = self.extent(target)
+        if found is None or not wanted.position.isdecimal():
+            return Result("unknown", "it does not say how far its log reaches")
+        if int(found.position) < int(wanted.position):
+            return Result("refused", f"position {found.position}: the backup reaches to {wanted.position}")
+        return Result("done")
+
+    def log(self, target: Target) -> Log | None:
+        """How far its archive is behind, by the word of the container beside it."""
+        try:
+            answer = ask(target, _LOG)
+        except (NoAnswerError, RefusedError):
+            return None
+        waiting, behind = value_at(answer, "waiting"), value_at(answer, "behind")
+        if type(waiting) is not int or type(behind) is not int:
+            return None
+        free, size = value_at(answer, "free"), value_at(answer, "size")
+        return Log(
+            waiting,
+            behind,
+            text_at(answer, "reason"),
+            free if type(free) is int else None,
+            size if type(size) is int else None,
+        )
 
 
 def _own_word(name: str, answer: Any) -> Seen:
