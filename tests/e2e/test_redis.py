@@ -281,7 +281,8 @@ def lead(sessions: Sessions, member: str, members: int) -> None:
             name = f"{NAME}-{number}"
             with contextlib.closing(sessions.client(sessions.address(name), 3)) as line:
                 line.config_set("replica-priority", 1 if name == member else 100)
-        time.sleep(12)  # Sentinels ask for it once in ten seconds
+        # Sentinels ask for it once in ten seconds.
+        eventually(lambda: preferred(sessions, member) == [member], "its Sentinel knows whom to prefer", 30)
         line = sessions.client(sessions.address(member), 3, 26379)
         with contextlib.closing(line), contextlib.suppress(redis.RedisError):
             line.execute_command("SENTINEL", "FAILOVER", "mymaster")
@@ -289,6 +290,16 @@ def lead(sessions: Sessions, member: str, members: int) -> None:
             eventually(lambda: sessions.primary() == member, "it leads", 20)
     sessions.on.settle(members)
     assert sessions.primary() == member
+
+
+def preferred(sessions: Sessions, member: str) -> list[str]:
+    """Whom the Sentinel of a member would have lead next."""
+    kubectl = sessions.on.kubectl
+    own = {
+        one["spec"]["clusterIP"]: one["metadata"]["name"].removesuffix("-own") for one in kubectl.get("services")["items"]
+    }
+    with contextlib.closing(sessions.client(sessions.address(member), 3, 26379)) as line:
+        return [own.get(one["ip"], "") for one in line.sentinel_slaves("mymaster") if int(one["slave-priority"]) == 1]
 
 
 def test_all_members_restarted_at_once_come_back_with_all_data_and_one_primary(sessions: Sessions, say: Say) -> None:
@@ -339,6 +350,8 @@ def test_another_series_goes_replicas_first_after_a_backup_and_nothing_is_lost(s
         told(sessions, took, writer, say, lost := writer.lost())
         assert lost == []
         assert sessions.known(3)
+    # Backups outlive their service.
+    sessions.on.kubectl.must("delete", "servicebackups.stateward.dev", "--all", "--timeout=60s", seconds=90)
 
 
 def back_up(sessions: Sessions, name: str) -> None:

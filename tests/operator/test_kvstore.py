@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import http.server
 import re
+import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from stateward.operator import refusals
+from stateward.certs import members
+from stateward.operator import refusals, tls
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.catalogue import FOLDER, EngineError
-from stateward.operator.drivers.protocol import Driver, Place, Target
+from stateward.operator.drivers.protocol import Access, Driver, Place, Target
 from stateward.operator.objects import workload
 from stateward.operator.objects.workload import Running
-from stateward.operator.service import read
+from stateward.operator.service import Service, read
 
+NOW = datetime.now(UTC)
 IMAGE = "registry.test/kv:1.4.2"
 GIVEN: dict[str, Any] = {
     "command": "kv-server --listen ':9000' --dir /var/kv",
@@ -143,6 +148,34 @@ def test_a_store_that_does_not_answer_is_unknown() -> None:
     assert kvstore(health="/healthz").see(gone).healthy is None
 
 
+def test_a_store_that_speaks_tls_is_given_the_files_and_starts_anew_unless_it_says_otherwise() -> None:
+    one = kvstore(**GIVEN).container("1.4.2", True)
+    assert (one.tls, one.secured, one.read_once) == ("/etc/stateward-tls", ["client"], ("trust", "certificate"))
+    assert one.readiness["httpGet"]["scheme"] == "HTTPS"
+    assert kvstore(reloads="everything").container("1.4.2", True).read_once == ()
+    assert kvstore().container("1.4.2").tls == ""
+
+
+def test_an_open_port_that_speaks_no_tls_is_no_answer_where_it_should() -> None:
+    service = Service("prod", "kv", "1", "stateward.dev/v1beta1", "kvstore", "1", 1, "1Gi", tls=True)
+    made = tls.made(members.first(tls.wanted(service), NOW), NOW)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answers() -> None:
+            with server.accept()[0] as line:
+                line.sendall(b"-ERR what\r\n" * 9)
+                line.recv(4096)
+
+        thread = threading.Thread(target=answers)
+        thread.start()
+        ports = {"client": server.getsockname()[1]}
+        one = Target("kv-0", "127.0.0.1", ports, Access(tls=made), "kv-0.kv-members.prod.svc", frozenset(ports))
+        seen = kvstore().see(one)
+        thread.join()
+        assert (seen.healthy, "does not speak TLS" in seen.reason) == (None, True), seen.reason
+        assert "no certificates yet" in kvstore().see(replace(one, access=Access())).reason
+
+
 def test_a_hole_that_no_parameter_fills_is_a_fault_of_the_folder(tmp_path: Any) -> None:
     data = yaml.safe_load((FOLDER / "kvstore" / "engine.yaml").read_text())
     data["run"]["data"] = "{parameters.nothing}"
@@ -156,5 +189,7 @@ def test_the_guide_shows_the_file_as_it_is() -> None:
     guide = (Path(__file__).resolve().parents[2] / "docs" / "adding-an-engine.md").read_text()
     shown, service = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
     assert shown == yaml.safe_load((FOLDER / "kvstore" / "engine.yaml").read_text())
-    one = StatefulService.model_validate({**service, "spec": {**service["spec"], "tls": {"enabled": False}}})
+    one = StatefulService.model_validate(service)
+    assert one.spec.tls.enabled
+    assert all(f"/etc/stateward-tls/{name}" in service["spec"]["parameters"]["command"] for name in ("tls.crt", "tls.key"))
     assert refusals.of_spec(one, read(one), catalogue.find("kvstore")) is None

@@ -11,7 +11,10 @@ from click.testing import CliRunner
 from pydantic import BaseModel
 
 from stateward.cli.main import cli
+from stateward.operator import refusals
 from stateward.operator.api.v1beta1 import ServiceBackup, ServiceRestore, StatefulService
+from stateward.operator.drivers import catalogue
+from stateward.operator.service import read
 
 SAMPLES = sorted((Path(__file__).resolve().parents[3] / "manifests" / "samples").glob("*.yaml"))
 MODELS: dict[str, type[BaseModel]] = {one.__name__: one for one in (StatefulService, ServiceBackup, ServiceRestore)}
@@ -39,6 +42,15 @@ def test_a_sample_has_no_word_that_means_nothing(path: Path) -> None:
     given = yaml.safe_load(path.read_text())
     found = MODELS[given["kind"]].model_validate(given)
     within(given, found.model_dump(mode="json", by_alias=True))
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_a_sample_is_carried_out_as_it_stands(path: Path) -> None:
+    given = yaml.safe_load(path.read_text())
+    if given["kind"] != "StatefulService":
+        return
+    model = StatefulService.model_validate(given)
+    assert refusals.of_spec(model, read(model), catalogue.find(model.spec.engine)) is None
 
 
 @pytest.mark.parametrize("profile", ["baseline@1", "production@1"])

@@ -14,6 +14,7 @@ import orjson
 from stateward.operator.drivers import handshake
 from stateward.operator.drivers.protocol import Target
 from stateward.operator.drivers.schema import Http
+from stateward.operator.tls import Tls
 
 LARGEST: Final = 1 << 20
 """Bytes of an answer. A list of members is some hundred."""
@@ -37,9 +38,12 @@ def serves(target: Target, call: Http) -> None:
     """Whether a member answers at all, with 2xx where there is a path to ask. Raises NoAnswerError and RefusedError."""
     if call.path is None:
         try:
-            socket.create_connection((target.host, target.ports[call.port]), min(_CONNECT, call.seconds)).close()
+            with socket.create_connection((target.host, target.ports[call.port]), min(_CONNECT, call.seconds)) as line:
+                if call.port in target.secured:
+                    _tls(target).context.wrap_socket(line, server_hostname=target.known).close()
         except OSError as error:
-            raise NoAnswerError(f"{target.name}: port {call.port}: no answer ({type(error).__name__})") from None
+            said = handshake.why(error) or f"no answer ({type(error).__name__})"
+            raise NoAnswerError(f"{target.name}: port {call.port}: {said}") from None
         return
     where = f"{target.name}: {call.method} {call.path}"
     status, raw = _send(where, target, call, call.body, time.monotonic() + call.seconds)
@@ -146,11 +150,14 @@ def _connections(target: Target, port: str) -> Any:
     number = target.ports[port]
     if port not in target.secured:
         return _shared().connection_from_host(target.host, number, scheme="http")
-    tls = target.access.tls
-    if tls is None:
-        raise NoAnswerError(f"{target.name}: there are no certificates yet to ask it with")
-    verified = {"ssl_context": tls.context, "server_hostname": target.known}
+    verified = {"ssl_context": _tls(target).context, "server_hostname": target.known}
     return _shared().connection_from_host(target.host, number, scheme="https", pool_kwargs=verified)
+
+
+def _tls(target: Target) -> Tls:
+    if target.access.tls is None:
+        raise NoAnswerError(f"{target.name}: there are no certificates yet to ask it with")
+    return target.access.tls
 
 
 def _shared() -> Any:
