@@ -28,6 +28,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     }
     with operated("postgresql", "postgresql:15", NAME, roles, "postgresql-major-e2e", **more) as one:
         yield Postgres(one, tmp_path_factory.mktemp("postgres"))
+        one.kubectl("delete", BACKUPS, "before", "--ignore-not-found", "--timeout=30s")  # while there is an operator
 
 
 def backed_up(on: Operated, version: str) -> None:
