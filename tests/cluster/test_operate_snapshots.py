@@ -181,7 +181,9 @@ def test_a_process_that_dies_after_each_write_copies_restores_and_deletes_all_th
     assert (status["position"], status["snapshots"], status["size"]) == ("1001", [snapshot], 1 << 30)
     assert status["verified"]
     assert "encrypted" not in status
-    told = metadata.made(kubectl.get(SNAPSHOTS, snapshot)["metadata"]["annotations"]["stateward.dev/metadata"])
+    copied = kubectl.get(SNAPSHOTS, snapshot)["metadata"]
+    assert copied["labels"]["stateward.dev/servicebackup"] == "first"
+    told = metadata.made(copied["annotations"]["stateward.dev/metadata"])
     assert told is not None
     assert told.count == 1000
     eventually(lambda: kubectl.names("persistentvolumeclaims") == ["data-db-0"], "what it was read back with is gone")

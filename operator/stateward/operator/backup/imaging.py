@@ -18,7 +18,7 @@ from stateward.operator.apply import MANAGER, RESOURCES
 from stateward.operator.backup import metadata, outcome, reading_back
 from stateward.operator.backup.hub import AT_ONCE, SOON
 from stateward.operator.backup.jobs import name_of
-from stateward.operator.backup.kinds import BACKUPS, METADATA, SNAPSHOT_CLASSES, SNAPSHOTS
+from stateward.operator.backup.kinds import BACKUPS, COPY_OF, METADATA, SNAPSHOT_CLASSES, SNAPSHOTS
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.order import Order
 from stateward.operator.backup.record import Record
@@ -32,6 +32,8 @@ PATIENCE: Final = timedelta(hours=1)
 """How long the storage may fail, each time with a reason, until the backup has."""
 LONGEST: Final = timedelta(hours=12)
 """How long it may take without any word."""
+_LABEL: Final = 63
+"""Characters that the value of a label may have."""
 
 
 def take(order: Order, record: Record) -> float | None:
@@ -152,7 +154,7 @@ def _make(order: Order, record: Record, told: Metadata) -> float:
         "metadata": {
             "name": name_for(order.item),
             "namespace": order.namespace,
-            "labels": {LABEL: order.service, "app.kubernetes.io/managed-by": "stateward"},
+            "labels": {LABEL: order.service, "app.kubernetes.io/managed-by": "stateward", **_copy_of(order)},
             "annotations": {METADATA: told.model_copy(update={"snapshot": name_for(order.item)}).dump()},
         },
         "spec": {"volumeSnapshotClassName": kind, "source": {"persistentVolumeClaimName": claim}},
@@ -165,6 +167,11 @@ def _make(order: Order, record: Record, told: Metadata) -> float:
         if error.status != 409:
             raise
     return AT_ONCE
+
+
+def _copy_of(order: Order) -> dict[str, str]:
+    name = text_of(order.model.metadata, "name")
+    return {COPY_OF: name} if len(name) <= _LABEL else {}
 
 
 def _waits(order: Order, told: Metadata, snapshot: Object) -> float | None:
