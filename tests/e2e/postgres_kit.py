@@ -78,7 +78,7 @@ class Postgres:
         shown = self.secret(f"{NAME}-client")
         context = client_context(*(shown[name].encode() for name in ("ca.crt", "tls.crt", "tls.key")))
         tls = cast(Tls, SimpleNamespace(context=context))
-        access = Access(self.secret(f"{NAME}-credentials"), tls)
+        access = Access(self.secret(f"{NAME}-credentials"), tls=tls)
         pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
         ports = {"postgresql": 5432, "patroni": 8008}
         return [
