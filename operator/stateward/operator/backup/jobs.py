@@ -129,7 +129,7 @@ class Work:
         # A node that is drained is nobody's fault; what is hopeless now will be so the next time too.
         opening = (before[0] if before else last)["name"]
         failures: list[Item] = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
-        for name in dict.fromkeys((opening, "store" if purpose == "take" else opening)):
+        for name in dict.fromkeys((opening, last["name"])):
             codes = {"containerName": name, "operator": "In", "values": list(scripts.HOPELESS)}
             failures.append({"action": "FailJob", "onExitCodes": codes})
         return {

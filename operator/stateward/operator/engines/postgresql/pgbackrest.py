@@ -39,6 +39,8 @@ MARK = "stateward"
 LEFT = "left"
 """The same of one that is wanted no more."""
 LEVELS = ("--log-level-console=off", "--log-level-file=off", "--log-level-stderr=warn")
+HOPELESS = 13
+"""The exit code that no further try helps against."""
 ROUND = 5.0
 """Seconds between two looks of the one beside PostgreSQL."""
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -463,7 +465,7 @@ def main(arguments: Sequence[str]) -> int:
             {"backup": backup, "restore": restore, "forget": forget}[name]()
     except FailedError as error:
         print(str(error), file=sys.stderr)
-        return 1
+        return HOPELESS if str(error).startswith("pointInTime:") else 1
     return 0
 
 
