@@ -17,7 +17,19 @@ from stateward.certs.authority import Leaf
 from stateward.kube.client import APPLY, Cluster
 from stateward.kube.errors import ClusterError
 from stateward.operator.apply import RESOURCES
-from stateward.operator.drivers.protocol import Driver, Peer, Place, Result, Seen, Shake, Source, Store, Target
+from stateward.operator.drivers.protocol import (
+    Driver,
+    Log,
+    Peer,
+    Place,
+    Repository,
+    Result,
+    Seen,
+    Shake,
+    Source,
+    Store,
+    Target,
+)
 from stateward.operator.objects.common import CONTAINER, LABEL, PRIMARY, REPLICA, ROLE, VERSION
 from stateward.operator.service import KIND
 from stateward.operator.tls import SERVER, fingerprint
@@ -313,6 +325,14 @@ class Obedient:
     def of(self, parameters: Mapping[str, Any]) -> Obedient:
         """The same for a service of these parameters."""
         return Obedient(self._real.of(parameters), self._world)
+
+    def archiving(self, repository: Repository | None) -> Obedient:
+        """The same with its log archived there."""
+        return Obedient(self._real.archiving(repository), self._world)
+
+    def log(self, target: Target) -> Log | None:
+        """All of it is archived."""
+        return Log(0, 0)
 
     def see(self, target: Target) -> Seen:
         """A member that is there serves, unless it is known not to."""
