@@ -82,6 +82,8 @@ def fill(postgres: Postgres) -> None:
         "ALTER ROLE app SET work_mem = '5MB'",
     )
     with postgres.connect() as connection:
+        if connection.execute("SELECT to_regclass('shared')").fetchone() != (None,):
+            return
         for statement in statements:
             connection.execute(statement)
 
@@ -130,6 +132,7 @@ def test_all_members_go_to_another_major_while_clients_write_and_nothing_is_lost
     postgres: Postgres, say: Callable[[str], None]
 ) -> None:
     postgres.on.settle(3)
+    fill(postgres)
     there, secret = what_there_is(postgres), postgres.secret(f"{NAME}-app")
     if not postgres.on.status().get("backup", {}).get("last"):
         backed_up(postgres.on, postgres.on.manifest["spec"]["version"])
