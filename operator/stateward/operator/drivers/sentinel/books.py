@@ -15,7 +15,7 @@ from typing import Any, Final
 from stateward.operator.drivers.http import NoAnswerError, RefusedError
 from stateward.operator.drivers.protocol import Result, Target
 from stateward.operator.drivers.sentinel import passwords
-from stateward.operator.drivers.sentinel.asking import MASTER, opened, pairs
+from stateward.operator.drivers.sentinel.asking import MASTER, information, opened, pairs
 
 _BUSY: Final = frozenset({"s_down", "o_down", "failover_in_progress", "disconnected"})
 
@@ -34,12 +34,18 @@ class Book:
     sentinels: frozenset[str]
     """Addresses of the other Sentinels."""
     replicas: frozenset[str]
+    leads: bool = False
+    """By the member's own word."""
     keys: bool = True
     """Whether member and Sentinel take and use the passwords that they should."""
 
     def missing(self, addresses: frozenset[str]) -> bool:
         """Whether it does not know of all others yet."""
         return not addresses <= self.sentinels | {self.address} or not addresses <= self.replicas | {self.leader}
+
+    def held(self, least: int) -> bool:
+        """Whether it asks for another number of replicas; not where it was replaced, and has not heard of it yet."""
+        return self.least != least and not (self.leads and self.address != self.leader)
 
     def gone(self, addresses: frozenset[str]) -> int:
         """How many it knows that are no members."""
@@ -63,7 +69,7 @@ def amiss(books: Sequence[Book], least: int) -> list[str]:
     return [
         *(f"passwords of {one.target.name}" for one in books if not one.keys),
         *(f"quorum {majority} of {one.target.name}" for one in books if one.quorum != majority),
-        *(f"min-replicas-to-write {least} of {one.target.name}" for one in books if one.least != least),
+        *(f"min-replicas-to-write {least} of {one.target.name}" for one in books if one.held(least)),
         *(f"what the Sentinel of {one.target.name} knows of the others" for one in books if one.missing(addresses)),
         *(f"members gone that the Sentinel of {one.target.name} knows" for one in books if one.gone(addresses)),
     ]
@@ -76,7 +82,7 @@ def mend(books: Sequence[Book], least: int) -> Result:
         several = passwords.wanted(books[0].target.access)
         return passwords.tell(several, [one.target for one in books])
     quorum = [one.target for one in books if one.quorum != majority]
-    held = [one.target for one in books if one.least != least]
+    held = [one.target for one in books if one.held(least)]
     gone = [one.target for one in books if one.gone(addresses)]
     if quorum:
         return _tell(quorum, "sentinel", "SENTINEL", "SET", MASTER, "quorum", majority)
@@ -101,11 +107,12 @@ def _tell(targets: Sequence[Target], port: str, *words: str | int) -> Result:
 
 def _book(target: Target) -> Book:
     with opened(target, "client") as line:
-        announced, least, used, user = line.several(
+        announced, least, used, user, replication = line.several(
             ("CONFIG", "GET", "replica-announce-ip"),
             ("CONFIG", "GET", "min-replicas-to-write"),
             ("CONFIG", "GET", "masterauth"),
             ("ACL", "GETUSER", passwords.USER),
+            ("INFO", "replication"),
         )
     with opened(target, "sentinel") as line:
         master, sentinels, replicas = line.several(
@@ -125,6 +132,7 @@ def _book(target: Target) -> Book:
         frozenset(known.get("flags", "").split(",")),
         _addresses(sentinels),
         _addresses(replicas),
+        information(replication).get("role") == "master",
         not passwords.amiss(access, passwords.taken(user), uses)
         and (beside is None or not passwords.amiss(access, passwords.taken(beside), None)),
     )

@@ -128,13 +128,19 @@ class SentinelDriver(FolderDriver):
         others = [one for one in targets if one.name != member]
         if leading is None or not others:
             return Result("refused", f"{member}: it and another member have to serve for one to take over")
+        # One that leads already was promoted by a process that ended right after it.
+        asked = any(self.see(one).role == PRIMARY for one in others)
         try:
             with opened(leading, self._data.serves) as line:
                 line.ask("CONFIG", "SET", _LEAST, _HELD)
-            # One that leads already was promoted by a process that ended right after it.
-            promoted = any(self.see(one).role == PRIMARY for one in others)
-            said = None if promoted else self._fail_over(leading, others)
-            while said is None and time.monotonic() < until:
+            if not asked:
+                whole = self._whole(leading, others)
+                if whole is None:
+                    return Result("refused", f"no replica has all of {member}'s writes after {_CATCH_UP:.0f} s")
+                asked = True
+                with opened(whole, SENTINEL) as line:
+                    line.ask("SENTINEL", "FAILOVER", MASTER)
+            while time.monotonic() < until:
                 if self._handed_over(member, targets):
                     return Result("done")
                 self._follow(leading, others)
@@ -144,23 +150,23 @@ class SentinelDriver(FolderDriver):
         except NoAnswerError as error:
             return Result("unknown", str(error))
         finally:
-            _restore(leading, self._data.serves, least(place))
-        return said or Result("unknown", f"{member}: asked to hand over; nobody else leads yet")
+            # Once it was asked for, it may come at any time, whatever was answered: what the old primary took then would be
+            # lost. Where nothing comes of it `settle` lets it take writes again.
+            if not asked or self.see(leading).role == REPLICA:
+                _restore(leading, self._data.serves, least(place))
+        return Result("unknown", f"{member}: asked to hand over; nobody else leads yet")
 
-    def _fail_over(self, leading: Target, others: Sequence[Target]) -> Result | None:
-        """Waits for a replica that has everything, and asks its Sentinel; None: it said that it will."""
+    def _whole(self, leading: Target, others: Sequence[Target]) -> Target | None:
+        """A replica that has everything, waited for; None where none comes so far."""
         until = time.monotonic() + _CATCH_UP
         while True:
             end = self.see(leading).position
             whole = [one for one in others if end is not None and _reached(self.see(one), end)]
             if whole:
-                break
+                return whole[0]
             if time.monotonic() > until:
-                return Result("refused", f"no replica has all of {leading.name}'s writes after {_CATCH_UP:.0f} s")
+                return None
             time.sleep(_LOOK)
-        with opened(whole[0], SENTINEL) as line:
-            line.ask("SENTINEL", "FAILOVER", MASTER)
-        return None
 
     def _follow(self, leading: Target, others: Sequence[Target]) -> None:
         """Has the old primary follow the one that Sentinel promoted. Its clients have to look for that one themselves."""
