@@ -59,6 +59,7 @@ def service(installed: Installed) -> Iterator[Inside]:
             "image": image,
             "members": 3,
             "storage": {"size": "256Mi"},
+            "availability": {"spread": {"nodes": "Preferred"}},
             "tls": {"enabled": False},
             "upgrade": {"onFailure": "Rollback"},
             "deletionPolicy": {"claims": "Delete"},

@@ -106,3 +106,11 @@ def test_the_next_step_follows_from_the_facts(
 ) -> None:
     step = decide(members, replicas, listed, **more)
     assert (None if step is None else (step.blocked or step.name, step.member)) == wanted
+
+
+def test_a_member_that_has_not_answered_yet_is_waited_for_with_the_reason_and_given_no_vote() -> None:
+    listed = peers("db-0", "db-1", "db-2", "db-3", learner="db-3")
+    step = decide(5, 4, listed, away=["db-3"])
+    assert step is not None
+    assert (step.name, step.member, step.act) == ("wait", "db-3", None)
+    assert step.message == "it gets its vote once it answers: it has no pod"

@@ -279,6 +279,14 @@ def strangers(service: Service, peers: Sequence[Peer], members: int) -> list[Pee
     return [peer for peer in peers if peer.name not in names]
 
 
+def no_node(pod: Object) -> str:
+    """Why it finds no node, as the scheduler says; "" where it has one, or nobody has looked yet."""
+    for one in items_of(mapping_of(pod, "status"), "conditions"):
+        if one.get("type") == "PodScheduled" and one.get("status") == "False":
+            return f"its pod finds no node: {text_of(one, 'message')}"
+    return ""
+
+
 def is_ready(pod: Object) -> bool:
     """Whether the kubelet says that it is ready."""
     return any(

@@ -20,7 +20,7 @@ from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers.protocol import Driver
 from stateward.operator.objects.common import LABEL, VOLUME, WAL
 from stateward.operator.objects.quorum import quorum
-from stateward.operator.observe import FINALISED, Stand, is_ready
+from stateward.operator.observe import FINALISED, Stand, is_ready, no_node
 from stateward.operator.service import Service
 from stateward.policies.view import Object, mapping_of, text_of
 
@@ -149,10 +149,7 @@ def _waits(pod: Object) -> str:
         waiting = mapping_of(mapping_of(one, "state"), "waiting") if isinstance(one, dict) else {}
         if text_of(waiting, "reason"):
             return f"its pod waits: {text_of(waiting, 'reason')}"
-    for one in status.get("conditions") or ():
-        if isinstance(one, dict) and one.get("type") == "PodScheduled" and one.get("status") == "False":
-            return f"its pod finds no node: {text_of(one, 'message')}"[:_MESSAGE]
-    return f"its pod is {text_of(status, 'phase') or 'new'}"
+    return no_node(pod)[:_MESSAGE] or f"its pod is {text_of(status, 'phase') or 'new'}"
 
 
 def _operation(before: Operation | None, report: Report, now: datetime) -> Operation | None:

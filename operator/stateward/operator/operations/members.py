@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from stateward.operator.objects.common import CONTAINER
-from stateward.operator.observe import is_ready
+from stateward.operator.observe import is_ready, no_node
 from stateward.operator.turn import Turn
 from stateward.policies import times
 from stateward.policies.view import Object, items_of, mapping_of, metadata_of, text_of
@@ -87,6 +87,8 @@ def why_away(turn: Turn, member: str) -> str:
         return "its pod ends"
     if why := hopeless(pod):
         return f"its pod waits: {why}"
+    if why := no_node(pod):
+        return why
     if seen is not None and seen.healthy is not True:
         return seen.reason.removeprefix(f"{member}: ") or "it does not answer"
     return (

@@ -15,6 +15,7 @@ from typing import Any
 from stateward.operator.drivers.protocol import Peer, Result
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.observe import LEFT, MEMBERS, claim_names, strangers
+from stateward.operator.operations import members
 from stateward.operator.step import Kind, Step
 from stateward.operator.turn import Turn
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
@@ -111,7 +112,13 @@ class Scaling:
         return self._leave(member, "it has no pod, and leaves the engine's list of members", self.turn.stand.replicas + 1)
 
     def _promote(self, member: str) -> Step:
-        place = self.turn.place()
+        turn = self.turn
+        seen = turn.stand.seen.get(member)
+        if seen is None or seen.healthy is None:
+            long = turn.now - members.away_since(turn, member) > members.bound(turn, member)
+            why = f"it gets its vote once it answers: {members.why_away(turn, member)}"
+            return self._step("wait", member, why, blocked="MemberNotUp" if long else "")
+        place = turn.place()
         return self._step(
             "promote",
             member,
