@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CASES  ?= ../shared/incidents
 
-.PHONY: help demo test check unit cluster e2e door bench image-root docs clean
+.PHONY: help demo test check unit cluster nodes e2e door bench image-root docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -12,7 +12,7 @@ help:  ## what there is to make
 demo: $(VENV)/.serve  ## an old and a new version of real manifests, then the service and a review sent to it
 	@$(BIN)/python demo/run.py
 
-test: check unit cluster  ## everything that continuous integration runs
+test: check unit cluster nodes  ## everything that continuous integration runs
 
 check: $(VENV)/.dev  ## formatting, lint, types, layers, generated documents
 	$(BIN)/ruff format --check .
@@ -26,6 +26,9 @@ unit: $(VENV)/.dev  ## the tests that need no cluster
 
 cluster: $(VENV)/.dev  ## the tests on a real API server
 	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/cluster
+
+nodes: $(VENV)/.dev  ## one engine on three real nodes, under a client that writes all along
+	$(BIN)/pytest -q tests/e2e/test_etcd.py
 
 e2e: $(VENV)/.dev  ## Stateward and real engines on three real nodes, about an hour: make e2e [ONLY=etcd]
 	STATEWARD_E2E_REPORT=docs/seen.md $(BIN)/pytest -q $(if $(ONLY),tests/e2e/test_$(ONLY).py,tests/e2e)
