@@ -6,6 +6,7 @@ end, and no acknowledged write is lost.
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -73,7 +74,7 @@ def service(installed: Installed) -> Iterator[Inside]:
 
 @dataclass
 class Killer:
-    """Ends a replica of the operator or of the door, at random, again and again: never both of the door at once."""
+    """Ends a replica of the operator and of the door in turn, at random times: never both of the door at once."""
 
     installed: Installed
     every: tuple[float, float]
@@ -92,8 +93,9 @@ class Killer:
 
     def _kill(self, over: threading.Event) -> None:
         chosen = random.Random(7)  # noqa: S311 - who dies, and when, may be known
-        while not over.wait(chosen.uniform(*self.every)):
-            component = chosen.choice(("operator", "operator", "door"))
+        for component in itertools.cycle(("operator", "door")):
+            if over.wait(chosen.uniform(*self.every)):
+                return
             if component == "door" and not self.installed.settled("door"):
                 continue
             pods = self.installed.replicas(component)
@@ -146,7 +148,7 @@ def test_whoever_dies_meanwhile_it_is_scaled_and_upgraded_and_nothing_is_lost(
 ) -> None:
     service.settle(3)
     after = built("etcd:3.5")
-    killer = Killer(installed, (4.0, 12.0))
+    killer = Killer(installed, (3.0, 7.0))
     with Writer(service.address()) as writer:
         eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged", 60)
         writer.pace.again()
@@ -189,11 +191,17 @@ def test_an_upgrade_that_fails_goes_back_by_itself_past_the_door(installed: Inst
     began = time.monotonic()
     service.change(version="3.5.99", image="stateward.test/etcd:3.5.99")
     eventually(lambda: service.condition("Blocked").get("reason") == "UpgradeRolledBack", "it goes back", 600)
-    eventually(lambda: service.runs(before["version"]), "all run what they ran", 180)
+    eventually(lambda: _all_run(service, before["version"]), "all run what they ran", 180)
     say(f"installed: an upgrade whose image is not there was taken back after {time.monotonic() - began:.0f} s")
     service.change(version=before["version"], image=before["image"])
     eventually(lambda: service.condition("Blocked").get("status") == "False", "nothing is in its way", 60)
     service.settle(3)
+
+
+def _all_run(service: Inside, version: str) -> bool:
+    """Whether all members serve with a version. What was asked for and failed is told as long as it is asked for."""
+    members = service.status()["members"]
+    return [(one["ready"], one.get("version")) for one in members] == [(True, version)] * 3
 
 
 def test_with_recreate_all_members_stop_and_start_past_the_door(service: Inside, say: Say) -> None:
