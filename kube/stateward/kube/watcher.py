@@ -73,6 +73,8 @@ class ClusterWatch:
         self._custom_kinds = custom_kinds
         self._custom_objects = custom_objects
         self._clock = clock
+        self._awaits = False
+        """Whether what CRDs define was not known yet when the latest look began, and is about to be."""
         self._running: dict[Kind, _Running] = {}
         self._ending: list[Reflector] = []
         self._gate = threading.Semaphore(_LISTING)
@@ -138,7 +140,7 @@ class ClusterWatch:
                 self._look()
             except Exception as error:  # noqa: BLE001,RUF100 - the watch never dies
                 self.last_error = f"{type(error).__name__}: {error}"
-            self._wake.wait(min(self._recheck, _SOON) if self._crds_pending() else self._recheck)
+            self._wake.wait(min(self._recheck, _SOON) if self._awaits or self._crds_pending() else self._recheck)
             self._stopping.wait(_SETTLE)
 
     def _look(self) -> None:
@@ -147,7 +149,10 @@ class ClusterWatch:
             self._change(self._asked)
         discovery = Discovery(self._cluster)
         failure = ""
+        # Before they are asked for: what comes to be known while this look goes on is for the next one.
+        self._awaits = self._crds_pending()
         defined = self._defined()
+        self._awaits = self._awaits and defined is None
         for kind in sorted(self.needed, key=lambda one: one != CRD):
             try:
                 self._tend(kind, discovery, defined)
@@ -197,7 +202,7 @@ class ClusterWatch:
         resource = discovery.resource(kind)
         if resource is None:
             # Discovery is behind by a second or two: what CRDs define is waited for, where they can be read.
-            if not self._crds_pending():
+            if not self._awaits:
                 self._absent(kind)
         elif not resource.readable:
             self._note(kind, f"{resource.api_version} {resource.plural} cannot be listed and watched")
