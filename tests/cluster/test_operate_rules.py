@@ -140,3 +140,22 @@ def test_a_plan_tells_what_the_operator_then_does(
     )
     assert refused.returncode == 1
     assert "SW302 skipped-hop" in refused.stdout
+
+
+def test_a_write_that_a_quota_refuses_is_told_with_the_reason_and_goes_on_once_it_may(
+    served: Cluster, kubectl: Kubectl, operator: object, standin: StandIn
+) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none"},
+        "spec": {"hard": {"count/statefulsets.apps": "0"}},
+    }
+    kubectl.must("apply", "-f", "-", stdin=quota)
+    eventually(lambda: kubectl.get("resourcequota", "none").get("status", {}).get("hard"), "the quota counts")
+    create(kubectl)
+    eventually(lambda: blocked(kubectl).startswith("WriteRefused: "), "it is told")
+    assert "exceeded quota: none" in blocked(kubectl)
+    kubectl.must("delete", "resourcequota", "none")
+    settle(kubectl, 3)
+    assert blocked(kubectl) == ""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cluster_kit import Cluster, Kubectl, eventually
+from cluster_kit import Cluster, Door, Kubectl, eventually
 from operate_kit import (
     KIND,
     NAME,
@@ -193,8 +193,8 @@ def test_a_process_that_dies_after_each_write_and_command_of_an_upgrade_comes_to
     assert all(one >= least for one, least in zip(deaths, (8, 8, 8), strict=True)), deaths
 
 
-def test_with_recreate_members_of_two_versions_never_run_at_once(
-    served: Cluster, kubectl: Kubectl, standin: StandIn
+def test_with_recreate_members_of_two_versions_never_run_at_once_past_the_door_too(
+    served: Cluster, door: Door, kubectl: Kubectl, standin: StandIn
 ) -> None:
     key = (kubectl.namespace, NAME)
     create(kubectl, version=OLD, upgrade={"strategy": "Recreate"})

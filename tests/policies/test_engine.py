@@ -380,6 +380,36 @@ def test_a_step_that_the_owners_operator_takes_to_what_the_owner_demands_was_jud
     assert judge("UPDATE", old, new, view).allowed is passes
 
 
+@pytest.mark.parametrize(
+    ("upgrade", "parked", "passes"),
+    [
+        ({"strategy": "Recreate"}, True, True),
+        ({"majors": "DumpAndRestore"}, True, True),
+        ({"strategy": "Recreate"}, False, False),
+        ({"strategy": "Rolling"}, True, False),
+        ({}, True, False),
+    ],
+    ids=["recreate", "another major", "not parked", "rolling", "nothing said"],
+)
+def test_all_members_stop_only_where_the_owner_says_so_and_its_operator_has_begun(
+    upgrade: Object, parked: bool, passes: bool
+) -> None:
+    owner = {"apiVersion": "stateward.dev/v1beta1", "kind": "StatefulService", "name": "keys", "controller": True}
+    notes = {"stateward.dev/parked": "true"} if parked else {}
+    old = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "keys", "namespace": "shop", "ownerReferences": [owner], "annotations": notes},
+        "spec": {
+            "replicas": 3,
+            "template": {"spec": {"containers": [{"name": "etcd", "image": "quay.io/coreos/etcd:v3.5.21"}]}},
+        },
+        "status": {"readyReplicas": 3},
+    }
+    view = MemoryView([cases.merge(KEYS, {"spec": {"members": 3, "upgrade": upgrade}})])
+    assert judge("UPDATE", old, cases.merge(old, {"spec": {"replicas": 0}}), view).allowed is passes
+
+
 def test_what_the_owner_does_not_demand_is_judged_although_it_owns() -> None:
     old, new = queue(3, metadata=reference()), queue(1, metadata=reference(), spec={"serviceName": "other"})
     assert found(judge("UPDATE", old, new, MemoryView([MAIL]))) == {"SW103": "deny"}

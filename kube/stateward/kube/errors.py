@@ -12,6 +12,9 @@ _HINTS = {
     429: "the API server sheds load; it is asked again later",
 }
 
+_DENIED = "denied the request"
+"""How the API server says that a webhook or a ValidatingAdmissionPolicy refuses."""
+
 
 class ClusterError(Exception):
     """The API server refused or failed, or could not be asked.
@@ -56,7 +59,8 @@ class UnreachableError(ClusterError):
 def from_answer(what: str, status: int, body: bytes, retry_after: str | None = None) -> ClusterError:
     """The error of an answer that is no success. `what`: `GET /api/v1/pods`."""
     reason, message = _status_of(body)
-    hint = f"; {_HINTS[status]}" if status in _HINTS else ""
+    # Who is refused by a webhook or a policy has the right, and is told the reason.
+    hint = f"; {_HINTS[status]}" if status in _HINTS and _DENIED not in message else ""
     wait = float(retry_after) if retry_after and retry_after.isdecimal() and len(retry_after) < 5 else 0.0
     return ClusterError(status, reason, f"{what}: {status} {reason or 'error'}: {message}{hint}", wait)
 

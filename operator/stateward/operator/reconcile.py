@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from stateward.certs.errors import CertificateError
 from stateward.kube.client import Cluster
+from stateward.kube.errors import ClusterError
 from stateward.kube.events import Happening
 from stateward.operator import ending, leftovers, refusals, roles, service
 from stateward.operator.access import Accesses
@@ -49,6 +50,8 @@ AT_ONCE: Final = 0.2
 """The same after a step: the next one waits for what the caches hear of it."""
 ROUTED: Final = 10.0
 """The same as STEADY where clients are led by a label that the loop writes: it has to hear of a failover by asking."""
+_REFUSED: Final = (403, 422)
+"""The API server, a webhook or a quota does not let a write pass: not by asking again."""
 HEADLESS: Final = 1.0
 """The same while nobody leads whom clients are led to."""
 _SET: Final[Kind] = "StatefulSet.apps"
@@ -124,6 +127,13 @@ class Reconcile:
             report.blocked = ("NotOurs", str(error))
         except CertificateError as error:
             report.blocked = ("AuthorityUnusable", str(error))
+        except ClusterError as error:
+            if error.status not in _REFUSED:
+                raise
+            # It is tried again, later and later; meanwhile whoever looks at the service knows what is in the way.
+            report.blocked = ("WriteRefused", " ".join(str(error).split()))
+            self._voice.say(model, one, report)
+            raise
         self._voice.say(model, one, report)
         return self._quiet.keep(key, stamp, report)
 

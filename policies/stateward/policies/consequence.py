@@ -30,6 +30,10 @@ CONTROLLER_MANAGER: Final = "system:kube-controller-manager"
 LEFT: Final = "stateward.dev/left"
 """Annotation of a claim: its member has left the engine by the operator's doing, so that nothing is lost with it."""
 
+PARKED: Final = "stateward.dev/parked"
+"""Annotation of a StatefulSet: the operator has all its members stop, as its StatefulService asks for in an upgrade."""
+
+_OWN: Final = "StatefulService.stateward.dev"
 _REPLICA_SET: Final = "ReplicaSet.apps"
 _CLAIM: Final = "PersistentVolumeClaim"
 
@@ -109,6 +113,8 @@ def demanded(change: Change, view: View) -> frozenset[str]:
     new = change.new
     if wanted.members is not None and (wanted.members == new.members or _on_the_way(change, wanted)):
         found.add("members")
+    if reference == _OWN and new.members == 0 and _parked(new.object, owner):
+        found.add("members")
     asked, given = wanted.version.version, new.version.version
     if asked is not None and given is not None and asked.same_release(given):
         found.update(("version", "pod"))
@@ -116,6 +122,13 @@ def demanded(change: Change, view: View) -> frozenset[str]:
     if demanded_volumes and new.asked_volumes <= demanded_volumes:
         found.add("volumes")
     return frozenset(found)
+
+
+def _parked(item: Object, owner: Object) -> bool:
+    """Whether all members stop for an upgrade, and the owner says that they may: that was judged where it was said."""
+    upgrade = mapping_of(mapping_of(owner, "spec"), "upgrade")
+    may = text_of(upgrade, "strategy") == "Recreate" or text_of(upgrade, "majors") == "DumpAndRestore"
+    return may and PARKED in mapping_of(metadata_of(item), "annotations")
 
 
 def _on_the_way(change: Change, wanted: Service) -> bool:
