@@ -25,7 +25,7 @@ unit: $(VENV)/.dev  ## the tests that need no cluster
 	$(BIN)/pytest -q -n auto --ignore tests/cluster --ignore tests/e2e
 
 cluster: $(VENV)/.dev  ## the tests on a real API server
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadgroup tests/cluster
+	$(BIN)/pytest -q tests/cluster
 
 nodes: $(VENV)/.dev  ## one engine on three real nodes, under a client that writes all along
 	$(BIN)/pytest -q tests/e2e/test_etcd.py

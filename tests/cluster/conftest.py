@@ -34,14 +34,11 @@ from cluster_kit import REGISTERED, Cluster, Door, Kubectl, eventually, kubectl_
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs an API server. What shares one is run by one process, one after the other."""
+    """Everything in this folder needs an API server."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
-            shares = "cluster" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("cluster" if shares else item.path.stem))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
