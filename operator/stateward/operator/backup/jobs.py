@@ -14,6 +14,7 @@ from stateward.operator.backup.archive import Archive
 from stateward.operator.backup.kinds import owner_of
 from stateward.operator.drivers.copying import IMAGE
 from stateward.operator.drivers.protocol import Container, Copying
+from stateward.operator.objects import restricted
 from stateward.operator.objects.common import LABEL, TLS, VOLUME, WAL, Item, secret_config, server_tls
 from stateward.operator.objects.workload import mounted
 from stateward.operator.observe import claim_name
@@ -114,24 +115,13 @@ class Work:
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": self.user,
-                "runAsGroup": self.user,
-                "fsGroup": self.user,
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": restricted.of_pod(self.user),
             "initContainers": list(before),
             "containers": [last],
             "volumes": [{"name": "work", "emptyDir": {}}, *self._repository(), *volumes],
         }
-        # A node that is drained is nobody's fault; what is hopeless now will be so the next time too.
         opening = (before[0] if before else last)["name"]
-        failures: list[Item] = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
-        for name in dict.fromkeys((opening, last["name"])):
-            codes = {"containerName": name, "operator": "In", "values": list(scripts.HOPELESS)}
-            failures.append({"action": "FailJob", "onExitCodes": codes})
+        named = dict.fromkeys((opening, last["name"]))
         return {
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -145,7 +135,7 @@ class Work:
                 "backoffLimit": TRIES,
                 "activeDeadlineSeconds": LONGEST,
                 "ttlSecondsAfterFinished": KEPT,
-                "podFailurePolicy": {"rules": failures},
+                "podFailurePolicy": restricted.failures(named, scripts.HOPELESS),
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
         }
@@ -199,11 +189,7 @@ class Work:
             "env": list(environment),
             "resources": {"requests": dict(_REQUESTS)},
             "terminationMessagePolicy": "FallbackToLogsOnError",
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": restricted.of_container(),
             "volumeMounts": list(mounts),
         }
 

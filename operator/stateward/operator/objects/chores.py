@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from stateward.kube.definition import GROUP
 from stateward.operator.drivers.protocol import Chore, Container
+from stateward.operator.objects import restricted
 from stateward.operator.objects.common import VOLUME, WAL, Item, named
 from stateward.operator.service import Service
 
@@ -53,11 +54,7 @@ def job(
             "env": environment,
             "resources": requests,
             "terminationMessagePolicy": "FallbackToLogsOnError",
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            },
+            "securityContext": restricted.of_container(),
             "volumeMounts": mounts,
         }
         for task in chore.tasks
@@ -66,14 +63,7 @@ def job(
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": container.user,
-            "runAsGroup": container.user,
-            "fsGroup": container.user,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.of_pod(container.user),
         "containers": containers,
         "volumes": [*volumes, *({"name": volume, "emptyDir": {}} for volume in scratch)],
         **service.placement,
@@ -82,10 +72,6 @@ def job(
         term = {"labelSelector": {"matchLabels": {_MEMBER: beside}}, "topologyKey": "kubernetes.io/hostname"}
         pod["affinity"] = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
     labels = {"app.kubernetes.io/managed-by": "stateward", "app.kubernetes.io/component": "upgrade"}
-    failures: list[Item] = [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]
-    for task in chore.tasks:
-        codes = {"containerName": task.name, "operator": "In", "values": list(_HOPELESS)}
-        failures.append({"action": "FailJob", "onExitCodes": codes})
     made = named(
         service,
         "batch/v1",
@@ -95,7 +81,7 @@ def job(
             "backoffLimit": 2,
             "activeDeadlineSeconds": LONGEST,
             "ttlSecondsAfterFinished": KEPT,
-            "podFailurePolicy": {"rules": failures},
+            "podFailurePolicy": restricted.failures((task.name for task in chore.tasks), _HOPELESS),
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     )

@@ -11,6 +11,7 @@ import orjson
 from stateward.kube.definition import GROUP
 from stateward.operator.drivers import template
 from stateward.operator.drivers.protocol import Beside, Container, Keys
+from stateward.operator.objects import restricted
 from stateward.operator.objects.common import (
     CONTAINER,
     RUNS,
@@ -95,14 +96,7 @@ def pod(service: Service, container: Container, running: Running) -> Item:
         "automountServiceAccountToken": bool(container.rights),
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": container.grace,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": container.user,
-            "runAsGroup": container.user,
-            "fsGroup": container.user,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": restricted.of_pod(container.user),
         **_before(container, running),
         "containers": [
             _container(service, container, running),
@@ -187,11 +181,7 @@ def _common(container: Container, running: Running) -> Item:
         "image": running.image,
         "imagePullPolicy": "IfNotPresent",
         "env": environment,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": restricted.of_container(),
         "volumeMounts": mounts,
     }
 

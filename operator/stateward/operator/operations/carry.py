@@ -7,11 +7,10 @@ the new one all of it is taken back by setting the version back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stateward.operator.backup.outcome import Outcome
 from stateward.operator.drivers.protocol import Place, Result, Stage
 from stateward.operator.objects import chores
 from stateward.operator.objects.common import VERSION
@@ -191,22 +190,20 @@ class Carrying:
 
     def _work(self, stage: Stage, members: list[str]) -> Step | None:
         """Has the Jobs of a stage done; None where all are."""
+        jobs = []
         for member in members:
-            if self.turn.hand.job(self._name(stage, member)) is None:
+            job = self.turn.hand.job(self._name(stage, member))
+            if job is None:
                 return self._step(stage, member, _SAYING[stage], lambda member=member: self._make(stage, member))  # type: ignore[misc]
-        waits = ""
-        for member, ended in self._ended(stage, members):
+            jobs.append((member, job))
+        first: Step | None = None
+        for member, job in jobs:
+            ended = self.turn.hand.ended(job)
             if ended.state == "failed":
                 return self._failed(member, ended.reason, self._name(stage, member))
             if ended.state == "running":
-                waits = waits or f"{member}: {ended.reason}"
-        return self._step(stage, waits.partition(":")[0], f"{_SAYING[stage]} ({waits})") if waits else None
-
-    def _ended(self, stage: Stage, members: list[str]) -> Iterator[tuple[str, Outcome]]:
-        for member in members:
-            job = self.turn.hand.job(self._name(stage, member))
-            if job is not None:
-                yield member, self.turn.hand.ended(job)
+                first = first or self._step(stage, member, f"{_SAYING[stage]} ({member}: {ended.reason})")
+        return first
 
     def _said(self, stage: Stage, member: str) -> str:
         """The word of a Job's last container; "" where it is gone."""
