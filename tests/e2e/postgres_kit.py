@@ -40,10 +40,10 @@ class Postgres:
 
     def connection(self) -> dict[str, Any]:
         """How an application connects: by the Service's name, to whoever leads, whose certificate it verifies."""
-        known = self.secret(f"{NAME}-app")
-        trusted = self.folder / "ca.crt"
+        known = self.secret(f"{self.on.name}-app")
+        trusted = self.folder / f"{self.on.name}.crt"
         written = trusted.with_suffix(".new")
-        written.write_text(self.on.kubectl.get("configmap", f"{NAME}-ca")["data"]["ca.crt"])
+        written.write_text(self.on.kubectl.get("configmap", f"{self.on.name}-ca")["data"]["ca.crt"])
         written.replace(trusted)
         return {
             "host": known["host"],
@@ -69,17 +69,17 @@ class Postgres:
     def primary(self) -> str:
         """The member that the Service for clients leads to."""
         time.sleep(0.2)
-        selector = self.on.kubectl.get("service", NAME)["spec"]["selector"]
+        selector = self.on.kubectl.get("service", self.on.name)["spec"]["selector"]
         pods = self.on.kubectl.names("pods", "-l", ",".join(f"{label}={value}" for label, value in selector.items()))
         return pods[0] if len(pods) == 1 else ""
 
     def targets(self) -> list[Target]:
         """The members, as the operator asks them, with the certificate of applications."""
-        shown = self.secret(f"{NAME}-client")
+        shown = self.secret(f"{self.on.name}-client")
         context = client_context(*(shown[name].encode() for name in ("ca.crt", "tls.crt", "tls.key")))
         tls = cast(Tls, SimpleNamespace(context=context))
-        access = Access(self.secret(f"{NAME}-credentials"), tls=tls)
-        pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={NAME}")["items"]
+        access = Access(self.secret(f"{self.on.name}-credentials"), tls=tls)
+        pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={self.on.name}")["items"]
         ports = {"postgresql": 5432, "patroni": 8008}
         return [
             Target(name, pod["status"]["podIP"], ports, access, self.place().host(name), frozenset(["patroni"]))
@@ -88,8 +88,8 @@ class Postgres:
         ]
 
     def place(self) -> Place:
-        names = [f"{NAME}-{number}" for number in range(3)]
-        return Place(self.on.kubectl.namespace, NAME, self.on.manifest["spec"]["version"], names, True)
+        names = [f"{self.on.name}-{number}" for number in range(3)]
+        return Place(self.on.kubectl.namespace, self.on.name, self.on.manifest["spec"]["version"], names, True)
 
     def hand_over_to(self, member: str) -> None:
         """By Patroni's own command, to one that is named."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -10,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import bucket
-import control_plane as control
-import psycopg
 import pytest
 from cluster_kit import eventually
 from operated import KIND, Operated, operated
 from postgres_kit import NAME, WRITERS, Postgres, Writer
-from test_backup import BACKUPS, RESTIC, RESTORES, asked, ended
+from test_backup import BACKUPS, RESTORES, asked, ended, restic
 
 Rows = set[tuple[int, int]]
 
@@ -31,19 +28,12 @@ class Kept:
 
 @pytest.fixture(scope="module")
 def orders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    given = os.environ.get(RESTIC)
-    if given is None and control.may_use_shared():
-        os.environ[RESTIC] = control.shared("build-image", "restic:0.18").split()[-1]
-    roles = frozenset({"primary", "replica"})
     more: dict[str, Any] = {"tls": {"enabled": True}, "storage": {"size": "512Mi"}}
-    try:
-        with operated("postgresql", "postgresql:17", NAME, roles, namespace="archive-e2e", **more) as one:
-            yield Postgres(one, tmp_path_factory.mktemp("postgresql"))
-            for kind in (RESTORES, BACKUPS):
-                one.kubectl("delete", kind, "--all", "--timeout=90s", seconds=120)
-    finally:
-        if given is None:
-            os.environ.pop(RESTIC, None)
+    roles, namespace = frozenset({"primary", "replica"}), "archive-e2e"
+    with operated("postgresql", "postgresql:17", NAME, roles, namespace=namespace, arguments=restic, **more) as one:
+        yield Postgres(one, tmp_path_factory.mktemp("postgresql"))
+        for kind in (RESTORES, BACKUPS):
+            one.kubectl("delete", kind, "--all", "--timeout=90s", seconds=120)
 
 
 @pytest.fixture(scope="module")
@@ -141,26 +131,8 @@ def test_a_time_that_no_archive_reaches_is_refused(orders: Postgres, until: str,
 
 def rows(on: Operated, folder: Path, name: str) -> Rows:
     """What a restored service has, asked as its own applications do: with passwords of its own."""
-    postgres = _Other(on, folder, name)
-    with psycopg.connect(**postgres.connection()) as connection:
-        found: Rows = set(connection.execute("SELECT writer, count FROM written").fetchall())
-    return found
-
-
-class _Other(Postgres):
-    """Another service than the one that the kit is of."""
-
-    def __init__(self, on: Operated, folder: Path, name: str) -> None:
-        super().__init__(on.other(name, on.manifest["spec"]["image"]), folder)
-        self.name = name
-
-    def connection(self) -> dict[str, Any]:
-        known = self.secret(f"{self.name}-app")
-        trusted = self.folder / f"{self.name}.crt"
-        trusted.write_text(self.on.kubectl.get("configmap", f"{self.name}-ca")["data"]["ca.crt"])
-        names = {"host": known["host"], "hostaddr": self.on.address(), "dbname": known["dbname"]}
-        login = {"user": known["username"], "password": known["password"]}
-        return {**names, **login, "sslmode": known["sslmode"], "sslrootcert": str(trusted), "connect_timeout": 5}
+    with Postgres(on.other(name, on.manifest["spec"]["image"]), folder).connect() as connection:
+        return set(connection.execute("SELECT writer, count FROM written").fetchall())  # type: ignore[arg-type]
 
 
 def _seconds(begin: str, end: str) -> int:

@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import bucket
 import psycopg
 import pytest
 from cluster_kit import eventually
 from operated import KIND, Operated, built, operated, version_of
 from postgres_kit import NAME, Postgres, Writer
-
-from stateward.kube.client import Cluster
-
-BACKUPS = "servicebackups.stateward.dev"
+from test_backup import BACKUPS, asked, ended, restic
 
 
 @pytest.fixture(scope="module")
@@ -26,25 +24,22 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         "tls": {"enabled": True},
         "upgrade": {"majors": "DumpAndRestore", "soak": "30s"},
     }
-    with operated("postgresql", "postgresql:15", NAME, roles, "postgresql-major-e2e", **more) as one:
+    with operated("postgresql", "postgresql:15", NAME, roles, "postgresql-major-e2e", restic, **more) as one:
         yield Postgres(one, tmp_path_factory.mktemp("postgres"))
-        one.kubectl("delete", BACKUPS, "before", "--ignore-not-found", "--timeout=30s")  # while there is an operator
+        one.kubectl("delete", BACKUPS, "--all", "--timeout=60s", seconds=90)  # while there is an operator
 
 
-def backed_up(on: Operated, version: str) -> None:
-    """A backup that was read back, as its status tells: what a service is upgraded by, and not what is looked at here."""
-    metadata = {"name": "before", "namespace": on.kubectl.namespace, "labels": {"stateward.dev/service": NAME}}
-    spec = {"service": NAME, "destination": {"claim": {"name": "nowhere"}}, "deletionPolicy": "Retain"}
-    backup = {"apiVersion": "stateward.dev/v1beta1", "kind": "ServiceBackup", "metadata": metadata, "spec": spec}
-    on.kubectl.must("apply", "-f", "-", stdin=backup)
-    eventually(lambda: on.kubectl.get(BACKUPS, "before").get("status", {}).get("phase"), "it is taken up", 60)
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    status = {"phase": "Complete", "engine": "postgresql", "version": version, "completed": now, "verified": now}
-    cluster = Cluster.from_kubeconfig(on.kubectl.kubeconfig)
-    path = f"/apis/stateward.dev/v1beta1/namespaces/{on.kubectl.namespace}/servicebackups/before/status"
-    cluster.patch(path, {"status": status})
-    cluster.close()
-    eventually(lambda: on.status().get("backup", {}).get("last", {}).get("verified"), "the service tells of it", 60)
+def backed_up(on: Operated, name: str) -> dict[str, Any]:
+    """Takes a backup that is read back; its status."""
+    if "backup" not in on.service()["spec"]:
+        on.change(backup={"schedule": "@yearly", "destination": bucket.bring(on.kubectl)})
+    eventually(lambda: on.condition("Archived").get("status") == "True", "its log is archived", 300)
+    on.settle(3, 300)
+    on.kubectl.must("apply", "-f", "-", stdin=asked("ServiceBackup", name, service=NAME))
+    status = ended(on.kubectl, BACKUPS, name, 300)
+    assert status["phase"] == "Complete", status
+    eventually(lambda: on.status()["backup"]["last"]["name"] == name, "the service tells of it", 60)
+    return status
 
 
 def asked_for(on: Operated, version: str, image: str) -> None:
@@ -106,7 +101,7 @@ def test_an_upgrade_that_cannot_go_on_is_taken_back_and_nothing_is_lost(
     postgres.on.settle(3)
     fill(postgres)
     there = what_there_is(postgres)
-    backed_up(postgres.on, postgres.on.manifest["spec"]["version"])
+    backed_up(postgres.on, "before")
     with Writer(postgres) as writer:
         writer.more()
         asked_for(postgres.on, "17.99", built("postgresql:17").rpartition(":")[0] + ":17.99")  # there is none
@@ -135,7 +130,7 @@ def test_all_members_go_to_another_major_while_clients_write_and_nothing_is_lost
     fill(postgres)
     there, secret = what_there_is(postgres), postgres.secret(f"{NAME}-app")
     if not postgres.on.status().get("backup", {}).get("last"):
-        backed_up(postgres.on, postgres.on.manifest["spec"]["version"])
+        backed_up(postgres.on, "before")
     image = built("postgresql:17")
     with Writer(postgres) as writer:
         writer.more()
@@ -163,6 +158,15 @@ def test_all_members_go_to_another_major_while_clients_write_and_nothing_is_lost
     for pod in postgres.on.pods():
         left = postgres.on.kubectl.must("exec", pod["metadata"]["name"], "--", "ls", "/var/lib/postgresql/data").out.split()
         assert left == ["pgdata"]
+
+
+def test_the_log_of_the_new_major_is_archived_and_backed_up_beside_the_old(
+    postgres: Postgres, say: Callable[[str], None]
+) -> None:
+    status = backed_up(postgres.on, "after")
+    assert status["version"].startswith("17.")
+    say(f"postgresql: {status['size']} bytes of the new major backed up and read back")
+    assert postgres.on.kubectl.get(BACKUPS, "before")["status"]["phase"] == "Complete"
 
 
 def test_the_new_major_is_a_service_like_any_other(postgres: Postgres, say: Callable[[str], None]) -> None:

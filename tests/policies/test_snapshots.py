@@ -87,6 +87,19 @@ def test_a_backup_in_a_bucket_needs_no_snapshot() -> None:
     assert is_whole(MARIADB, physical(s3={}), "bank", sight(snapshot("a", labels={LABEL: "nightly"})), "a") is True
 
 
+def test_a_backup_of_ours_needs_snapshots_only_where_it_names_some() -> None:
+    def ours(*names: str) -> Object:
+        status = {"phase": "Complete", "completed": "2026-11-21T11:00:00Z", "snapshots": list(names)}
+        metadata = {"name": "nightly", "namespace": "bank"}
+        return {"metadata": metadata, "spec": {"service": "ledger"}, "status": status}
+
+    form = ADAPTERS["StatefulService.stateward.dev"].backups[0]
+    held = snapshot("nightly", labels={"stateward.dev/servicebackup": "nightly"})
+    assert is_whole(form, ours(), "bank", sight()) is True
+    assert is_whole(form, ours("nightly"), "bank", sight()) is False
+    assert is_whole(form, ours("nightly"), "bank", sight(held)) is True
+
+
 @pytest.mark.parametrize(
     ("items", "without", "whole"),
     [

@@ -93,3 +93,14 @@ def test_a_backup_and_a_restore_name_their_service() -> None:
     )
     assert restore.spec.source.backup is not None
     assert restore.dump()["spec"]["pointInTime"] == "2026-11-21T09:00:00Z"
+
+
+def test_a_point_in_time_keeps_what_is_less_than_a_second_of_it() -> None:
+    for given, kept in (
+        ("2026-11-21T10:00:00.531207+01:00", "2026-11-21T09:00:00.531207Z"),
+        ("2026-11-21T09:00:00Z", "2026-11-21T09:00:00Z"),
+    ):
+        spec = {"source": {"backup": {"name": "one"}}, "service": "again", "pointInTime": given}
+        assert (
+            ServiceRestore.model_validate({"metadata": {"name": "one"}, "spec": spec}).dump()["spec"]["pointInTime"] == kept
+        )

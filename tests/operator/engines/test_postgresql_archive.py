@@ -250,6 +250,8 @@ def test_the_newest_backup_that_was_over_by_then_is_taken_unless_one_is_named() 
     assert pgbackrest.reaching(NOW + timedelta(hours=2), several, several[0])["label"] == "one"
     with pytest.raises(pgbackrest.FailedError, match="no backup is from before that; the first was over at 2026-11-21T12"):
         pgbackrest.reaching(NOW - timedelta(minutes=5), several, None)
+    with pytest.raises(pgbackrest.FailedError, match="no backup is from before that"):
+        pgbackrest.reaching(NOW + timedelta(milliseconds=500), several, None)  # it may have been over a moment later
     with pytest.raises(pgbackrest.FailedError, match=r"pointInTime: .*: the backup was over at 2026-11-21T13"):
         pgbackrest.reaching(NOW, several, several[1])
 

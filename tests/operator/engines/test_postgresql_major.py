@@ -43,12 +43,13 @@ def test_patroni_keeps_its_settings_and_forgets_who_led_and_how_far_it_came() ->
     assert driver().unled(place()).name == "orders-patroni-leader"
 
 
-def run(stage: str, data: Path, leads: bool = True, wal: Path | None = None) -> tuple[int, str]:
+def run(stage: str, data: Path, leads: bool = True, wal: Path | None = None, **more: str) -> tuple[int, str]:
     """A script as it runs on a volume; what it told."""
     chore = driver().chore(cast(Stage, stage), place(version="17.12"), "15.20", leads, "1")
     told = data.parent / "told"
     told.unlink(missing_ok=True)
-    environment = {**chore.environment, "DATA": str(data), "TOLD": str(told), "WAL": str(wal or ""), "PATH": "/usr/bin:/bin"}
+    here = {"DATA": str(data), "TOLD": str(told), "WAL": str(wal or ""), "PATH": "/usr/bin:/bin", **more}
+    environment = {**chore.environment, **here}
     done = subprocess.run(list(chore.tasks[-1].command), env=environment, check=False, capture_output=True, text=True)
     return done.returncode, told.read_text().strip() if told.exists() else done.stderr
 
@@ -105,6 +106,21 @@ def test_the_log_on_a_volume_of_its_own_goes_with_its_data(tmp_path: Path) -> No
     (replica / "pgdata" / "PG_VERSION").write_text("17")
     assert run("tidy", replica, wal=wal) == (0, "")
     assert list(wal.iterdir()) == []
+
+
+def test_data_is_carried_over_only_where_the_volume_of_its_log_has_room_for_both(tmp_path: Path) -> None:
+    data, wal, programs = volume(tmp_path, pgdata="15"), tmp_path / "wal", tmp_path / "programs"
+    (wal / "pg_wal").mkdir(parents=True)
+    programs.mkdir()
+    (programs / "df").write_text(
+        """#!/bin/sh\ncase $2 in .) free=900000;; *) free=1000;; esac\nprintf '\\n- - - %s' $free\n"""
+    )
+    (programs / "du").write_text("#!/bin/sh\nprintf '2000\\tthere'\n")
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    code, said = run("carry", data, wal=wal, WORK=str(tmp_path), PATH=f"{programs}:/usr/bin:/bin")
+    assert code == 1
+    assert said == "the volume of its log has 0 MiB left, and its log takes 1: raise storage.wal.size first"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from stateward.kube.definition import GROUP
 from stateward.operator.api import rules
-from stateward.operator.api.model import Label, Model, Name, Text, Time, Version, Word, by_key, judged
+from stateward.operator.api.model import Label, Model, Moment, Name, Text, Time, Version, Word, by_key, judged
 from stateward.operator.api.parts import Condition, Destination, Encryption, VolumeState
 from stateward.operator.api.spec import Parameter, Placement, Resources, StatefulServiceSpec, Storage
 from stateward.operator.api.status import StatefulServiceStatus
@@ -131,7 +131,9 @@ class ServiceRestoreSpec(Model):
     service: Label = Field(
         description="The StatefulService that is made, in this namespace. There must be none of this name."
     )
-    point_in_time: Time | None = Field(None, description="Up to when, where the engine keeps its log; left out: all of it.")
+    point_in_time: Moment | None = Field(
+        None, description="Up to when, where the engine keeps its log; left out: all of it."
+    )
     overrides: Overrides | None = Field(None, description="What the new service has otherwise than the old one.")
 
 

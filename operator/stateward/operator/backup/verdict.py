@@ -39,7 +39,7 @@ def of_time(until: datetime | None, told: Metadata, driver: Driver | None, now: 
     """Whether it can be restored to a time, as far as that is known before it is tried. `named`: this very backup."""
     if until is None or driver is None:
         return ""
-    shown = f"pointInTime: {until:%Y-%m-%dT%H:%M:%SZ}"
+    shown = f"pointInTime: {until.isoformat().replace('+00:00', 'Z')}"
     if not driver.archives:
         return f"{shown}: {told.engine} keeps no log with its backups; leave it out"
     if until > now:

@@ -149,7 +149,8 @@ class Rolling:
         why = ", ".join(f"{name} ({members.why_away(turn, name)})" for name in away)
         held = "; upgrade.paused: true keeps it from being made anew" if turn.service.upgrade.paused else ""
         held = held if set(away) & set(self.stale) else ""
-        return self.step("wait", away[0], f"{why} must serve before another member is restarted{held}")
+        until = "before another member is restarted" if set(self.stale) - set(away) else "again before this has ended"
+        return self.step("wait", away[0], f"{why} must serve {until}{held}")
 
     def _late(self) -> Step | None:
         for name in self.names:

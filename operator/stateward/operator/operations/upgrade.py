@@ -78,11 +78,6 @@ class Beginning(Upgrading):
         if is_major and majors not in ways:
             why = f"{hop}: upgrade.majors: {majors}: nobody here does that for {turn.service.engine}"
             return "NotCarriedOut", f"{why}; set it to {ways[0]}, or restore a backup into a new service"
-        if is_major and turn.driver.carries and turn.stand.running.wal:
-            why = (
-                f"{hop}: members have their log on a volume of its own (storage.wal), and data is carried over on one alone"
-            )
-            return "NotCarriedOut", f"{why}; dump it and restore it into a new service, or set version back"
         rises = series(turn.service.engine, self.running) != series(turn.service.engine, leg.target)
         if (is_major or (leg.row.one_way and rises)) and (missing := self._no_backup()):
             why = f"{hop} cannot be undone, and {missing}"

@@ -6,10 +6,9 @@ umask 077
 bin=/usr/lib/postgresql/$NEW/bin
 made=pgdata-$NEW.$ATTEMPT
 part=$made.part
-trap 'touch "$WORK/ended"' EXIT
+(while touch "$WORK/alive" && sleep 10; do :; done) > /dev/null 2>&1 &
+trap "touch '$WORK/ended'; kill $! 2> /dev/null || true" EXIT
 fail() { echo "$1" > "$told"; exit 1; }
-touch "$WORK/alive"
-(while sleep 10; do touch "$WORK/alive"; done) &
 was() { (export PGHOST="$WORK/old" PGUSER=postgres && "$@"); }
 is() { (export PGHOST="$WORK/new" PGUSER=postgres && "$@"); }
 ask() { "$bin/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
@@ -17,9 +16,19 @@ number() { LC_ALL=C "$bin/pg_controldata" -D "$made" | sed -n 's/^Database syste
 tell() { [ ! -e "$WORK/why" ] || head -c 600 "$WORK/why" > "$told"; exit 1; }
 if [ -e "$made" ]; then number > "$told"; exit 0; fi
 for left in pgdata-"$NEW".*.part ${WAL:+"$WAL"/pg_wal-"$NEW".*}; do rm -rf "$left"; done
+room() { df -Pk "$1" | awk 'NR == 2 {print $4}'; }
 used=$(du -sk pgdata | cut -f1)
-free=$(df -Pk . | awk 'NR == 2 {print $4}')
+free=$(room .)
 [ "$free" -ge "$used" ] || fail "its volume has $((free / 1024)) MiB left, and its data takes $((used / 1024)): raise storage.size first"
+if [ -n "$WAL" ]; then
+  used=$(du -sk "$WAL/pg_wal" | cut -f1)
+  free=$(room "$WAL")
+  [ "$free" -ge "$used" ] || fail "the volume of its log has $((free / 1024)) MiB left, and its log takes $((used / 1024)): raise storage.wal.size first"
+fi
+# Checkpoints keep the log of the new cluster below that, in MiB: it must not fill the volume that it is on.
+log=$((free / 1024 / 4))
+[ "$log" -ge 64 ] || log=64
+[ "$log" -le 2048 ] || log=2048
 for _ in $(seq 3600); do
   if was "$bin/pg_isready" -q; then break; fi
   [ ! -e "$WORK/broken" ] || fail "the older server does not run on its data"
@@ -36,7 +45,7 @@ mkdir -p "$WORK/new"
 echo 'local all all trust' > "$WORK/new/hba.conf"
 "$bin/pg_ctl" -D "$part" -w -t 300 -l "$WORK/new/log" -o "-c listen_addresses= -c unix_socket_directories=$WORK/new \
   -c hba_file=$WORK/new/hba.conf -c fsync=off -c full_page_writes=off -c synchronous_commit=off \
-  -c autovacuum=off -c log_min_error_statement=panic -c max_wal_size=2GB \
+  -c autovacuum=off -c log_min_error_statement=panic -c max_wal_size=${log}MB \
   -c maintenance_work_mem=128MB" start > "$WORK/why" 2>&1 || tell
 # The role that every cluster begins with is there: only what it is to be is told.
 was "$bin/pg_dumpall" --globals-only 2> "$WORK/why" | sed '/^CREATE ROLE postgres;$/d' > "$WORK/globals.sql"

@@ -343,8 +343,9 @@ def archived(backrest: Backrest) -> str:
 
 def reaching(at: datetime, several: Sequence[Mapping[str, Any]], named: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The newest backup that was over by that time. Raises FailedError, which names the field."""
-    shown = f"pointInTime: {at:%Y-%m-%dT%H:%M:%SZ}"
-    ended = {str(one["label"]): datetime.fromtimestamp(one["timestamp"]["stop"], _UTC) for one in several}
+    shown = f"pointInTime: {at.isoformat().replace('+00:00', 'Z')}"
+    # In whole seconds: it was over within the one that is told.
+    ended = {str(one["label"]): datetime.fromtimestamp(one["timestamp"]["stop"] + 1, _UTC) for one in several}
     if named is not None:
         over = ended[str(named["label"])]
         if at < over:
