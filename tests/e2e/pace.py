@@ -1,11 +1,13 @@
-"""How fast a client's writes are acknowledged, and for how long none was."""
+"""Clients that write all along: how fast that is acknowledged, and for how long none was."""
 
 from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -50,3 +52,34 @@ class Pace:
                 f"{mean:.0f} acknowledged writes/s ({slow}/s in the slowest of twenty seconds), "
                 f"{self.failures} refused or unanswered, {self.longest:.1f} s the longest time without one"
             )
+
+
+@dataclass(kw_only=True)
+class Clients(ABC):
+    """Clients that write all along, each in a thread of its own, from the beginning of a `with` to its end."""
+
+    several: int = 4
+    pace: Pace = field(default_factory=Pace)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        self.pace.again()
+        self._threads = [threading.Thread(target=self.write, args=(number,)) for number in range(self.several)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether they are to end."""
+        return self._stopping.is_set()
+
+    @abstractmethod
+    def write(self, number: int) -> None:
+        """What one of them does until it is to end."""

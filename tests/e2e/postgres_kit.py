@@ -9,12 +9,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import psycopg
 from cluster_kit import eventually
 from operated import Operated
-from pace import Pace
+from pace import Clients
 
 from stateward.certs.context import client_context
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
@@ -106,43 +106,35 @@ class Postgres:
 
 
 @dataclass
-class Writer:
-    """Clients that insert all along through the Service, and keep what was acknowledged."""
+class Writer(Clients):
+    """Clients that insert through the Service, and keep what was acknowledged."""
 
     on: Postgres
+    several: int = field(default=WRITERS, kw_only=True)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
-    pace: Pace = field(default_factory=Pace)
     refused: int = 0
     """Times that a client came with a password that is no more."""
     said: str = ""
     """How it went, once it has ended."""
     _reading: threading.Lock = field(default_factory=threading.Lock)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self._where = self.on.connection()
         with self.on.connect() as connection:
             connection.execute("DROP TABLE IF EXISTS written")
             connection.execute("CREATE TABLE written (writer int, count int, PRIMARY KEY (writer, count))")
-        self.pace.again()
-        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)]
-        for thread in self._threads:
-            thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+        super().__exit__()
         self.said = f"{len(self.acknowledged)} writes, {self.pace}"
 
-    def _write(self, number: int) -> None:
+    def write(self, number: int) -> None:
         count = 0
-        while not self._stopping.is_set():
+        while not self.stopping:
             try:
                 with psycopg.connect(**self._where) as connection:
-                    while not self._stopping.is_set():
+                    while not self.stopping:
                         # Whether it was written is unknown after a failure: then the same again.
                         connection.execute("INSERT INTO written VALUES (%s, %s) ON CONFLICT DO NOTHING", (number, count))
                         self.pace.acknowledged()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from cluster_kit import Kubectl, eventually
-from operated import KIND, Operated, built, given, operated
-from test_etcd import VOTERS, ask, text
+from backup_kit import BACKUPS, RESTORES, asked, claim, ended, restic
+from cluster_kit import eventually
+from etcd_kit import VOTERS, Line, ask, held, text
+from operated import KIND, Operated, operated
 
-BACKUPS, RESTORES = "servicebackups.stateward.dev", "servicerestores.stateward.dev"
 CLAIM = {"claim": {"name": "archive", "path": "etcd"}}
 KEYS = 400
 SERVICE = {
@@ -21,26 +20,6 @@ SERVICE = {
     "backup": {"schedule": "@yearly", "destination": CLAIM, "retention": {"days": 1, "copies": 2}},
     "deletionPolicy": {"claims": "Delete", "finalBackup": True},
 }
-
-
-def claim(name: str, size: str) -> dict[str, Any]:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
-
-
-def asked(kind: str, name: str, **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "stateward.dev/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-
-
-def ended(kubectl: Kubectl, kind: str, name: str, seconds: float = 240) -> dict[str, Any]:
-    """The status of a backup or a restore once it has ended."""
-
-    def status() -> dict[str, Any]:
-        found: dict[str, Any] = kubectl.get(kind, name).get("status", {})
-        return found
-
-    eventually(lambda: status().get("phase") in ("Complete", "Failed", "Refused"), f"{name} ends", seconds)
-    return status()
 
 
 def put(host: str, first: int, last: int) -> None:
@@ -61,18 +40,16 @@ def write(host: str, key: str, value: str) -> None:
     eventually(written, f"{key} is written", 60)
 
 
-def held(host: str) -> dict[str, str]:
-    rows = ask(host, "/v3/kv/range", {"key": text("\0"), "range_end": text("\0")}, 30).get("kvs", [])
-    return {base64.b64decode(row["key"]).decode(): base64.b64decode(row["value"]).decode() for row in rows}
+def found(host: str) -> dict[str, str]:
+    """What clients find; nothing as long as the Service does not lead there."""
+    try:
+        return held(Line(host))
+    except OSError:
+        return {}
 
 
 def expected(count: int) -> dict[str, str]:
     return {f"key-{number:05}": f"value-{number}" for number in range(count)}
-
-
-def restic() -> tuple[str, ...]:
-    """The image of a cluster without a registry; elsewhere the one that is public."""
-    return () if given() else ("--restic-image", built("restic:0.18"))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +129,7 @@ def test_what_was_backed_up_is_there_after_all_was_destroyed(orders: Operated, s
         status = ended(orders.kubectl, RESTORES, name)
         assert status["phase"] == "Complete", status
         host = str(orders.kubectl.get("service", name)["spec"]["clusterIP"])
-        assert held(host) == expected(count)
+        eventually(lambda host=host, count=count: found(host) == expected(count), "clients find all of it", 10)  # type: ignore[misc]
         say(f"restore: {count} keys, all there {status['rtoSeconds']} s after it was asked for")
         # The last one is of three members again, and has them one after the other.
         members = 3 if name == "late" else 1

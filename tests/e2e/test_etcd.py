@@ -2,94 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
-import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from cluster_kit import eventually
+from etcd_kit import VOTERS, Writer, ask
 from operated import KIND, Operated, built, operated, version_of
-from pace import Pace
 
 NAME = "orders"
-VOTERS = frozenset({"leader", "follower"})
 BACK = '{"spec":{"version":"3.4.23"}}'
-
-
-def text(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
-
-
-def ask(host: str, path: str, body: dict[str, Any], seconds: float = 3.0) -> dict[str, Any]:
-    """A call to etcd's JSON gateway. Raises OSError."""
-    connection = http.client.HTTPConnection(host, 2379, timeout=seconds)
-    try:
-        connection.request("POST", path, json.dumps(body))
-        answer = connection.getresponse()
-        found = json.loads(answer.read())
-    except http.client.HTTPException as error:
-        raise OSError(str(error)) from None
-    finally:
-        connection.close()
-    if answer.status != 200 or not isinstance(found, dict):
-        raise OSError(f"{path}: {answer.status}")
-    return found
-
-
-@dataclass
-class Writer:
-    """A client that writes all along through the Service, and keeps what was acknowledged."""
-
-    host: str
-    acknowledged: dict[str, str] = field(default_factory=dict)
-    pace: Pace = field(default_factory=Pace)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
-
-    def __enter__(self) -> Writer:
-        self.pace.again()
-        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(4)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _write(self, number: int) -> None:
-        count = 0
-        while not self._stopping.is_set():
-            key = f"{number}/{count:06}"
-            try:
-                ask(self.host, "/v3/kv/put", {"key": text(key), "value": text(f"v{key}")})
-            except (OSError, ValueError):
-                self.pace.failed()
-                time.sleep(0.02)
-                continue  # the same key again: whether it was written is unknown
-            self.pace.acknowledged()
-            self.acknowledged[key] = f"v{key}"
-            count += 1
-
-    def lost(self) -> list[str]:
-        """Acknowledged keys that are not there, or otherwise."""
-        found: dict[str, str] = {}
-        start = "\0"
-        while True:
-            body = {"key": text(start), "range_end": text("\0"), "limit": 2000}
-            rows = ask(self.host, "/v3/kv/range", body, 30).get("kvs", [])
-            for row in rows:
-                found[base64.b64decode(row["key"]).decode()] = base64.b64decode(row["value"]).decode()
-            if len(rows) < 2000:
-                break
-            start = base64.b64decode(rows[-1]["key"]).decode() + "\0"
-        return [key for key, value in self.acknowledged.items() if found.get(key) != value]
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 
 import pytest
 from cluster_kit import eventually
+from etcd_kit import VOTERS, Writer
 from installation import SYSTEM, Installed, installation
 from operated import KIND, Operated, built, version_of
-from test_etcd import VOTERS, Writer
 
 NAMESPACE = "operator-e2e"
 LEASE = "stateward-operator"

@@ -10,10 +10,10 @@ from typing import Any
 
 import bucket
 import pytest
+from backup_kit import BACKUPS, RESTORES, asked, ended, restic
 from cluster_kit import eventually
 from operated import KIND, Operated, operated
 from postgres_kit import NAME, WRITERS, Postgres, Writer
-from test_backup import BACKUPS, RESTORES, asked, ended, restic
 
 Rows = set[tuple[int, int]]
 

@@ -10,10 +10,10 @@ from typing import Any
 import bucket
 import psycopg
 import pytest
+from backup_kit import BACKUPS, asked, ended, restic
 from cluster_kit import eventually
 from operated import KIND, Operated, built, operated, version_of
 from postgres_kit import NAME, Postgres, Writer
-from test_backup import BACKUPS, asked, ended, restic
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import control_plane as control
 import pytest
 import redis
+from backup_kit import restic
 from cluster_kit import eventually
 from operated import KIND, Operated, built, given, operated, version_of
-from pace import Pace
+from pace import Clients
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -87,33 +87,22 @@ class Sessions:
 
 
 @dataclass
-class Writer:
-    """A client that writes all along through the Service, and keeps when what was acknowledged."""
+class Writer(Clients):
+    """Clients that write through the Service, and keep when what was acknowledged."""
 
     of: Sessions
     acknowledged: dict[str, float] = field(default_factory=dict)
-    pace: Pace = field(default_factory=Pace)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self.run = base64.b32encode(os.urandom(5)).decode()
-        several = [self.of.client() for _ in range(4)]
-        self.pace.again()
-        self._threads = [threading.Thread(target=self._write, args=pair) for pair in enumerate(several)]
-        for thread in self._threads:
-            thread.start()
+        self._lines = [self.of.client() for _ in range(self.several)]
+        super().__enter__()
         self.more()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _write(self, number: int, line: redis.Redis) -> None:
-        count = 0
-        while not self._stopping.is_set():
+    def write(self, number: int) -> None:
+        count, line = 0, self._lines[number]
+        while not self.stopping:
             key = f"{self.run}/{number}/{count:06}"
             try:
                 line.set(key, f"v{key}")
@@ -156,10 +145,6 @@ def sessions(request: pytest.FixtureRequest) -> Iterator[Sessions]:
         engine, image, NAME, ROLES, namespace=f"redis-e2e-{engine}", arguments=restic, tls={"enabled": tls}
     ) as one:
         yield Sessions(one, f"{engine} {one.manifest['spec']['version']}", later)
-
-
-def restic() -> tuple[str, str]:
-    return "--restic-image", built("restic:0.18")
 
 
 def told(sessions: Sessions, what: str, writer: Writer, say: Say, lost: Sequence[float]) -> None:

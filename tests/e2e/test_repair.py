@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import control_plane as control
 import pytest
 from cluster_kit import eventually
+from etcd_kit import Writer, ask, text
 from operated import KIND, Operated, given, operated
-from test_etcd import Writer, ask, text
 
 NAME = "orders"
 ROLES = frozenset({"leader", "follower"})

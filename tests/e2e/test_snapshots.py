@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from backup_kit import BACKUPS, RESTORES, asked, ended, restic
 from cluster_kit import eventually
+from etcd_kit import VOTERS, Writer
 from operated import KIND, Operated, operated
-from test_backup import BACKUPS, RESTORES, asked, ended, restic
-from test_etcd import VOTERS, Writer
 
 SNAPSHOTS, CLASSES = "volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotclasses.snapshot.storage.k8s.io"
 KEYS = 300

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
-import json
 import ssl
 import tempfile
 import threading
@@ -13,20 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
 import pytest
 from cluster_kit import eventually
+from etcd_kit import Ask, Line, Writer
 from operated import KIND, Operated, operated
-from pace import Pace
 
 NAME = "keys"
 FRESH = 30.0
 """Seconds after which the client reads its certificate and whom to trust again; a kubelet takes as long to bring them."""
-
-
-def text(value: str) -> str:
-    return base64.b64encode(value.encode()).decode()
 
 
 @dataclass
@@ -34,6 +28,7 @@ class Client:
     """An application that mounts the Secret for clients. Each call is a connection of its own."""
 
     one: Operated
+    host: str
     _known: tuple[float, ssl.SSLContext] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -53,20 +48,13 @@ class Client:
             context.load_cert_chain(pair)
         return context
 
-    def ask(self, host: str, path: str, body: dict[str, Any], seconds: float = 3.0) -> dict[str, Any]:
-        """A call to etcd's JSON gateway. Raises OSError."""
-        connection = http.client.HTTPSConnection(host, 2379, timeout=seconds, context=Named(self.context()))  # type: ignore[arg-type]
+    def __call__(self, path: str, body: dict[str, Any], seconds: float = 3.0) -> dict[str, Any]:
+        """A call to etcd's JSON gateway, by a connection of its own. Raises OSError."""
+        line = Line(self.host, cast(ssl.SSLContext, Named(self.context())))
         try:
-            connection.request("POST", path, json.dumps(body))
-            answer = connection.getresponse()
-            found = json.loads(answer.read())
-        except http.client.HTTPException as error:
-            raise OSError(str(error)) from None
+            return line(path, body, seconds)
         finally:
-            connection.close()
-        if answer.status != 200 or not isinstance(found, dict):
-            raise OSError(f"{path}: {answer.status}")
-        return found
+            line.close()
 
 
 class Named:
@@ -83,66 +71,27 @@ class Named:
 
 
 @dataclass
-class Writer:
-    """Writes all along through the Service, and keeps what was acknowledged."""
+class Handshakes(Writer):
+    """Clients that shake hands anew for each write."""
 
-    client: Client
-    host: str
-    acknowledged: dict[str, str] = field(default_factory=dict)
+    client: Client = field(kw_only=True)
     certificates: list[str] = field(default_factory=list)
     """Handshakes that failed by what was shown or trusted."""
     failures: Counter[str] = field(default_factory=Counter)
-    pace: Pace = field(default_factory=Pace)
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self.pace.again()
-        self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(4)]
-        for thread in self._threads:
-            thread.start()
-        return self
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+    def line(self) -> Ask:
+        return self.client
 
-    def _write(self, number: int) -> None:
-        count = 0
-        while not self._stopping.is_set():
-            key = f"{number}/{count:06}"
-            try:
-                self.client.ask(self.host, "/v3/kv/put", {"key": text(key), "value": text(f"v{key}")})
-            except (OSError, ValueError) as error:
-                self._failed(error)
-                time.sleep(0.02)
-                continue  # the same key again: whether it was written is unknown
-            self.pace.acknowledged()
-            self.acknowledged[key] = f"v{key}"
-            count += 1
-
-    def _failed(self, error: Exception) -> None:
-        self.pace.failed()
+    def failed(self, error: OSError) -> None:
+        super().failed(error)
         if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             self.certificates.append(f"{time.monotonic() - self._began:.1f} s: {error}")
         else:
             self.failures[type(error).__name__] += 1
-
-    def lost(self) -> list[str]:
-        """Acknowledged keys that are not there, or otherwise."""
-        found: dict[str, str] = {}
-        start = "\0"
-        while True:
-            body = {"key": text(start), "range_end": text("\0"), "limit": 2000}
-            rows = self.client.ask(self.host, "/v3/kv/range", body, 30).get("kvs", [])
-            for row in rows:
-                found[base64.b64decode(row["key"]).decode()] = base64.b64decode(row["value"]).decode()
-            if len(rows) < 2000:
-                break
-            start = base64.b64decode(rows[-1]["key"]).decode() + "\0"
-        return [key for key, value in self.acknowledged.items() if found.get(key) != value]
 
     def told(self) -> str:
         refused = ", ".join(f"{name} {number}" for name, number in sorted(self.failures.items())) or "none"
@@ -161,7 +110,7 @@ def one() -> Iterator[Operated]:
 
 def test_members_are_added_and_taken_away_with_tls_and_nothing_is_lost(one: Operated, say: Callable[[str], None]) -> None:
     one.settle(3)
-    with Writer(Client(one), one.address()) as writer:
+    with Handshakes(one.address(), client=Client(one, one.address())) as writer:
         eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
         for members in (5, 3):
             one.change(members=members)
@@ -179,7 +128,7 @@ def test_passwords_and_certificates_are_rotated_and_nothing_is_lost(one: Operate
         notes = one.kubectl.get("statefulset", NAME)["metadata"]["annotations"]
         return bool(notes.get("stateward.dev/rotated") == "first")
 
-    with Writer(Client(one), one.address()) as writer:
+    with Handshakes(one.address(), client=Client(one, one.address())) as writer:
         eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
         began = time.monotonic()
         one.kubectl.must("annotate", KIND, NAME, "stateward.dev/rotate=first")

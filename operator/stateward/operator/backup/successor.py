@@ -14,6 +14,7 @@ from stateward.operator.backup.kinds import DRILL, FILLING, SERVICES
 from stateward.operator.backup.metadata import Metadata
 from stateward.operator.backup.request import Request, StopError
 from stateward.operator.backup.vacancy import create
+from stateward.operator.observe import is_ready
 from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 PATIENCE: Final = timedelta(minutes=15)
@@ -79,5 +80,9 @@ def verify(request: Request, told: Metadata, made: Object) -> str:
     result = found.driver.proves(target, told.extent)
     if result.outcome != "done":
         raise StopError("Failed" if late else "Verifying", f"{first}: {result.reason}", "verify")
+    pod = found.stand.pods.get(first)
+    if pod is None or not is_ready(pod):
+        # It has all of it, and the Service does not lead to it yet.
+        raise StopError("Failed" if late else "Verifying", f"{first}: its pod is not ready yet", "verify")
     counted = f": {told.count} {told.what}, as the backup has" if told.count is not None else ""
     return f"{found.one.title} serves{counted}"
