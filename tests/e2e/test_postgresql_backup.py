@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -94,24 +95,36 @@ def test_what_was_archived_is_there_after_all_was_destroyed(
     orders: Postgres, kept: Kept, say: Callable[[str], None]
 ) -> None:
     on = orders.on
+    destination = on.service()["spec"]["backup"]["destination"]
+    on.change(deletionPolicy={"finalBackup": True})
     on.delete()
     assert on.kubectl.names("persistentvolumeclaims", "-l", f"stateward.dev/service={NAME}") == []
+    (final,) = [name for name in on.kubectl.names(BACKUPS) if name.startswith(f"{NAME}-final-")]
+    assert ended(on.kubectl, BACKUPS, final)["phase"] == "Complete"
     until = kept.moment.astimezone(UTC).isoformat()
-    source = {"backup": {"name": "first"}}
-    for name, more in (("late", {}), ("early", {"pointInTime": until})):
-        item = asked("ServiceRestore", name, service=name, source=source, overrides={"members": 1}, **more)
+    source: dict[str, Any] = {"backup": {"name": "first"}}
+    archive = {"archive": {"destination": destination, "location": f"{on.kubectl.namespace}/{NAME}"}}
+    two = {"size": "512Mi", "wal": {"size": "512Mi"}}  # what was on one volume comes back onto two
+    for name, more in (
+        ("late", {"source": source, "overrides": {"members": 1}}),
+        ("early", {"source": source, "overrides": {"members": 1}, "pointInTime": until}),
+        ("bare", {"source": archive, "overrides": {"members": 1, "storage": two}}),
+    ):
+        item = asked("ServiceRestore", name, service=name, **more)
         on.kubectl.must("apply", "-f", "-", stdin=item)
         status = ended(on.kubectl, RESTORES, name, 400)
         assert status["phase"] == "Complete", status
         found = rows(on, orders.folder, name)
-        if name == "late":
-            assert kept.acknowledged - found == set()
-        else:
+        if name == "early":
             assert kept.before - found == set()
             # Each client may have had one on its way, and one more before it was noted here.
             assert len(found - kept.before) <= 2 * WRITERS
+        else:
+            assert kept.acknowledged - found == set()
         say(f"restore {name}: {len(found)} rows, all there {status['rtoSeconds']} s after it was asked for")
         on.kubectl.must("delete", RESTORES, name)
+        no_other = json.dumps({"spec": {"deletionPolicy": {"finalBackup": False}}})
+        on.kubectl.must("patch", KIND, name, "--type=merge", "-p", no_other)
         on.kubectl.must("delete", KIND, name, "--timeout=150s", seconds=180)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from backup_kit import BACKUPS, RESTORES, asked, ended, restic
 from cluster_kit import eventually
 from etcd_kit import VOTERS, Writer
-from operated import KIND, Operated, operated
+from operated import KIND, Operated, built, operated
+from redis_kit import ROLES, Sessions
+from redis_kit import Writer as Appender
 
 SNAPSHOTS, CLASSES = "volumesnapshots.snapshot.storage.k8s.io", "volumesnapshotclasses.snapshot.storage.k8s.io"
 KEYS = 300
@@ -110,6 +113,40 @@ def test_what_was_copied_is_there_after_all_was_destroyed(ledger: Operated, ackn
     ledger.kubectl.must("delete", KIND, "again", "--timeout=150s", seconds=180)
     ledger.kubectl.must("delete", BACKUPS, "first", "--timeout=60s", seconds=90)
     assert ledger.kubectl.names(SNAPSHOTS) == []
+
+
+# --- engines that append to a file ---
+
+
+@pytest.mark.parametrize("image", ["redis:6.0", "redis:7.0", "valkey:8.1"])
+def test_what_was_appended_to_the_file_of_a_running_member_is_there_after_all_was_destroyed(
+    image: str, ledger: Operated, say: Say
+) -> None:
+    engine, name = image.partition(":")[0], image.translate({ord("."): "-", ord(":"): "-"})
+    one = Operated(ledger.kubectl, ledger.log, name, ROLES, ledger.manifest).other(name, built(image), engine=engine)
+    sessions = Sessions(one, f"{engine} {one.manifest['spec']['version']}")
+    one.create()
+    one.settle(3)
+    with Appender(sessions) as writer:
+        kept = dict(writer.acknowledged)
+        item = asked("ServiceBackup", name, service=name, destination=place(one))
+        one.kubectl.must("apply", "-f", "-", stdin=item)
+        status = ended(one.kubectl, BACKUPS, name)
+        assert status["phase"] == "Complete", status
+        writer.more()
+    one.delete()
+    source = {"backup": {"name": name}}
+    item = asked("ServiceRestore", name, service=f"{name}-again", source=source, overrides={"members": 1})
+    one.kubectl.must("apply", "-f", "-", stdin=item)
+    status = ended(one.kubectl, RESTORES, name)
+    assert status["phase"] == "Complete", status
+    again = Sessions(replace(one, name=f"{name}-again"), sessions.title)
+    lost = Appender(again, kept).lost()
+    say(f"{sessions.title}: copied under {writer.pace}; {len(kept)} acknowledged before, {len(lost)} of them lost")
+    assert lost == []
+    one.kubectl.must("delete", RESTORES, name)
+    again.on.delete()
+    one.kubectl.must("delete", BACKUPS, name, "--timeout=60s", seconds=90)
 
 
 # --- a second volume ---
