@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cluster"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from operated import Operated
 from report import Report
 
 REPORT = pytest.StashKey[Report]()
@@ -42,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
     found = yield
+    if found.failed and call.when == "call" and isinstance(item, pytest.Function):
+        for name, given in item.funcargs.items():
+            one = getattr(given, "on", given)
+            if isinstance(one, Operated):
+                found.sections.append((f"how {name} stands", one.stands()))
     item.config.stash[REPORT].ended(item.nodeid, found.when, found.outcome, found.duration)
     return found
 

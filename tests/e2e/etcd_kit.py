@@ -8,6 +8,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +26,9 @@ class Ask(Protocol):
 
     def __call__(self, path: str, body: dict[str, Any], seconds: float = 3.0) -> dict[str, Any]:
         """Raises OSError."""
+
+    def close(self) -> None:
+        """Lets go of what it keeps open."""
 
 
 @dataclass
@@ -63,11 +67,8 @@ class Line:
 
 def ask(host: str, path: str, body: dict[str, Any], seconds: float = 3.0) -> dict[str, Any]:
     """One call, by a connection of its own. Raises OSError."""
-    line = Line(host)
-    try:
+    with closing(Line(host)) as line:
         return line(path, body, seconds)
-    finally:
-        line.close()
 
 
 def held(call: Ask) -> dict[str, str]:
@@ -95,18 +96,19 @@ class Writer(Clients):
     acknowledged: dict[str, str] = field(default_factory=dict)
 
     def write(self, number: int) -> None:
-        count, call = 0, self.line()
-        while not self.stopping:
-            key = f"{number}/{count:06}"
-            try:
-                call("/v3/kv/put", {"key": text(key), "value": text(f"v{key}")})
-            except OSError as error:
-                self.failed(error)
-                time.sleep(0.02)
-                continue  # the same key again: whether it was written is unknown
-            self.pace.acknowledged()
-            self.acknowledged[key] = f"v{key}"
-            count += 1
+        count = 0
+        with closing(self.line()) as call:
+            while not self.stopping:
+                key = f"{number}/{count:06}"
+                try:
+                    call("/v3/kv/put", {"key": text(key), "value": text(f"v{key}")})
+                except OSError as error:
+                    self.failed(error)
+                    time.sleep(0.02)
+                    continue  # the same key again: whether it was written is unknown
+                self.pace.acknowledged()
+                self.acknowledged[key] = f"v{key}"
+                count += 1
 
     def line(self) -> Ask:
         """How one client calls."""
@@ -117,5 +119,6 @@ class Writer(Clients):
 
     def lost(self) -> list[str]:
         """Acknowledged keys that are not there, or otherwise."""
-        found = held(self.line())
+        with closing(self.line()) as call:
+            found = held(call)
         return [key for key, value in self.acknowledged.items() if found.get(key) != value]

@@ -92,17 +92,12 @@ class Operated:
         )
 
     def settle(self, members: int, seconds: float = 180) -> None:
-        try:
-            eventually(lambda: self.settled(members), f"{members} members serve", seconds)
-        except BaseException:
-            self.tell()
-            raise
+        eventually(lambda: self.settled(members), f"{members} members serve", seconds)
 
-    def tell(self) -> None:
+    def stands(self) -> str:
         """How it stands, for whoever reads why a test failed."""
-        print(json.dumps(self.status(), indent=1))
-        print(self.kubectl("get", "pods,pvc,statefulsets", "-o", "wide"))
-        print(self.log.read_text()[-6000:])
+        seen = self.kubectl("get", "pods,pvc,statefulsets,jobs", "-o", "wide").out
+        return "\n".join((json.dumps(self.status(), indent=1), seen, self.log.read_text()[-6000:]))
 
     def address(self) -> str:
         """Of the Service that clients use."""
@@ -127,6 +122,26 @@ class Operated:
 
     def delete(self) -> None:
         self.kubectl.must("delete", KIND, self.name, "--timeout=150s", seconds=180)
+
+
+def manifest(engine: str, image: str, name: str, **spec: Any) -> dict[str, Any]:
+    """A service of three small members, as a user writes it."""
+    return {
+        "apiVersion": "stateward.dev/v1beta1",
+        "kind": "StatefulService",
+        "metadata": {"name": name},
+        "spec": {
+            "engine": engine,
+            "version": version_of(image),
+            "image": image,
+            "members": 3,
+            "storage": {"size": "256Mi"},
+            "availability": {"spread": {"nodes": "Preferred"}},
+            "tls": {"enabled": False},
+            "deletionPolicy": {"claims": "Delete"},
+            **spec,
+        },
+    }
 
 
 @contextlib.contextmanager
@@ -158,22 +173,7 @@ def operated(
         stack.callback(kubectl, "delete", "namespace", namespace, "--wait=false")
         log = folder / "operator.log"
         stack.enter_context(operator(kubeconfig, log, namespace, *arguments()))
-        service = {
-            "apiVersion": "stateward.dev/v1beta1",
-            "kind": "StatefulService",
-            "metadata": {"name": name},
-            "spec": {
-                "engine": engine,
-                "version": version_of(image),
-                "image": image,
-                "members": 3,
-                "storage": {"size": "256Mi"},
-                "availability": {"spread": {"nodes": "Preferred"}},
-                "tls": {"enabled": False},
-                "deletionPolicy": {"claims": "Delete"},
-                **spec,
-            },
-        }
+        service = manifest(engine, image, name, **spec)
         eventually(lambda: kubectl("apply", "-f", "-", stdin=service).passed, "the kind is served", 30)
         yield Operated(kubectl, log, name, roles, service)
         # Whatever a test left: the operator has to be there to let go of it.

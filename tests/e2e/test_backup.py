@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 from backup_kit import BACKUPS, RESTORES, asked, claim, ended, restic
@@ -43,7 +44,8 @@ def write(host: str, key: str, value: str) -> None:
 def found(host: str) -> dict[str, str]:
     """What clients find; nothing as long as the Service does not lead there."""
     try:
-        return held(Line(host))
+        with closing(Line(host)) as line:
+            return held(line)
     except OSError:
         return {}
 

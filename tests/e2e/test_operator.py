@@ -18,7 +18,7 @@ import pytest
 from cluster_kit import eventually
 from etcd_kit import VOTERS, Writer
 from installation import SYSTEM, Installed, installation
-from operated import KIND, Operated, built, version_of
+from operated import KIND, Operated, built, manifest, version_of
 
 NAMESPACE = "operator-e2e"
 LEASE = "stateward-operator"
@@ -29,9 +29,9 @@ Say = Callable[[str], None]
 class Inside(Operated):
     """A service that the operator in the cluster looks after."""
 
-    def tell(self) -> None:
-        print(self.kubectl.at(SYSTEM)("logs", "-l", "app.kubernetes.io/name=stateward", "--tail=60", "--prefix"))
-        super().tell()
+    def stands(self) -> str:
+        logs = self.kubectl.at(SYSTEM)("logs", "-l", "app.kubernetes.io/name=stateward", "--tail=60", "--prefix").out
+        return f"{super().stands()}\n{logs}"
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +50,8 @@ def service(installed: Installed) -> Iterator[Inside]:
     image = built("etcd:3.4")
     log = installed.folder / "operator.log"
     log.touch()
-    manifest = {
-        "apiVersion": "stateward.dev/v1beta1",
-        "kind": "StatefulService",
-        "metadata": {"name": "orders"},
-        "spec": {
-            "engine": "etcd",
-            "version": version_of(image),
-            "image": image,
-            "members": 3,
-            "storage": {"size": "256Mi"},
-            "availability": {"spread": {"nodes": "Preferred"}},
-            "tls": {"enabled": False},
-            "upgrade": {"onFailure": "Rollback"},
-            "deletionPolicy": {"claims": "Delete"},
-        },
-    }
-    one = Inside(kubectl, log, "orders", VOTERS, manifest)
+    made = manifest("etcd", image, "orders", upgrade={"onFailure": "Rollback"})
+    one = Inside(kubectl, log, "orders", VOTERS, made)
     yield one
     kubectl("delete", KIND, "--all", "--timeout=60s", seconds=90)
     kubectl.past("delete", "namespace", NAMESPACE, "--wait=false")

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
@@ -51,10 +52,11 @@ class Client:
     def __call__(self, path: str, body: dict[str, Any], seconds: float = 3.0) -> dict[str, Any]:
         """A call to etcd's JSON gateway, by a connection of its own. Raises OSError."""
         line = Line(self.host, cast(ssl.SSLContext, Named(self.context())))
-        try:
+        with closing(line):
             return line(path, body, seconds)
-        finally:
-            line.close()
+
+    def close(self) -> None:
+        """Nothing is kept open."""
 
 
 class Named:

@@ -6,6 +6,7 @@ import configparser
 import json
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -113,9 +114,19 @@ def test_the_configuration_holds_no_secret_and_the_server_knows_of_no_repository
     assert (member["global"]["repo1-s3-endpoint"], member["global"]["repo1-storage-port"]) == ("minio.shop.svc", "9000")
     assert member["global"]["repo1-cipher-type"] == "aes-256-cbc"
     assert not any("key-secret" in name or "cipher-pass" in name for name in member["global"])
-    assert server["global"]["tls-server-auth"] == "orders=orders-1234abcd"
+    assert server["global"]["tls-server-auth"] == "orders=orders-1234abcd-17"
     assert not any(name.startswith("repo") for name in server["global"])
-    assert member.sections() == ["global", "orders-1234abcd"]
+    assert member.sections() == ["global", "orders-1234abcd-17"]
+
+
+def test_each_major_has_a_stanza_that_the_tools_of_its_own_image_can_read() -> None:
+    driver = engine().archiving(repository())
+    for version, stanza in (("15.20", "orders-1234abcd-15"), ("17.12", "orders-1234abcd-17")):
+        here = replace(place(), version=version)
+        assert parsed(driver.configuration(here)["pgbackrest.conf"]).sections() == ["global", stanza]
+        copying = driver.copying(here, "orders-0", "token")
+        assert copying is not None
+        assert stanza in parsed(copying.environment["CONFIG"]).sections()
 
 
 def test_a_founder_archives_from_its_first_write() -> None:
@@ -130,10 +141,10 @@ def test_a_founder_archives_from_its_first_write() -> None:
 def test_a_job_reads_the_data_of_members_and_opens_the_repository_of_the_backup_alone() -> None:
     copying = engine().copying(place(), "orders-1", "token", repository())
     assert copying is not None
-    takes = parsed(copying.environment["CONFIG"])["orders-1234abcd"]
+    takes = parsed(copying.environment["CONFIG"])["orders-1234abcd-17"]
     assert takes["pg1-host"] == "orders-1.orders-members.shop.svc"
     assert takes["pg3-host"] == "orders-2.orders-members.shop.svc"
-    fills = parsed(copying.filling["CONFIG"])["orders-1234abcd"]
+    fills = parsed(copying.filling["CONFIG"])["orders-1234abcd-17"]
     assert not any("host" in name for name in fills)
     shared = json.loads(copying.filling["SHARED"])
     assert "archive_mode" not in shared["postgresql"]["parameters"]  # whoever comes of it says where its own log goes

@@ -10,8 +10,9 @@ from stateward.operator.backup.kinds import FINALIZER, JOBS
 from stateward.operator.backup.order import Order
 from stateward.operator.backup.record import Record
 from stateward.operator.drivers.protocol import Copying, Place
+from stateward.operator.operations import hops
 from stateward.operator.repository import repository_at
-from stateward.policies.view import metadata_of, text_of
+from stateward.policies.view import Object, mapping_of, metadata_of, text_of
 
 
 def _copying(order: Order, record: Record) -> Copying | None:
@@ -25,11 +26,17 @@ def _copying(order: Order, record: Record) -> Copying | None:
     repository = repository_at(record.destination, record.secret, record.folder, record.uid)
     place = Place(order.namespace, order.service, record.version, [f"{order.service}-0"], True)
     copying = driver.copying(place, f"{order.service}-0", record.uid[:8], repository)
-    service = order.hub.service((order.namespace, order.service))
-    gone = service is None or text_of(metadata_of(service), "uid") != record.uid
-    if copying is None or not gone:
+    if copying is None or written_to(order.hub.service((order.namespace, order.service)), record):
         return copying
     return replace(copying, filling={**copying.filling, "GONE": "true"})
+
+
+def written_to(service: Object | None, record: Record) -> bool:
+    """Whether the service that a backup is of writes where it lies: it is there, and has no other major for good."""
+    if service is None or text_of(metadata_of(service), "uid") != record.uid:
+        return False
+    now = text_of(mapping_of(service, "status"), "finalisedVersion")
+    return not (now and hops.major(record.version, now))
 
 
 def forget(order: Order, record: Record) -> str:

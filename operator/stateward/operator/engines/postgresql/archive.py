@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -40,6 +41,11 @@ def unfit(repository: Repository, tls: bool) -> str:
     if not tls:
         return "backup: pgBackRest reads a member's data over TLS alone; set tls.enabled to true"
     return ""
+
+
+def of_major(repository: Repository, version: str) -> Repository:
+    """With a stanza for this major alone: pgBackRest reads none in which there is a major that came after it."""
+    return replace(repository, stanza=f"{repository.stanza}-{version.partition('.')[0]}")
 
 
 def keys(repository: Repository) -> Keys:

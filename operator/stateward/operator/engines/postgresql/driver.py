@@ -83,10 +83,11 @@ class Driver(FolderDriver):
         found = super().configuration(place)
         if self._repository is None:
             return found
+        repository = archive.of_major(self._repository, place.version)
         return {
             **found,
-            archive.MEMBER: archive.of_member(self._repository),
-            archive.SERVER: archive.of_server(self._repository, place.service, self._folder()),
+            archive.MEMBER: archive.of_member(repository),
+            archive.SERVER: archive.of_server(repository, place.service, self._folder()),
             "pgbackrest.py": archive.PROGRAM,
         }
 
@@ -206,6 +207,7 @@ class Driver(FolderDriver):
         found = repository or self._repository
         if found is None:
             return super().copying(place, member, token)
+        found = archive.of_major(found, place.version)
         hosts = [place.host(member), *(place.host(one) for one in place.members if one != member)]
         settings = {
             "CONFIG": archive.of_job(found, hosts, self._folder()),
