@@ -24,8 +24,9 @@ check: $(VENV)/.dev  ## formatting, lint, types, layers, generated documents
 unit: $(VENV)/.dev  ## the tests that need no cluster
 	$(BIN)/pytest -q -n auto --ignore tests/cluster --ignore tests/e2e
 
-cluster: $(VENV)/.dev  ## the tests on a real API server
-	$(BIN)/pytest -q tests/cluster
+cluster: $(VENV)/.dev  ## the tests on a real API server; those of the operator have one each, and run beside each other
+	$(BIN)/pytest -q tests/cluster --ignore-glob '*/test_operate*'
+	$(BIN)/pytest -q -n auto --dist loadfile tests/cluster/test_operate*.py
 
 nodes: $(VENV)/.dev  ## one engine on three real nodes, under a client that writes all along
 	$(BIN)/pytest -q tests/e2e/test_etcd.py
