@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from cluster_kit import Cluster, Kubectl, eventually, own_plane
-from test_operate_backup import (
+from cluster_kit import Cluster, Kubectl, eventually
+from standin_machines import (
     BACKUPS,
-    CRDS,
     RESTORES,
     SERVICES,
     Machines,
@@ -20,9 +18,11 @@ from test_operate_backup import (
     asked,
     client,  # noqa: F401 - a fixture
     gone,
+    namespaced,
     phase,
     ready,
     service,
+    serving,
 )
 
 from stateward.kube.client import Cluster as Client
@@ -123,33 +123,21 @@ class Storage(Machines):
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Cluster]:
-    """An API server of its own, with the kinds, and one class of snapshots."""
-    with own_plane(controllers=True) as (_, cluster):
-        cluster.needs_controllers()
-        past = cluster.kubectl.past
-        for one in CRDS:
-            past.must("apply", "--server-side", "-f", str(one))
-        past.must("apply", "-f", "-", stdin=crd("VolumeSnapshot", "volumesnapshots", "Namespaced"))
-        past.must("apply", "-f", "-", stdin=crd("VolumeSnapshotClass", "volumesnapshotclasses", "Cluster"))
-        for kind in (SERVICES, BACKUPS, RESTORES, SNAPSHOTS, "volumesnapshotclasses"):
-            eventually(lambda kind=kind: past("get", kind, "-A").passed, "the kind is served")  # type: ignore[misc]
+    """With one class of snapshots."""
+    kinds = (
+        crd("VolumeSnapshot", "volumesnapshots", "Namespaced"),
+        crd("VolumeSnapshotClass", "volumesnapshotclasses", "Cluster"),
+    )
+    with serving(*kinds) as cluster:
         made = {"apiVersion": "snapshot.storage.k8s.io/v1", "kind": "VolumeSnapshotClass", "metadata": {"name": "standard"}}
-        past.must("apply", "-f", "-", stdin={**made, "driver": "stood.in", "deletionPolicy": "Delete"})
+        cluster.kubectl.past.must("apply", "-f", "-", stdin={**made, "driver": "stood.in", "deletionPolicy": "Delete"})
         yield cluster
 
 
 @pytest.fixture
 def kubectl(served: Cluster) -> Iterator[Kubectl]:
-    """An administrator in a namespace of the test's own."""
-    name = f"sw-{uuid.uuid4().hex[:8]}"
-    past = served.kubectl.past
-    past.must("create", "namespace", name)
-    here = past.at(name)
-    yield here
-    for kind in (SERVICES, BACKUPS):
-        for one in here.names(kind):
-            here("patch", kind, one, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
-    past("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    with namespaced(served) as here:
+        yield here
 
 
 @pytest.fixture
