@@ -217,7 +217,7 @@ def test_another_series_goes_replicas_first_after_a_backup_and_nothing_is_lost(s
         back_up(sessions, f"before-{name.replace(':', '-').replace('.', '-')}")
         began, version = time.monotonic(), version_of(image)
         with Writer(sessions) as writer:
-            sessions.on.change(version=version, image=image, upgrade={"majors": "InPlace"})
+            sessions.on.change(version=version, image=image, upgrade={"majors": "InPlace", "soak": "20s"})
             eventually(lambda version=version: sessions.on.runs(version), "all run it", 400)
             writer.more()
         took = f"→ {version} in {time.monotonic() - began:.0f} s"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stateward.kube.errors import ClusterError
 from stateward.operator.drivers import catalogue
 from stateward.operator.plan import Plan, Start, plan
-from stateward.operator.standins import Clock, MemoryCluster, merged
+from stateward.operator.rehearsal.memory import Clock, MemoryCluster, merged
 from stateward.operator.step import Step
 from stateward.operator.undoing import undoing
 

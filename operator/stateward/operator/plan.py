@@ -24,8 +24,10 @@ from stateward.operator.metrics import Metrics
 from stateward.operator.objects.quorum import quorum
 from stateward.operator.observe import MEMBERS, PARKED, Stand
 from stateward.operator.reconcile import Reconcile
+from stateward.operator.rehearsal.memory import Cache, Clock, MemoryCluster
+from stateward.operator.rehearsal.obedient import Obedient
+from stateward.operator.rehearsal.world import World
 from stateward.operator.service import KIND, Service
-from stateward.operator.standins import Cache, Clock, MemoryCluster, Obedient, World
 from stateward.operator.status import Report
 from stateward.operator.step import Step
 from stateward.operator.undoing import undoing
