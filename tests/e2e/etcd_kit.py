@@ -82,7 +82,7 @@ def _pages(call: Ask) -> Iterator[tuple[str, str]]:
         body = {"key": text(start), "range_end": text("\0"), "limit": 2000}
         rows = call("/v3/kv/range", body, 30).get("kvs", [])
         for row in rows:
-            yield base64.b64decode(row["key"]).decode(), base64.b64decode(row["value"]).decode()
+            yield base64.b64decode(row["key"]).decode(), base64.b64decode(row["value"]).decode(errors="replace")
         if len(rows) < 2000:
             return
         start = base64.b64decode(rows[-1]["key"]).decode() + "\0"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import functools
-import re
-import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from stateward.certs.authority import Leaf
-from stateward.operator.drivers import copying, reading, template
+from stateward.operator.drivers import copying, files, given, pods, reading, template
+from stateward.operator.drivers.files import Files
 from stateward.operator.drivers.filled import filled, values_of
 from stateward.operator.drivers.handshake import shake
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask, serves
 from stateward.operator.drivers.protocol import (
     Access,
-    Beside,
     Chore,
     Container,
     Copying,
@@ -36,27 +34,14 @@ from stateward.operator.drivers.protocol import (
     Target,
 )
 from stateward.operator.drivers.schema import (
-    MUTATING,
     Command,
     Done,
     Engine,
     Http,
     Members,
-    Parameter,
-    Probe,
-    Probes,
     Tls,
     Wal,
 )
-from stateward.operator.drivers.schema import Beside as Aside
-from stateward.policies.version import parse, parse_range
-
-_Files = Mapping[str, dict[str, Any] | str]
-_READ_ONCE: Final[Mapping[str, Sequence[Literal["trust", "certificate"]]]] = {
-    "nothing": ("trust", "certificate"),
-    "certificate": ("trust",),
-    "everything": (),
-}
 
 
 class FolderDriver:
@@ -85,27 +70,8 @@ class FolderDriver:
         self.archives = own.archiving is not FolderDriver.archiving
         self._data = data
         self._holes = holes
-        given = [f"parameters.{name}" for name in data.parameters]
-        template.check(data.image, "image")
-        for name, content in data.files.items():
-            template.check({name: content}, f"files.{name}", given)
-        for name, content in data.secret_files.items():
-            template.check({name: content}, f"secret_files.{name}", [f"password.{one}" for one in data.passwords])
-        template.check(data.clients, "clients", [f"password.{one}" for one in data.passwords])
-        for where in ("labels", "rights", "leaves"):
-            template.check(getattr(data.run, where), f"run.{where}")
-        if data.tls is not None:
-            for name, content in {**data.tls.files, **data.tls.secret_files}.items():
-                template.check({name: content}, f"tls.files.{name}", [f"password.{one}" for one in data.passwords])
-            template.check(data.tls.clients, "tls.clients", [f"password.{one}" for one in data.passwords])
-        if data.wal is not None:
-            for name, content in {**data.wal.files, **data.wal.secret_files}.items():
-                template.check({name: content}, f"wal.files.{name}", [f"password.{one}" for one in data.passwords])
+        files.check(data)
         copying.check(data)
-        for name in MUTATING:
-            command = getattr(data.commands, name)
-            if command is not None:
-                template.check(command.http.body, f"commands.{name}.http.body")
 
     def of(self, parameters: Mapping[str, Any]) -> FolderDriver:
         """The same for a service of these parameters, which have no `problems`."""
@@ -126,41 +92,7 @@ class FolderDriver:
 
     def container(self, version: str, tls: bool = False) -> Container:
         """What runs in the pods of this version."""
-        run, probes = self._data.run, self._probes(version)
-        spoken = self._data.tls if tls else None
-        secured = spoken.ports if spoken is not None else ()
-        return Container(
-            image=template.render(self._data.image, {"version": version}),
-            command=run.command,
-            ports=self._data.ports,
-            user=run.user,
-            data=run.data,
-            files=run.files,
-            readiness=_probe(probes.readiness, secured),
-            liveness=_probe(probes.liveness, secured),
-            startup=_probe(probes.startup, secured),
-            requests=run.requests,
-            grace=run.grace,
-            serves=self._data.serves,
-            secrets=run.secrets if self._data.secret_files else "",
-            scratch=run.scratch,
-            environment=run.environment,
-            prepare=run.prepare,
-            stop=run.stop,
-            addresses=self._data.addresses,
-            beside=[_beside(one, secured) for one in run.beside],
-            rights=run.rights,
-            labels=run.labels,
-            wal=self._data.wal.folder if self._data.wal is not None else "",
-            tls=spoken.folder if spoken is not None else "",
-            secured=secured,
-            read_once=_READ_ONCE[spoken.reloads] if spoken is not None else (),
-        )
-
-    def _probes(self, version: str) -> Probes:
-        found = parse(version)
-        several = (one for one in self._data.otherwise if found is not None and parse_range(one.versions).holds(found))
-        return next((one.probes for one in several), self._data.probes)
+        return pods.container(self._data, version, tls)
 
     def configuration(self, place: Place) -> dict[str, str]:
         """File name → content. Parameters are laid under what the folder says, which names all that it does not let be."""
@@ -181,23 +113,26 @@ class FolderDriver:
 
     def clients(self, place: Place, access: Access) -> dict[str, str]:
         """Key → text, of what applications connect with."""
-        scope = {**_scope(place), **{f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords}}
+        scope = {
+            **files.scope(place),
+            **{f"password.{name}": access.passwords.get(name, "") for name in self._data.passwords},
+        }
         more = self._data.tls.clients if self._data.tls is not None and place.tls else {}
         return {key: str(template.render(text, scope)) for key, text in {**self._data.clients, **more}.items()}
 
-    def _rendered(self, files: _Files, place: Place, more: Mapping[str, str], over: Sequence[_Files]) -> dict[str, str]:
+    def _rendered(self, own: Files, place: Place, more: Mapping[str, str], over: Sequence[Files]) -> dict[str, str]:
         rows: list[Mapping[str, str]] = [
             {"member.name": member, "member.host": place.host(member)} for member in place.members
         ]
-        given = {
+        values = {
             f"parameters.{name}": place.parameters.get(name, one.default) for name, one in self._data.parameters.items()
         }
-        empty = {f"{{{name}}}" for name, value in given.items() if value is None}
-        more = {**more, **{name: str(value) for name, value in given.items() if value is not None}}
+        empty = {f"{{{name}}}" for name, value in values.items() if value is None}
+        more = {**more, **{name: str(value) for name, value in values.items() if value is not None}}
         found: dict[str, str] = {}
         for row in rows:
-            scope = {**_scope(place), **self._speaks(place), **more, **row}
-            for name, content in functools.reduce(_over, over, files).items():
+            scope = {**files.scope(place), **self._speaks(place), **more, **row}
+            for name, content in functools.reduce(files.over, over, own).items():
                 if not (isinstance(content, str) and content in empty):
                     found[template.render(name, scope)] = self.written(content, place, scope, rows)
         return found
@@ -232,20 +167,7 @@ class FolderDriver:
 
     def problems(self, version: str, parameters: Mapping[str, Any]) -> list[str]:
         """Why this version or these parameters cannot be run."""
-        found = []
-        oldest = self._data.versions.removeprefix(">=")
-        if not _at_least(version, oldest):
-            found.append(
-                f"version {version}: {self._data.title} {oldest} is the oldest that is run; name that or a later one"
-            )
-        for name, value in parameters.items():
-            known = self._data.parameters.get(name)
-            if known is None:
-                several = ", ".join(sorted(self._data.parameters))
-                found.append(f"parameters.{name}: no parameter of {self._data.title} that can be given; known are {several}")
-            elif problem := _problem(known, value):
-                found.append(f"parameters.{name}: {problem}")
-        return found
+        return given.problems(self._data, version, parameters)
 
     # --- what is asked -------------------------------------------------------------------------------------------
 
@@ -440,37 +362,6 @@ class FolderDriver:
         return refused
 
 
-def _scope(place: Place) -> dict[str, str]:
-    return {
-        "service.name": place.service,
-        "service.namespace": place.namespace,
-        "service.version": place.version,
-        "service.major": place.version.partition(".")[0],
-        "service.state": "existing" if place.joins else "new",
-    }
-
-
-def _over(files: _Files, more: _Files) -> dict[str, dict[str, Any] | str]:
-    """The files with what is laid over them."""
-    made = dict(files)
-    for name, content in more.items():
-        before = made.get(name)
-        if isinstance(before, dict) and isinstance(content, dict):
-            made[name] = laid(before, content)
-        else:
-            made[name] = f"{before}{content}" if isinstance(before, str) and isinstance(content, str) else content
-    return made
-
-
-def laid(before: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping with another laid over it; of lists the later one counts."""
-    made = dict(before)
-    for name, value in more.items():
-        under = made.get(name)
-        made[name] = laid(under, value) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
-    return made
-
-
 def _peer(command: Members, row: Any, place: Place) -> Peer:
     # By its address: a member that was added and has never run has no name yet.
     address = reading.text_at(row, command.address)
@@ -493,65 +384,3 @@ def _listed(done: Done, peers: Sequence[Peer], member: str) -> bool:
 
 def _identity(peers: Sequence[Peer], member: str) -> str:
     return next((peer.identity for peer in peers if peer.name == member), "")
-
-
-def _beside(one: Aside, secured: Sequence[str]) -> Beside:
-    return Beside(
-        one.name,
-        one.command,
-        one.ports,
-        _probe(one.readiness, secured) if one.readiness is not None else None,
-        _probe(one.liveness, secured) if one.liveness is not None else None,
-        one.requests,
-        one.open,
-    )
-
-
-def _probe(probe: Probe, secured: Sequence[str]) -> dict[str, Any]:
-    """The kubelet has no certificate to show, and looks at none."""
-    asked: dict[str, Any] = {"tcpSocket": {"port": probe.port}}
-    if probe.command:
-        asked = {"exec": {"command": probe.command}}
-    elif probe.path is not None:
-        asked = {"httpGet": {"path": probe.path, "port": probe.port, "scheme": "HTTPS" if probe.port in secured else "HTTP"}}
-    return {
-        **asked,
-        "periodSeconds": probe.every,
-        "timeoutSeconds": probe.timeout,
-        "failureThreshold": probe.failures,
-        "successThreshold": 1,
-    }
-
-
-def _at_least(version: str, oldest: str) -> bool:
-    """By numbers; a version that says less than the floor (`3.4` against 3.4.29) is taken as its latest patch."""
-    numbers = [int(part) for part in re.findall(r"\d+", version.partition("-")[0])]
-    wanted = [int(part) for part in oldest.split(".")]
-    return bool(numbers) and numbers[: len(wanted)] >= wanted[: len(numbers)]
-
-
-def _problem(known: Parameter, value: Any) -> str:
-    """What is wrong with a parameter's value; "" if nothing is. The value itself is not repeated."""
-    if known.type == "boolean":
-        return "" if isinstance(value, bool) else "true or false is wanted"
-    if known.type == "integer":
-        if isinstance(value, bool) or not isinstance(value, int):
-            return "a whole number is wanted"
-        least = known.minimum if known.minimum is not None else value
-        most = known.maximum if known.maximum is not None else value
-        return "" if least <= value <= most else f"a number from {known.minimum} to {known.maximum} is wanted"
-    if known.type == "choice":
-        return "" if value in known.choices else f"one of {', '.join(known.choices)} is wanted"
-    if known.type == "text":
-        return "" if isinstance(value, str) else "a text is wanted"
-    if known.type == "words":
-        return _words(value)
-    good = isinstance(value, str) and re.fullmatch(known.pattern, value) is not None
-    return "" if good else f"a text that matches {known.pattern} is wanted"
-
-
-def _words(value: Any) -> str:
-    try:
-        return "" if isinstance(value, str) and shlex.split(value) else "a program and its arguments are wanted"
-    except ValueError as error:
-        return f"it cannot be split into words: {str(error).lower()}"

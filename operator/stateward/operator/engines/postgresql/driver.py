@@ -15,7 +15,8 @@ from typing import Any, Final
 import orjson
 
 from stateward.operator.drivers import copying, template
-from stateward.operator.drivers.folder import FolderDriver, laid
+from stateward.operator.drivers.files import laid
+from stateward.operator.drivers.folder import FolderDriver
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
 from stateward.operator.drivers.postgres import major
 from stateward.operator.drivers.postgres.passwords import change
