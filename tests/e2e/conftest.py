@@ -1,7 +1,7 @@
 """Real nodes, real engines, Stateward as it is installed: `make e2e`, about an hour.
 
 Needs `../shared/cluster/cluster` (root, Linux), or a cluster that STATEWARD_E2E_KUBECONFIG names (see `operated.py`). What
-was seen is written into the file that STATEWARD_E2E_REPORT names: a section a test file, those that did not run stay.
+was seen is written into the file that STATEWARD_E2E_REPORT names: a line a test, those that did not run stay.
 """
 
 from __future__ import annotations
@@ -38,6 +38,12 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = Report()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    config.stash[REPORT].knows(item.nodeid for item in items)
+    yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,10 +1,11 @@
-"""What was seen on real nodes, as a document: a section a test file."""
+"""What was seen on real nodes, as a document: a section a test file, a line a test, each with the commit it was seen at."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 HEAD = """# Seen on real nodes
 
 What the tests of `tests/e2e` saw in their last run (`make e2e`): a Kubernetes cluster of three nodes in three zones on one
-machine, with the engines' own programs. All of it, the API server and the clients too, shares the processors that are named.
+machine, with the engines' own programs. All of it, the API server and the clients too, shares {processors} processors.
 """
 _SECTION = re.compile(r"^## (\S+)$", re.MULTILINE)
+_TEST = re.compile(r"^- (.*) \(\d+ s, .*\)", re.MULTILINE)
 
 
 @dataclass
@@ -30,6 +32,14 @@ class Report:
 
     seen: dict[str, dict[str, _Seen]] = field(default_factory=dict)
     """Test file → test → what was seen."""
+    known: dict[str, list[str]] = field(default_factory=dict)
+    """Test file → the sentences of its tests, those that do not run too."""
+
+    def knows(self, nodes: Iterable[str]) -> None:
+        """Tests that there are."""
+        for node in nodes:
+            file, _, test = node.partition("::")
+            self.known.setdefault(Path(file).name, []).append(_sentence(test))
 
     def said(self, node: str, text: str) -> None:
         self._of(node).said.append(text)
@@ -42,37 +52,37 @@ class Report:
             one.outcome = outcome if one.outcome == "passed" else one.outcome
 
     def write(self, path: Path) -> None:
-        """Replaces the sections of the files that ran; a file of which nothing ran stays as it was."""
+        """Replaces the lines of the tests that ran; those that did not run stay as long as there is such a test."""
         sections = _sections(path.read_text()) if path.exists() else {}
         for file, tests in self.seen.items():
-            if any(one.outcome != "skipped" for one in tests.values()):
-                sections[file] = _section(tests)
-        text = HEAD + "".join(f"\n## {file}\n\n{body}" for file, body in sorted(sections.items()))
-        path.write_text(text)
+            ran = {_sentence(name): _text(name, one) for name, one in tests.items() if one.outcome != "skipped"}
+            if ran:
+                before = {**sections.get(file, {}), **ran}
+                sections[file] = {name: before[name] for name in self.known.get(file, ran) if name in before}
+        parts = (f"\n## {file}\n\n{''.join(tests.values())}" for file, tests in sorted(sections.items()))
+        path.write_text(HEAD.format(processors=os.cpu_count()) + "".join(parts))
 
     def _of(self, node: str) -> _Seen:
         file, _, test = node.partition("::")
         return self.seen.setdefault(Path(file).name, {}).setdefault(test, _Seen())
 
 
-def _sections(text: str) -> dict[str, str]:
+def _sections(text: str) -> dict[str, dict[str, str]]:
+    """Test file → the sentence of a test → its lines."""
     parts = _SECTION.split(text)[1:]
-    return {name: body.strip("\n") + "\n" for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    return {name: _tests(body.strip("\n") + "\n") for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
-def _section(tests: dict[str, _Seen]) -> str:
-    ended = [one.outcome for one in tests.values()]
-    several = ", ".join(f"{ended.count(outcome)} {outcome}" for outcome in dict.fromkeys(ended))
-    minutes = sum(one.seconds for one in tests.values()) / 60
-    lines = [
-        f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, {os.cpu_count()} processors: {several}, {minutes:.0f} minutes.",
-        "",
-    ]
-    for name, one in tests.items():
-        mark = "" if one.outcome == "passed" else f" **{one.outcome}**"
-        lines.append(f"- {_sentence(name)} ({one.seconds:.0f} s){mark}")
-        lines += [f"  - {text}" for text in one.said]
-    return "\n".join(lines) + "\n"
+def _tests(body: str) -> dict[str, str]:
+    found = list(_TEST.finditer(body))
+    ends = [*(one.start() for one in found[1:]), len(body)]
+    return {one[1]: body[one.start() : end] for one, end in zip(found, ends, strict=True)}
+
+
+def _text(name: str, one: _Seen) -> str:
+    mark = "" if one.outcome == "passed" else f" **{one.outcome}**"
+    first = f"- {_sentence(name)} ({one.seconds:.0f} s, {datetime.now(UTC):%Y-%m-%d}, {_commit()}){mark}\n"
+    return first + "".join(f"  - {text}\n" for text in one.said)
 
 
 def _sentence(name: str) -> str:
