@@ -59,8 +59,8 @@ def test_its_log_gets_to_the_bucket_once_backups_are_asked_for_while_it_is_writt
         assert status["phase"] == "Complete", status
         took = _seconds(status["started"], status["completed"])
         writer.more()
-        kept.before = set(writer.acknowledged)
         with orders.connect() as connection:
+            kept.before = set(writer.acknowledged)
             ((kept.moment,),) = connection.execute("SELECT clock_timestamp()").fetchall()  # type: ignore[misc]
         writer.more()
     kept.acknowledged = set(writer.acknowledged)

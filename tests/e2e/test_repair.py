@@ -131,4 +131,4 @@ def test_a_member_of_a_dead_node_is_made_anew_once_that_is_said_and_not_before(s
 
 def test_the_service_goes_with_its_volumes(service: Operated) -> None:
     service.delete()
-    assert service.kubectl.get(KIND)["items"] == []
+    assert service.kubectl.names(KIND) == []
