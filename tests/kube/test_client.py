@@ -205,6 +205,30 @@ def test_retry_after_is_reported(api: Any, cluster: Cluster, kit: Any) -> None:
     assert caught.value.retry_after == 7.0
 
 
+def test_what_a_command_reads_is_asked_for_again_while_the_server_sheds_load(
+    api: Any, kubeconfig: Path, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("stateward.kube.client.time.sleep", waited.append)
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    api.documents["/version"] = {"major": "1"}
+    cluster = Cluster.connect()
+    try:
+        for seconds in ("1", "60"):
+            api.next(
+                "GET /version", kit.refuse(429, "TooManyRequests", "storage is (re)initializing", {"Retry-After": seconds})
+            )
+        assert cluster.get("/version") == {"major": "1"}
+        assert waited == [1.0, 2.0]
+        # An eviction that a budget forbids is refused with the same status: nobody asks again unasked.
+        api.next("POST /version", kit.refuse(429, "TooManyRequests", "budget", {"Retry-After": "1"}))
+        with pytest.raises(ClusterError, match="budget"):
+            cluster.create("/version", {})
+        assert len(waited) == 2
+    finally:
+        cluster.close()
+
+
 def test_errors_survive_pickling() -> None:
     for error in (ClusterError(403, "Forbidden", "no", 2.0), ConfigError("where"), UnreachableError("what")):
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

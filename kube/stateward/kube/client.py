@@ -6,6 +6,7 @@ Its generated models are not used: they drop fields that they do not know and re
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,9 @@ APPLY: Final = "application/apply-patch+yaml"
 """Server-side apply. JSON is YAML, so JSON is what is sent."""
 MERGE: Final = "application/merge-patch+json"
 FIELD_MANAGER: Final = "stateward"
+PATIENCE: Final = 15.0
+"""Seconds. A kind that has just been defined is served after a few."""
+_LONGEST_WAIT: Final = 2.0
 
 
 class Cluster:
@@ -35,12 +39,20 @@ class Cluster:
     """
 
     def __init__(
-        self, api: Any, *, connect_seconds: float = 5.0, read_seconds: float = 30.0, total_seconds: float = 120.0
+        self,
+        api: Any,
+        *,
+        connect_seconds: float = 5.0,
+        read_seconds: float = 30.0,
+        total_seconds: float = 120.0,
+        patience_seconds: float = 0.0,
     ) -> None:
+        """`patience_seconds`: how long what is read is asked for again where the API server sheds load (429)."""
         self._api = api
         self._connect_seconds = connect_seconds
         self._read_seconds = read_seconds
         self._total_seconds = total_seconds
+        self._patience_seconds = patience_seconds
         self._credentials = threading.Lock()
         self.host: str = str(api.configuration.host).rstrip("/")
         """`https://10.0.0.1:6443`"""
@@ -49,9 +61,10 @@ class Cluster:
     def connect(cls, kubeconfig: str | Path | None = None, context: str | None = None, **timeouts: float) -> Cluster:
         """As kubectl does: the file given, or $KUBECONFIG, or ~/.kube/config, or the pod's service account.
 
-        Reads files, may run the kubeconfig's credential plugin, asks no server. Raises ConfigError.
+        Reads files, may run the kubeconfig's credential plugin, asks no server. Raises ConfigError. Somebody waits for
+        what it is asked: nobody else asks again.
         """
-        return cls(configure.as_kubectl(kubeconfig, context), **timeouts)
+        return cls(configure.as_kubectl(kubeconfig, context), **{"patience_seconds": PATIENCE, **timeouts})
 
     @classmethod
     def from_kubeconfig(cls, kubeconfig: str | Path | None = None, context: str | None = None, **timeouts: float) -> Cluster:
@@ -115,8 +128,18 @@ class Cluster:
 
     def call(self, method: str, path: str, query: Mapping[str, str | int] | None = None, **more: Any) -> dict[str, Any]:
         """The object that a call answers with; see `open` for `more`."""
-        with self.open(method, path, query, **more) as answer:
-            found = answer.json(self._total_seconds)
+        until = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                with self.open(method, path, query, **more) as answer:
+                    found = answer.json(self._total_seconds)
+                break
+            except ClusterError as error:
+                wait = min(error.retry_after or 1.0, _LONGEST_WAIT)
+                # A write that is refused so may be refused for a reason of its own: an eviction, by a budget.
+                if method != "GET" or error.status != 429 or time.monotonic() + wait > until:
+                    raise
+            time.sleep(wait)
         if type(found) is not dict:
             raise ClusterError(0, "Broken", f"{method} {path}: a JSON object is wanted, got {type(found).__name__}")
         return found

@@ -9,7 +9,7 @@ import orjson
 _HINTS = {
     401: "renew the credentials of this kubeconfig user or service account",
     403: "grant the account this verb on this resource, or use another account (--context)",
-    429: "the API server sheds load; it is asked again later",
+    429: "the API server sheds load; ask again in a moment",
 }
 
 _DENIED = "denied the request"

@@ -94,7 +94,7 @@ def command(
         ending = stack.enter_context(server.ending())
         stack.enter_context(logs.written(style=log_format))
         try:
-            cluster = Cluster.connect(kubeconfig, context)
+            cluster = Cluster.connect(kubeconfig, context, patience_seconds=0.0)  # its queue asks again
             stack.callback(cluster.close)
             running = stack.enter_context(operating(cluster, options))
         except ClusterError as error:
