@@ -39,7 +39,7 @@ def backed_up(on: Operated, name: str) -> dict[str, Any]:
     on.kubectl.must("apply", "-f", "-", stdin=asked("ServiceBackup", name, service=on.name))
     status = ended(on.kubectl, BACKUPS, name, 300)
     assert status["phase"] == "Complete", status
-    eventually(lambda: on.status()["backup"]["last"]["name"] == name, "the service tells of it", 60)
+    eventually(lambda: on.status()["backup"].get("last", {}).get("name") == name, "the service tells of it", 60)
     return status
 
 
