@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Operated:
             "metadata": {"name": name},
             "spec": {**self.manifest["spec"], "version": version_of(image), "image": image, **spec},
         }
-        return Operated(self.kubectl, self.log, name, self.roles, manifest)
+        return replace(self, name=name, manifest=manifest)
 
     def service(self) -> dict[str, Any]:
         return self.kubectl.get(KIND, self.name)
