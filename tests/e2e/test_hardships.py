@@ -80,14 +80,23 @@ class Keys(Engine):
     """Redis and Valkey."""
 
     sessions: Sessions
+    _line: redis.Redis | None = None
 
     def put(self, number: int, value: str) -> None:
-        with contextlib.closing(self.sessions.client(seconds=5)) as line:
-            line.set(f"large/{number}", value)
+        self.line().set(f"large/{number}", value)
 
     def kept(self, number: int) -> str:
-        with contextlib.closing(self.sessions.client(seconds=5)) as line:
-            return str(line.get(f"large/{number}") or "")
+        return str(self.line().get(f"large/{number}") or "")
+
+    def line(self) -> redis.Redis:
+        """One for all: what opens it is asked of the cluster by kubectl."""
+        if self._line is None:
+            self._line = self.sessions.client(seconds=5)
+        return self._line
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
 
     def writer(self) -> Setting:
         return Setting(self.sessions)
@@ -105,7 +114,8 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         if title == "postgresql":
             yield Table(one, Postgres(one, tmp_path_factory.mktemp("postgres")))
         else:
-            yield Keys(one, Sessions(one, f"{title} {one.manifest['spec']['version']}"))
+            with contextlib.closing(Keys(one, Sessions(one, f"{title} {one.manifest['spec']['version']}"))) as keys:
+                yield keys
 
 
 def test_a_lost_node_of_the_one_that_leads_loses_nothing_that_others_had(engine: Engine, say: Say) -> None:
