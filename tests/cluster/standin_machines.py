@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import control_plane as control
-import pytest
 from cluster_kit import Cluster, Kubectl, eventually, own_plane
 from operate_kit import CrashError, Mortal
 
@@ -204,13 +203,6 @@ def namespaced(cluster: Cluster) -> Iterator[Kubectl]:
         for one in here.names(kind):
             here("patch", kind, one, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     past("delete", "namespace", name, "--wait=false", "--ignore-not-found")
-
-
-@pytest.fixture
-def client(served: Cluster) -> Iterator[Client]:
-    one = Client.from_kubeconfig(served.kubeconfig)
-    yield one
-    one.close()
 
 
 class Operator:

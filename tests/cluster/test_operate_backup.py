@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cluster_kit import Cluster, Kubectl
+from operate_kit import client
 from standin_machines import (
     BACKUPS,
     CLAIM,
@@ -17,7 +18,6 @@ from standin_machines import (
     Machines,
     Operator,
     asked,
-    client,
     gone,
     namespaced,
     phase,

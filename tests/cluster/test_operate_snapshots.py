@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cluster_kit import Cluster, Kubectl, eventually
+from operate_kit import client  # noqa: F401 - a fixture
 from standin_machines import (
     BACKUPS,
     RESTORES,
@@ -16,7 +17,6 @@ from standin_machines import (
     Machines,
     Operator,
     asked,
-    client,  # noqa: F401 - a fixture
     gone,
     namespaced,
     phase,

@@ -6,6 +6,7 @@ is its kubectl, and STATEWARD_E2E_IMAGES says what the images are called there: 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -57,6 +58,11 @@ class Operated:
     def status(self) -> dict[str, Any]:
         found: dict[str, Any] = self.service().get("status", {})
         return found
+
+    def secret(self, name: str) -> dict[str, str]:
+        """What a Secret holds."""
+        data = self.kubectl.get("secret", name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def condition(self, kind: str) -> dict[str, Any]:
         found = self.status().get("conditions", ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import threading
 import time
@@ -34,13 +33,9 @@ class Postgres:
     on: Operated
     folder: Path
 
-    def secret(self, name: str) -> dict[str, str]:
-        data = self.on.kubectl.get("secret", name)["data"]
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
-
     def connection(self) -> dict[str, Any]:
         """How an application connects: by the Service's name, to whoever leads, whose certificate it verifies."""
-        known = self.secret(f"{self.on.name}-app")
+        known = self.on.secret(f"{self.on.name}-app")
         trusted = self.folder / f"{self.on.name}.crt"
         written = trusted.with_suffix(".new")
         written.write_text(self.on.kubectl.get("configmap", f"{self.on.name}-ca")["data"]["ca.crt"])
@@ -75,10 +70,10 @@ class Postgres:
 
     def targets(self) -> list[Target]:
         """The members, as the operator asks them, with the certificate of applications."""
-        shown = self.secret(f"{self.on.name}-client")
+        shown = self.on.secret(f"{self.on.name}-client")
         context = client_context(*(shown[name].encode() for name in ("ca.crt", "tls.crt", "tls.key")))
         tls = cast(Tls, SimpleNamespace(context=context))
-        access = Access(self.secret(f"{self.on.name}-credentials"), tls=tls)
+        access = Access(self.on.secret(f"{self.on.name}-credentials"), tls=tls)
         pods = self.on.kubectl.get("pods", "-l", f"stateward.dev/service={self.on.name}")["items"]
         ports = {"postgresql": 5432, "patroni": 8008}
         return [

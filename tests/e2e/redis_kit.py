@@ -32,7 +32,7 @@ class Sessions:
 
     def client(self, host: str = "", seconds: float = 1.0, port: int = 6379, **more: Any) -> redis.Redis:
         """Without a host, by the Service of the primary."""
-        known = self.secret(f"{self.on.name}-app")
+        known = self.on.secret(f"{self.on.name}-app")
         spoken: dict[str, Any] = {}
         if known["uri"].startswith("rediss:"):
             # By address: the names in the certificate are those of Services.
@@ -46,10 +46,6 @@ class Sessions:
             "decode_responses": True,
         }
         return redis.Redis(host=host or self.on.address(), port=port, **{**given, **spoken, **more})
-
-    def secret(self, name: str) -> dict[str, str]:
-        data = self.on.kubectl.get("secret", name)["data"]
-        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def primary(self) -> str:
         return str(self.on.status().get("primary", ""))

@@ -50,7 +50,7 @@ def test_nobody_gets_in_without_tls(postgres: Postgres) -> None:
 
 def test_nobody_gets_in_as_the_superuser_over_the_network(postgres: Postgres) -> None:
     postgres.on.settle(3)
-    password = postgres.secret(f"{NAME}-credentials")["superuser"]
+    password = postgres.on.secret(f"{NAME}-credentials")["superuser"]
     for user in ("postgres", "replicator"):
         with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects"):
             psycopg.connect(**{**postgres.connection(), "user": user, "password": password})
@@ -176,13 +176,15 @@ def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
 ) -> None:
     postgres.on.settle(3)
     pods = {one["metadata"]["uid"]: one["metadata"]["name"] for one in postgres.on.pods()}
-    before, where = postgres.secret(f"{NAME}-credentials"), postgres.connection()
+    before, where = postgres.on.secret(f"{NAME}-credentials"), postgres.connection()
     with Writer(postgres) as writer:
         writer.more()
         began = time.monotonic()
         value = f"at-{time.time():.0f}"
         postgres.on.kubectl.must("annotate", KIND, NAME, f"stateward.dev/rotate={value}", "--overwrite")
-        eventually(lambda: postgres.secret(f"{NAME}-app")["password"] != before["app"], "the application has another", 400)
+        eventually(
+            lambda: postgres.on.secret(f"{NAME}-app")["password"] != before["app"], "the application has another", 400
+        )
         told = time.monotonic() - began
 
         def done() -> bool:
@@ -198,7 +200,7 @@ def test_passwords_are_made_anew_while_clients_write_and_nobody_is_cut_off(
         f"somebody came with an old one, under {writer.said}"
     )
     assert writer.lost() == []
-    after = postgres.secret(f"{NAME}-credentials")
+    after = postgres.on.secret(f"{NAME}-credentials")
     assert set(after) == set(before)
     assert not set(after.values()) & set(before.values())
     with pytest.raises(psycopg.OperationalError, match="authentication failed"):

@@ -132,7 +132,7 @@ def test_all_members_go_to_another_major_while_clients_write_and_nothing_is_lost
 ) -> None:
     postgres.on.settle(3)
     fill(postgres)
-    there, secret = what_there_is(postgres), postgres.secret(f"{NAME}-app")
+    there, secret = what_there_is(postgres), postgres.on.secret(f"{NAME}-app")
     if not postgres.on.status().get("backup", {}).get("last"):
         backed_up(postgres.on, "before")
     image = built("postgresql:17")
@@ -157,7 +157,7 @@ def test_all_members_go_to_another_major_while_clients_write_and_nothing_is_lost
     say(f"postgresql: 15 to 17 by dump and restore, final after {took:.0f} s: {writer.said}")
     assert writer.lost() == []
     assert what_there_is(postgres) == there
-    assert postgres.secret(f"{NAME}-app") == secret
+    assert postgres.on.secret(f"{NAME}-app") == secret
     assert postgres.on.status()["finalisedVersion"] == "17"
     for pod in postgres.on.pods():
         left = postgres.on.kubectl.must("exec", pod["metadata"]["name"], "--", "ls", "/var/lib/postgresql/data").out.split()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import control_plane as control
 import pytest
 import redis
-from backup_kit import restic
+from backup_kit import BACKUPS, asked, claim, restic
 from cluster_kit import eventually
 from operated import KIND, built, given, operated, version_of
 from redis_kit import NAME, ROLES, Say, Sessions, Writer, told
@@ -225,17 +225,15 @@ def test_another_series_goes_replicas_first_after_a_backup_and_nothing_is_lost(s
         assert lost == []
         assert sessions.known(3)
     # Backups outlive their service.
-    sessions.on.kubectl.must("delete", "servicebackups.stateward.dev", "--all", "--timeout=60s", seconds=90)
+    sessions.on.kubectl.must("delete", BACKUPS, "--all", "--timeout=60s", seconds=90)
 
 
 def back_up(sessions: Sessions, name: str) -> None:
     """A backup to a claim: a new major wants one."""
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "256Mi"}}}
-    wanted = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "backups"}, "spec": claim}
-    sessions.on.kubectl.must("apply", "-f", "-", stdin=wanted)
-    spec = {"service": NAME, "destination": {"claim": {"name": "backups", "path": "all"}}}
-    backup = {"apiVersion": "stateward.dev/v1beta1", "kind": "ServiceBackup", "metadata": {"name": name}, "spec": spec}
-    sessions.on.kubectl.must("apply", "-f", "-", stdin=backup)
+    sessions.on.kubectl.must("apply", "-f", "-", stdin=claim("backups", "256Mi"))
+    destination = {"claim": {"name": "backups", "path": "all"}}
+    item = asked("ServiceBackup", name, service=NAME, destination=destination)
+    sessions.on.kubectl.must("apply", "-f", "-", stdin=item)
     eventually(lambda: sessions.on.status().get("backup", {}).get("last", {}).get("name") == name, "a backup", 180)
 
 
