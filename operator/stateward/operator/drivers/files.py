@@ -42,7 +42,7 @@ def scope(place: Place) -> dict[str, str]:
         "service.name": place.service,
         "service.namespace": place.namespace,
         "service.version": place.version,
-        "service.major": place.version.partition(".")[0],
+        "service.major": place.major,
         "service.state": "existing" if place.joins else "new",
     }
 

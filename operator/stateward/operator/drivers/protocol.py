@@ -127,6 +127,11 @@ class Place:
     wal: bool = False
     """Whether the log is on a volume of its own."""
 
+    @property
+    def major(self) -> str:
+        """`17` of 17.12."""
+        return self.version.partition(".")[0]
+
     def host(self, member: str) -> str:
         """The name that other members reach it by, for as long as the pod is there."""
         return f"{member}.{self.service}-members.{self.namespace}.svc"

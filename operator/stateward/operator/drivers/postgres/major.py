@@ -29,8 +29,8 @@ def chore(stage: Stage, place: Place, before: str, leads: bool, attempt: str, da
         "DATA": data,
         "WAL": wal if place.wal else "",
         "WORK": _WORK,
-        "OLD": _major(before),
-        "NEW": _major(place.version),
+        "OLD": before.partition(".")[0],
+        "NEW": place.major,
         "LEADS": "yes" if leads else "no",
         "ATTEMPT": attempt,
     }
@@ -77,7 +77,3 @@ def unled(place: Place) -> Store:
 
 def _script(name: str) -> list[str]:
     return ["sh", "-c", (_HERE / f"{name}.sh").read_text(encoding="utf-8")]
-
-
-def _major(version: str) -> str:
-    return version.partition(".")[0]

@@ -92,7 +92,7 @@ def _others(wanted: Mapping[str, str], said: str) -> list[str]:
 
 def _query(primary: Target, place: Place, opens: Sequence[str], statements: str) -> str:
     """What the primary answers the superuser, by whichever password opens it: a crash may lie between two of them."""
-    program = f"/usr/lib/postgresql/{place.version.partition('.')[0]}/bin/psql"
+    program = f"/usr/lib/postgresql/{place.major}/bin/psql"
     refused: RefusedError | None = None
     for password in opens:
         try:

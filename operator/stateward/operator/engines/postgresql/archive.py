@@ -43,9 +43,9 @@ def unfit(repository: Repository, tls: bool) -> str:
     return ""
 
 
-def of_major(repository: Repository, version: str) -> Repository:
+def of_major(repository: Repository, major: str) -> Repository:
     """With a stanza for this major alone: pgBackRest reads none in which there is a major that came after it."""
-    return replace(repository, stanza=f"{repository.stanza}-{version.partition('.')[0]}")
+    return replace(repository, stanza=f"{repository.stanza}-{major}")
 
 
 def keys(repository: Repository) -> Keys:

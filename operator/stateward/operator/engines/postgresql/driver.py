@@ -84,7 +84,7 @@ class Driver(FolderDriver):
         found = super().configuration(place)
         if self._repository is None:
             return found
-        repository = archive.of_major(self._repository, place.version)
+        repository = archive.of_major(self._repository, place.major)
         return {
             **found,
             archive.MEMBER: archive.of_member(repository),
@@ -208,7 +208,7 @@ class Driver(FolderDriver):
         found = repository or self._repository
         if found is None:
             return super().copying(place, member, token)
-        found = archive.of_major(found, place.version)
+        found = archive.of_major(found, place.major)
         hosts = [place.host(member), *(place.host(one) for one in place.members if one != member)]
         settings = {
             "CONFIG": archive.of_job(found, hosts, self._folder()),
@@ -224,7 +224,7 @@ class Driver(FolderDriver):
             filling={
                 "CONFIG": archive.of_job(found, (), ""),
                 "PGDATA": archive.PGDATA,
-                "BINARIES": f"/usr/lib/postgresql/{place.version.partition('.')[0]}/bin",
+                "BINARIES": f"/usr/lib/postgresql/{place.major}/bin",
                 "SHARED": orjson.dumps(self._shared(place)).decode(),
                 "WAL": f"{self._data.wal.folder}/pg_wal" if place.wal and self._data.wal is not None else "",
             },
