@@ -20,7 +20,12 @@ DNS = """#!/bin/sh
 CLI = """#!/bin/sh
 # -h ADDRESS -p 26379 SENTINEL MASTER mymaster
 [ "$REDISCLI_AUTH" = pass ] || exit 1
+[ "$5" = ROLE ] && exec cat {root}/role
 [ -f {root}/says/$2 ] && cat {root}/says/$2
+"""
+CHECK = """#!/bin/sh
+[ -f "$1" ] || exit 1
+case $(cat "$1") in cut) echo "AOF is not valid"; exit 1 ;; killed) kill -KILL $$ ;; esac
 """
 SERVER = """#!/bin/sh
 echo started "$@"
@@ -42,7 +47,7 @@ class Pod:
             here = here.replace("FILES=/etc/stateward\n", f"FILES={root}/files\n")
             (root / "files" / name).write_text(here.replace("/data", f"{root}/data"))
         (root / "secrets" / "password").write_text("pass")
-        for name, text in {"getent": DNS, "redis-cli": CLI, "redis-server": SERVER}.items():
+        for name, text in {"getent": DNS, "redis-cli": CLI, "redis-server": SERVER, "redis-check-aof": CHECK}.items():
             (root / "bin" / name).write_text(text.format(root=root))
             (root / "bin" / name).chmod(0o755)
         for name in NAMES[:members]:
@@ -188,6 +193,40 @@ def test_a_sentinel_knows_the_members_from_its_start_and_keeps_its_count_of_fail
     assert (tmp_path / "data" / "stateward" / "sentinel.conf").stat().st_mode & 0o077 == 0
 
 
+APPENDED = ("appendonly.aof", "appendonlydir/appendonly.aof.manifest")
+
+
+@pytest.mark.parametrize("name", APPENDED)
+@pytest.mark.parametrize(
+    ("content", "started_before", "leader", "role", "stays"),
+    [
+        pytest.param("cut", True, "10.0.0.1", "master", False, id="cut, and another leads: copied anew"),
+        pytest.param("cut", False, "10.0.0.1", "master", True, id="the last start came to serve: not even read"),
+        pytest.param("cut", True, "10.0.0.2", "master", True, id="this one would lead"),
+        pytest.param("cut", True, "10.0.0.1", "slave", True, id="the other does not say that it leads"),
+        pytest.param("cut", True, "10.0.0.1", "", True, id="the other does not answer"),
+        pytest.param("cut", True, "10.0.0.1", "LOADING Redis is loading", True, id="the other reads its own still"),
+        pytest.param("good", True, "10.0.0.1", "master", True, id="it can be read"),
+        pytest.param("killed", True, "10.0.0.1", "master", True, id="the check was killed, which says nothing"),
+    ],
+)
+def test_what_was_cut_is_copied_anew_from_the_one_that_leads_and_else_kept(
+    tmp_path: Path, name: str, content: str, started_before: bool, leader: str, role: str, stays: bool
+) -> None:
+    pod = Pod(tmp_path, "db-1", founded=True)
+    pod.kept(leader, 3, db_0="10.0.0.1", db_1="10.0.0.2", db_2="10.0.0.3")
+    file = tmp_path / "data" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(content)
+    (tmp_path / "role").write_text(f"{role}\n")
+    starting = tmp_path / "data" / "stateward" / "starting"
+    if started_before:
+        starting.touch()
+    assert follows(pod.start()) == (leader if leader != "10.0.0.2" else "")
+    assert file.exists() is stays
+    assert starting.exists()
+
+
 @pytest.mark.parametrize(
     ("says", "good"),
     [
@@ -201,9 +240,14 @@ def test_a_sentinel_knows_the_members_from_its_start_and_keeps_its_count_of_fail
 def test_the_kubelet_hears_whether_a_member_serves(tmp_path: Path, says: str, good: bool) -> None:
     pod = Pod(tmp_path, "db-0", founded=True)
     (tmp_path / "says" / "127.0.0.1").write_text(says)
+    pod.data()
+    starting = tmp_path / "data" / "stateward" / "starting"
+    starting.parent.mkdir()
+    starting.touch()
     known = {"CLI": "redis-cli", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
     done = subprocess.run(["sh", str(pod.root / "files" / "probe.sh")], env=known, check=False, timeout=30)
     assert (done.returncode == 0) is good
+    assert starting.exists() is not good
 
 
 LEADING = """#!/bin/sh

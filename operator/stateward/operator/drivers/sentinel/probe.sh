@@ -6,3 +6,4 @@ case $answer in
   PONG*master_link_status:up*) ;;
   *) exit 1 ;;
 esac
+rm -f "$HERE/starting"

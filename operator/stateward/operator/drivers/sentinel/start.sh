@@ -18,6 +18,29 @@ listen() {
   fi
 }
 
+# Whether what was appended can be read. It is where nothing says otherwise: a check that was killed says nothing.
+readable() {
+  file=/data/appendonly.aof
+  if [ -d /data/appendonlydir ]; then file=/data/appendonlydir/appendonly.aof.manifest; fi
+  [ -e "$file" ] || return 0
+  code=0
+  "${SERVER%-server}-check-aof" "$file" >&2 || code=$?
+  [ "$code" -ne 1 ]
+}
+
+# A volume that ran full may have cut the append-only file, and a member that cannot read it never starts. One that
+# follows is given all of it by the one that leads, as when it is new. All is read for that, so only where the last start
+# did not come to serve; and never where this member would lead, or nobody does.
+copy_anew() {
+  if [ ! -e "$HERE/starting" ] || [ "$PRIMARY" = "$MINE" ] || readable; then return 0; fi
+  if [ "$(ask 5 "$PRIMARY" 6379 ROLE | head -n 1)" = master ]; then
+    say "what was appended cannot be read: removed, to copy all from $PRIMARY, which leads"
+    rm -rf /data/appendonlydir /data/appendonly.aof
+  else
+    say "what was appended cannot be read, and $PRIMARY does not say that it leads: kept"
+  fi
+}
+
 server() {
   # An empty volume must not lead where there was data: the others would empty themselves after it.
   while [ "$PRIMARY" = "$MINE" ] && founded && ! has_data; do
@@ -25,6 +48,8 @@ server() {
     sleep 2
     find_primary
   done
+  copy_anew
+  : > "$HERE/starting"
   {
     echo "include $FILES/redis.conf"
     echo "include /etc/stateward-secrets/redis.conf"
