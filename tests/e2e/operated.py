@@ -109,6 +109,11 @@ class Operated:
         """Of the Service that clients use."""
         return str(self.kubectl.get("service", self.name)["spec"]["clusterIP"])
 
+    def capacities(self) -> set[str]:
+        """Of its members' volumes."""
+        claims = self.kubectl.get("persistentvolumeclaims", "-l", f"stateward.dev/service={self.name}")["items"]
+        return {claim["status"]["capacity"]["storage"] for claim in claims}
+
     def change(self, **spec: Any) -> None:
         """A merge patch of its spec."""
         self.kubectl.must("patch", KIND, self.name, "--type=merge", "-p", json.dumps({"spec": spec}))
@@ -217,6 +222,17 @@ def operator(kubeconfig: Path, log: Path, namespace: str, *more: str) -> Iterato
 def given() -> str:
     """The kubeconfig of a cluster that is not the test's own; "" where it is."""
     return os.environ.get("STATEWARD_E2E_KUBECONFIG", "")
+
+
+@contextlib.contextmanager
+def dead(node: str) -> Iterator[None]:
+    """A node that loses its power, until the end of the `with`."""
+    number = node.rpartition("-")[2]
+    control.shared("stop-node", number)
+    try:
+        yield
+    finally:
+        control.shared("start-node", number)
 
 
 def built(image: str) -> str:

@@ -9,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
+from cluster_kit import eventually
+
 
 @dataclass
 class Pace:
@@ -40,6 +42,12 @@ class Pace:
     def failed(self) -> None:
         with self._lock:
             self.failures += 1
+
+    @property
+    def count(self) -> int:
+        """Acknowledged writes."""
+        with self._lock:
+            return sum(self._counts.values())
 
     def __str__(self) -> str:
         with self._lock:
@@ -79,6 +87,11 @@ class Clients(ABC):
     def stopping(self) -> bool:
         """Whether they are to end."""
         return self._stopping.is_set()
+
+    def more(self, writes: int = 300) -> None:
+        """Waits until that many more are acknowledged."""
+        before = self.pace.count
+        eventually(lambda: self.pace.count > before + writes, "writes go on", 90)
 
     @abstractmethod
     def write(self, number: int) -> None:

@@ -148,11 +148,6 @@ class Writer(Clients):
             with self._reading:
                 self._where = self.on.connection()
 
-    def more(self, rows: int = 300) -> None:
-        """Waits until writes go on."""
-        before = len(self.acknowledged)
-        eventually(lambda: len(self.acknowledged) > before + rows, "writes go on", 90)
-
     def lost(self) -> list[tuple[int, int]]:
         """Acknowledged rows that are not there."""
         with self.on.connect() as connection:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import redis
-from cluster_kit import eventually
 from operated import Operated
 from pace import Clients
 from redis.backoff import NoBackoff
@@ -99,11 +98,6 @@ class Writer(Clients):
             count += 1
             time.sleep(0.01)
         line.close()
-
-    def more(self, writes: int = 300) -> None:
-        """Waits until writes go on."""
-        before = len(self.acknowledged)
-        eventually(lambda: len(self.acknowledged) > before + writes, "writes go on", 60)
 
     def lost(self) -> list[float]:
         """When each acknowledged write was acknowledged that is not there, or otherwise."""

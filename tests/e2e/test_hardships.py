@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import control_plane as control
 import psycopg
 import pytest
 import redis
 from backup_kit import restic
 from cluster_kit import eventually
-from operated import Operated, given, operated
+from filling import BEGINNING, fill
+from operated import Operated, dead, given, operated
 from postgres_kit import Postgres
 from postgres_kit import Writer as Inserting
 from redis_kit import ROLES, Sessions
@@ -124,15 +122,12 @@ def test_a_lost_node_of_the_one_that_leads_loses_nothing_that_others_had(engine:
     on = engine.on
     on.settle(3)
     leader = engine.primary()
-    number = str(on.kubectl.get("pod", leader)["spec"]["nodeName"]).rpartition("-")[2]
+    node = str(on.kubectl.get("pod", leader)["spec"]["nodeName"])
     with engine.writer() as writer:
         writer.more()
-        control.shared("stop-node", number)
-        try:
+        with dead(node):
             eventually(lambda: engine.primary() not in ("", leader), "another leads", 120)
             writer.more()
-        finally:
-            control.shared("start-node", number)
         on.settle(3, 300)
         writer.more()
     lost = writer.lost()
@@ -141,40 +136,17 @@ def test_a_lost_node_of_the_one_that_leads_loses_nothing_that_others_had(engine:
         assert lost == []
 
 
-def fill(engine: Engine) -> dict[int, str]:
-    """Writes large values until none is taken any more; how those begin that were acknowledged."""
-    found: dict[int, str] = {}
-    failures = 0
-    until = time.monotonic() + 300
-    while failures < 20:
-        assert time.monotonic() < until, "the volumes do not fill"
-        value = base64.b64encode(os.urandom(VALUE)).decode()
-        try:
-            engine.put(len(found), value)
-        except REFUSED:
-            failures += 1
-            time.sleep(0.5)
-            continue
-        failures, found[len(found)] = 0, value[:40]
-    return found
-
-
 def test_full_volumes_are_grown_and_nothing_is_lost(engine: Engine, say: Say) -> None:
     on, title = engine.on, engine.on.manifest["spec"]["engine"]
     on.settle(3)
-    written = fill(engine)
+    written = fill(engine.put, VALUE, *REFUSED)
     began = time.monotonic()
     on.change(storage={"size": LARGE})
-
-    def capacities() -> set[str]:
-        claims = on.kubectl.get("persistentvolumeclaims", "-l", f"stateward.dev/service={NAME}")["items"]
-        return {one["status"]["capacity"]["storage"] for one in claims}
-
-    eventually(lambda: capacities() == {LARGE}, "all volumes are larger", 120)
+    eventually(lambda: on.capacities() == {LARGE}, "all volumes are larger", 120)
     say(f"{title}: three full volumes of {SMALL} grown to {LARGE} in {time.monotonic() - began:.1f} s")
     on.settle(3, 400)
     say(f"{title}: all three serve again {time.monotonic() - began:.0f} s after growth was asked for")
-    lost = [number for number, value in written.items() if engine.kept(number)[:40] != value]
+    lost = [number for number, value in written.items() if engine.kept(number)[:BEGINNING] != value]
     say(f"{title}: {len(written)} acknowledged writes of a megabyte filled the volumes: {len(lost)} lost")
     assert lost == []
     with engine.writer() as writer:

@@ -144,7 +144,7 @@ def test_whoever_dies_meanwhile_it_is_scaled_and_upgraded_and_nothing_is_lost(
     after = built("etcd:3.5")
     killer = Killer(installed, (3.0, 7.0))
     with Writer(service.address()) as writer:
-        eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged", 60)
+        writer.more(100)
         writer.pace.again()
         began = time.monotonic()
         with killer():
@@ -204,13 +204,12 @@ def test_with_recreate_all_members_stop_and_start_past_the_door(service: Inside,
     other.create()
     other.settle(3)
     with Writer(other.address()) as writer:
-        eventually(lambda: len(writer.acknowledged) > 50, "writes are acknowledged", 60)
+        writer.more(50)
         kept = other.uids()
         writer.pace.again()
         other.change(version=version_of(after), image=after)
         eventually(lambda: not other.uids() & kept and other.runs(version_of(after)), "all are upgraded", 300)
-        count = len(writer.acknowledged)
-        eventually(lambda: len(writer.acknowledged) > count + 50, "writes go on", 60)
+        writer.more(50)
     lost = writer.lost()
     say(f"installed: an upgrade by Recreate: {len(lost)} lost; {writer.pace}")
     assert lost == []

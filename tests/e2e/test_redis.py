@@ -10,12 +10,11 @@ import contextlib
 import time
 from collections.abc import Iterator
 
-import control_plane as control
 import pytest
 import redis
 from backup_kit import BACKUPS, asked, claim, restic
 from cluster_kit import eventually
-from operated import KIND, built, given, operated, version_of
+from operated import KIND, built, dead, given, operated, version_of
 from redis_kit import NAME, ROLES, Say, Sessions, Writer, told
 
 KILLED = 1.0
@@ -199,12 +198,9 @@ def test_a_lost_node_costs_what_a_killed_primary_does(sessions: Sessions, say: S
     node = str(sessions.on.kubectl.get("pod", leader)["spec"]["nodeName"])
     with Writer(sessions) as writer:
         stopped = time.monotonic()
-        control.shared("stop-node", node.rpartition("-")[2])
-        try:
+        with dead(node):
             eventually(lambda: sessions.primary() not in ("", leader), "another leads", 90)
             writer.more()
-        finally:
-            control.shared("start-node", node.rpartition("-")[2])
         sessions.on.settle(3, 240)
     told(sessions, "the primary's node died", writer, say, lost := writer.lost())
     assert all(stopped - KILLED <= when <= stopped + SILENT for when in lost), [when - stopped for when in lost]

@@ -48,7 +48,7 @@ def test_all_that_was_acknowledged_before_is_in_a_copy_of_a_running_members_volu
     ledger: Operated, acknowledged: dict[str, str], say: Say
 ) -> None:
     with Writer(ledger.address()) as writer:
-        eventually(lambda: len(writer.acknowledged) > KEYS, "writes are acknowledged")
+        writer.more(KEYS)
         acknowledged |= writer.acknowledged
         ledger.kubectl.must(
             "apply", "-f", "-", stdin=asked("ServiceBackup", "first", service="ledger", destination=place(ledger))
@@ -175,7 +175,7 @@ def test_the_log_has_a_volume_of_its_own_and_both_grow_around_the_pods(pair: Ope
     assert ".wal" in on_it.out
     pods = pair.uids()
     with Writer(pair.address()) as writer:
-        eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
+        writer.more(100)
         pair.change(storage={"size": "384Mi", "wal": {"size": "320Mi"}})
         eventually(
             lambda: (sizes(pair, "data"), sizes(pair, "wal")) == (["384Mi"] * 3, ["320Mi"] * 3), "all are larger", 120

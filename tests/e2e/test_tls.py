@@ -113,7 +113,7 @@ def one() -> Iterator[Operated]:
 def test_members_are_added_and_taken_away_with_tls_and_nothing_is_lost(one: Operated, say: Callable[[str], None]) -> None:
     one.settle(3)
     with Handshakes(one.address(), client=Client(one, one.address())) as writer:
-        eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
+        writer.more(100)
         for members in (5, 3):
             one.change(members=members)
             one.settle(members, 300)
@@ -131,14 +131,13 @@ def test_passwords_and_certificates_are_rotated_and_nothing_is_lost(one: Operate
         return bool(notes.get("stateward.dev/rotated") == "first")
 
     with Handshakes(one.address(), client=Client(one, one.address())) as writer:
-        eventually(lambda: len(writer.acknowledged) > 100, "writes are acknowledged")
+        writer.more(100)
         began = time.monotonic()
         one.kubectl.must("annotate", KIND, NAME, "stateward.dev/rotate=first")
         eventually(rotated, "it is done", 900)
         took = time.monotonic() - began
         one.settle(3)
-        count = len(writer.acknowledged)
-        eventually(lambda: len(writer.acknowledged) > count + 100, "writes go on")
+        writer.more(100)
     say(f"etcd with TLS: authority and certificates rotated in {took:.0f} s under {writer.told()}")
     after = one.kubectl.get("secret", f"{NAME}-tls")["data"]
     assert after["tls.crt"] != before["tls.crt"]
