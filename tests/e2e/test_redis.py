@@ -21,6 +21,14 @@ KILLED = 1.0
 """Seconds of acknowledged writes that a killed primary may take along at most, by what this test holds against it."""
 SILENT = 6.0
 """The same of one that hangs or is cut off: `min-replicas-max-lag`, and what a look at it takes."""
+SPOILED = """
+for file in /data/appendonly.aof /data/appendonlydir/*.aof /data/appendonlydir/*.rdb; do
+  if [ -s "$file" ]; then
+    dd if=/dev/zero of="$file" bs=1 count=200 seek=$(($(wc -c < "$file") / 2)) conv=notrunc
+  fi
+done
+"""
+"""Overwrites some of the middle of what was appended."""
 LEAST = 100
 """Acknowledged writes a second while all members serve."""
 
@@ -188,6 +196,33 @@ def test_all_members_restarted_at_once_come_back_with_all_data_and_one_primary(s
     say(f"{sessions.title}: all pods killed at once, all serve again after {time.monotonic() - began:.0f} s")
     assert writer.lost() == []
     assert sessions.known(3)
+
+
+def test_a_replica_that_cannot_read_its_file_copies_all_from_the_one_that_leads(sessions: Sessions, say: Say) -> None:
+    sessions.on.settle(3)
+    leader = sessions.primary()
+    member = next(name for name in (f"{NAME}-{number}" for number in range(3)) if name != leader)
+    with Writer(sessions) as writer:
+        writer.more()
+        time.sleep(1.1)  # what was written is on disk within a second
+        sessions.on.kubectl.must("exec", member, "-c", "engine", "--", "sh", "-c", SPOILED)
+        began = time.monotonic()
+        with contextlib.closing(sessions.client(sessions.address(member), 3)) as line:
+            line.shutdown(nosave=True)
+        # It stops at what it cannot read, and knows so when it is started again.
+        eventually(lambda: "copy all from" in logged(sessions, member), "it says what it does", 90)
+        sessions.on.settle(3)
+        took = time.monotonic() - began
+        writer.more()
+    told(sessions, f"a replica's file was spoiled, it serves after {took:.0f} s", writer, say, lost := writer.lost())
+    assert lost == []
+    with contextlib.closing(sessions.client(sessions.address(member), 3)) as line:
+        assert set(writer.acknowledged) <= set(line.scan_iter(match=f"{writer.run}/*", count=1000))
+
+
+def logged(sessions: Sessions, member: str) -> str:
+    """What a member's program has said since it was started last."""
+    return str(sessions.on.kubectl("logs", member, "-c", "engine").out)
 
 
 def test_a_lost_node_costs_what_a_killed_primary_does(sessions: Sessions, say: Say) -> None:
