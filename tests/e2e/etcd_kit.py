@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pace import Clients
+from pace import Clients, answered
 
 VOTERS = frozenset({"leader", "follower"})
 
@@ -120,5 +120,5 @@ class Writer(Clients):
     def lost(self) -> list[str]:
         """Acknowledged keys that are not there, or otherwise."""
         with closing(self.line()) as call:
-            found = held(call)
+            found = answered(lambda: held(call), OSError)
         return [key for key, value in self.acknowledged.items() if found.get(key) != value]

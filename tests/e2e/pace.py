@@ -6,10 +6,25 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
 
 from cluster_kit import eventually
+
+Answer = TypeVar("Answer")
+
+
+def answered(call: Callable[[], Answer], *unanswered: type[Exception]) -> Answer:
+    """What it returns once there is an answer: a Service may lead for a moment still to a pod that has just gone."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            return call()
+        except unanswered:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 @dataclass

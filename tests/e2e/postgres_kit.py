@@ -13,7 +13,7 @@ from typing import Any, Self, cast
 import psycopg
 from cluster_kit import eventually
 from operated import Operated
-from pace import Clients
+from pace import Clients, answered
 
 from stateward.certs.context import client_context
 from stateward.operator.drivers.http import NoAnswerError, RefusedError, ask
@@ -150,6 +150,10 @@ class Writer(Clients):
 
     def lost(self) -> list[tuple[int, int]]:
         """Acknowledged rows that are not there."""
-        with self.on.connect() as connection:
-            found = set(connection.execute("SELECT writer, count FROM written").fetchall())
+
+        def read() -> set[Any]:
+            with self.on.connect() as connection:
+                return set(connection.execute("SELECT writer, count FROM written").fetchall())
+
+        found = answered(read, psycopg.OperationalError)
         return sorted(self.acknowledged - found)

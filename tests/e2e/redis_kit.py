@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import redis
 from operated import Operated
-from pace import Clients
+from pace import Clients, answered
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -102,11 +102,16 @@ class Writer(Clients):
     def lost(self) -> list[float]:
         """When each acknowledged write was acknowledged that is not there, or otherwise."""
         keys = list(self.acknowledged)
-        found: dict[str, Any] = {}
-        with contextlib.closing(self.of.client(seconds=30)) as line:
-            for start in range(0, len(keys), 500):
-                some = keys[start : start + 500]
-                found |= dict(zip(some, line.mget(some), strict=True))
+
+        def read() -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            with contextlib.closing(self.of.client(seconds=30)) as line:
+                for start in range(0, len(keys), 500):
+                    some = keys[start : start + 500]
+                    found |= dict(zip(some, line.mget(some), strict=True))
+            return found
+
+        found = answered(read, redis.ConnectionError, redis.TimeoutError)
         return sorted(self.acknowledged[key] for key in keys if found[key] != f"v{key}")
 
 

@@ -9,6 +9,7 @@ import pytest
 from cluster_kit import eventually
 from etcd_kit import VOTERS, Writer, ask
 from operated import KIND, Operated, built, operated, version_of
+from pace import answered
 
 NAME = "orders"
 BACK = '{"spec":{"version":"3.4.23"}}'
@@ -22,7 +23,7 @@ def orders() -> Iterator[Operated]:
 
 def voters(one: Operated) -> list[str]:
     """The members that etcd itself lists, those with a vote."""
-    found = ask(one.address(), "/v3/cluster/member/list", {})["members"]
+    found = answered(lambda: ask(one.address(), "/v3/cluster/member/list", {}), OSError)["members"]
     return sorted(peer["name"] for peer in found if not peer.get("isLearner"))
 
 
