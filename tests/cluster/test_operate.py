@@ -30,6 +30,14 @@ from operate_kit import (
 )
 from standin_etcd import StandIn
 
+from stateward.operator.observe import SWITCHED, SWITCHING
+
+
+def switched(kubectl: Kubectl, value: str) -> bool:
+    """Whether a request to switch over is done, and nothing else is being done."""
+    notes = kubectl.get("statefulset", NAME)["metadata"]["annotations"]
+    return notes.get(SWITCHED) == value and SWITCHING not in notes and settled(kubectl, 3)
+
 
 def test_a_service_is_made_scaled_and_deleted_and_says_how_it_stands(
     kubectl: Kubectl, operator: object, standin: StandIn
@@ -150,6 +158,23 @@ def test_an_object_of_somebody_else_is_not_touched(kubectl: Kubectl, operator: o
     assert kubectl.get("statefulset", NAME) == {}
 
 
+def test_the_member_that_leads_hands_over_where_that_is_asked_for_and_once(
+    kubectl: Kubectl, operator: object, standin: StandIn
+) -> None:
+    item = wanted()
+    item["metadata"]["annotations"] = {"stateward.dev/switchover": "before there was anybody"}
+    kubectl.must("apply", "-f", "-", stdin=item)
+    settle(kubectl, 3)
+    assert commands(standin) == []
+    first = status(kubectl)["primary"]
+    annotate(kubectl, "stateward.dev/switchover=2026-11-22")
+    eventually(lambda: switched(kubectl, "2026-11-22"), "it is done")
+    assert status(kubectl)["primary"] != first
+    (said, *_) = (one["message"] for one in status(kubectl)["decisions"] if "Switchover: finish" in one["message"])
+    assert said.endswith(f"leads instead of {first}: what 2026-11-22 asked for is done")
+    assert commands(standin) == ["move"]
+
+
 # --- crashes -------------------------------------------------------------------------------------------------------
 
 
@@ -171,3 +196,19 @@ def test_a_process_that_dies_after_each_single_write_and_command_comes_to_the_sa
     # Otherwise nothing was tried: each of these takes more than a write or two.
     assert all(one >= least for one, least in zip(deaths, (9, 9, 8, 3), strict=True)), deaths
     assert commands(standin) == ["add", "promote"] * 2 + ["remove"] * 2, standin.engine.told
+
+
+def test_a_process_that_dies_after_each_single_write_and_command_has_nobody_hand_over_twice(
+    served: Cluster, kubectl: Kubectl, standin: StandIn
+) -> None:
+    key = (kubectl.namespace, NAME)
+    create(kubectl)
+    lives(served.kubeconfig, key, lambda: settled(kubectl, 3))
+    led = [standin.engine.leader()]
+    for value in ("first", "second"):
+        annotate(kubectl, f"stateward.dev/switchover={value}")
+        deaths = lives(served.kubeconfig, key, lambda value=value: switched(kubectl, value))  # type: ignore[misc]
+        assert deaths >= 3  # taken up, handed over, noted
+        led.append(standin.engine.leader())
+    assert led[0] != led[1] != led[2]
+    assert commands(standin) == ["move", "move"], standin.engine.told

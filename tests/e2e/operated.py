@@ -118,6 +118,15 @@ class Operated:
         """A merge patch of its spec."""
         self.kubectl.must("patch", KIND, self.name, "--type=merge", "-p", json.dumps({"spec": spec}))
 
+    def switch_over(self, request: str, members: int = 3) -> None:
+        """Has whoever leads hand over, as a user asks for it."""
+        before = self.status()["primary"]
+        self.kubectl.must("annotate", KIND, self.name, f"stateward.dev/switchover={request}", "--overwrite")
+        eventually(lambda: self.status().get("primary") not in (None, "", before), f"another leads than {before}", 90)
+        said = f"instead of {before}: what {request} asked for is done"
+        eventually(lambda: any(said in one["message"] for one in self.status()["decisions"]), "it says so", 30)
+        self.settle(members)
+
     def kill(self, member: str) -> None:
         """Takes a member's pod away, as if its node were gone, and waits for the next one of that name."""
         uid = self.kubectl.get("pod", member)["metadata"]["uid"]

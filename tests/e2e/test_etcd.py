@@ -55,6 +55,18 @@ def test_no_acknowledged_write_is_lost_when_a_member_is_killed(orders: Operated,
     assert lost == []
 
 
+def test_whoever_leads_hands_over_where_that_is_asked_for(orders: Operated, say: Callable[[str], None]) -> None:
+    orders.settle(3)
+    with Writer(orders.address()) as writer:
+        writer.more()
+        for request in ("first", "second"):
+            orders.switch_over(request)
+        writer.more()
+    lost = writer.lost()
+    say(f"etcd: two switchovers under {len(writer.acknowledged)} acknowledged writes: {len(lost)} lost; {writer.pace}")
+    assert lost == []
+
+
 def test_members_are_added_and_taken_away_one_at_a_time_and_nothing_is_lost(
     orders: Operated, say: Callable[[str], None]
 ) -> None:

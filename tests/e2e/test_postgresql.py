@@ -79,6 +79,16 @@ def test_a_switchover_loses_nothing_and_may_be_asked_for_twice(postgres: Postgre
     postgres.on.settle(3)
 
 
+def test_a_switchover_that_somebody_asks_for_loses_nothing(postgres: Postgres, say: Callable[[str], None]) -> None:
+    postgres.on.settle(3)
+    with Writer(postgres) as writer:
+        writer.more()
+        postgres.on.switch_over("asked-for")
+        writer.more()
+    say(f"postgresql: a switchover that was asked for, under {writer.said}")
+    assert writer.lost() == []
+
+
 def test_no_acknowledged_write_is_lost_when_the_primary_crashes_or_its_pod_is_killed(
     postgres: Postgres, say: Callable[[str], None]
 ) -> None:

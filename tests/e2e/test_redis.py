@@ -127,6 +127,16 @@ def test_a_primary_whose_pod_is_deleted_hands_over_first_and_nothing_is_lost(ses
     assert lost == []
 
 
+def test_a_primary_hands_over_where_that_is_asked_for_and_nothing_is_lost(sessions: Sessions, say: Say) -> None:
+    sessions.on.settle(3)
+    with Writer(sessions) as writer:
+        for request in ("first", "second"):
+            sessions.on.switch_over(request)
+            writer.more()
+    told(sessions, "two switchovers", writer, say, lost := writer.lost())
+    assert lost == []
+
+
 def test_members_come_and_go_and_one_that_leads_hands_over_before_it_goes(sessions: Sessions, say: Say) -> None:
     """Sentinels forget those that left, and their addresses go."""
     sessions.on.settle(3)

@@ -48,6 +48,10 @@ WAL_SIZE: Final = f"{GROUP}/wal-size"
 """Annotation of the StatefulSet: the same of the second volume."""
 ROTATED: Final = f"{GROUP}/rotated"
 """Annotation of the StatefulSet: the last request to rotate (`stateward.dev/rotate`) that is done."""
+SWITCHING: Final = f"{GROUP}/switching"
+"""Annotation of the StatefulSet: `orders-0 REQUEST`: the member that led when a request to switch over was taken up."""
+SWITCHED: Final = f"{GROUP}/switched"
+"""Annotation of the StatefulSet: the last request to switch over (`stateward.dev/switchover`) that is done."""
 CARRY: Final = f"{GROUP}/carry"
 """Annotation of the StatefulSet: how far data is being carried over to another major (`operations.carry`)."""
 NOTES: Final = frozenset(
@@ -66,6 +70,8 @@ NOTES: Final = frozenset(
         SIZE,
         WAL_SIZE,
         ROTATED,
+        SWITCHING,
+        SWITCHED,
         CARRY,
     }
 )

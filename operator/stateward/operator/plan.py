@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from stateward.operator import schedule
 from stateward.operator.accepted import changed
-from stateward.operator.api.annotations import ROTATE
+from stateward.operator.api.annotations import ROTATE, SWITCHOVER
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver, Result
@@ -342,11 +342,12 @@ def _everything(item: Object, model: StatefulService, found: Object | None, *, w
 def _service(key: tuple[str, str], spec: Mapping[str, Any], item: Object, before: Object | None = None) -> Object:
     """The object on the stage, with nothing on it that would keep the loop from going on."""
     metadata: Object = {"namespace": key[0], "name": key[1], "uid": _UID}
-    asked = text_of(mapping_of(metadata_of(item), "annotations"), ROTATE)
+    notes = mapping_of(metadata_of(item), "annotations")
+    asked = {name: value for name in (ROTATE, SWITCHOVER) if (value := text_of(notes, name))}
     if before is not None:
         metadata = {**metadata_of(before), **metadata}
     if asked:
-        metadata["annotations"] = {**mapping_of(metadata, "annotations"), ROTATE: asked}
+        metadata["annotations"] = {**mapping_of(metadata, "annotations"), **asked}
     found: Object = {"apiVersion": "stateward.dev/v1beta1", "kind": "StatefulService", "metadata": metadata, "spec": spec}
     if before is not None:
         found["status"] = before.get("status", {})

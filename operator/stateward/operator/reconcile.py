@@ -30,7 +30,7 @@ from stateward.operator.losses import losses
 from stateward.operator.metrics import Metrics
 from stateward.operator.objects import all_of
 from stateward.operator.objects.common import VERSION, Item
-from stateward.operator.observe import IMAGE, MEMBERS, PARKED, ROTATED, Stand, look_at, place_of, running_of
+from stateward.operator.observe import IMAGE, MEMBERS, PARKED, ROTATED, SWITCHED, Stand, look_at, place_of, running_of
 from stateward.operator.operations import OPERATIONS
 from stateward.operator.operations.rotate import renew
 from stateward.operator.quiet import Quiet, Stamp
@@ -231,7 +231,9 @@ class Reconcile:
     def objects(self, one: Service, stand: Stand, driver: Driver) -> list[Item]:
         """All that the service is made of in this step: what pods need before the pods."""
         now = stand.running
-        first = {} if stand.exists or not one.rotate else {ROTATED: one.rotate}
+        # A service that is new has nothing to make anew, and nobody to hand over.
+        asked_first = {} if stand.exists or stand.formed else {ROTATED: one.rotate, SWITCHED: one.switchover}
+        first = {name: value for name, value in asked_first.items() if value}
         notes = {**first, **now.notes, VERSION: now.version, IMAGE: now.image, MEMBERS: str(stand.replicas)}
         running, place = replace(now, notes=notes), place_of(one, now, stand.formed)
         primary = roles.primary_label(stand, driver, self.look.get("Service", *one.key))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from stateward.kube.definition import GROUP
-from stateward.operator.api.annotations import ROTATE
+from stateward.operator.api.annotations import ROTATE, SWITCHOVER
 from stateward.operator.api.spec import Upgrade
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.operator.repository import Repository, repository_of
@@ -55,6 +55,8 @@ class Service:
     """A Secret of the user's own with an authority; "": one is made."""
     rotate: str = ""
     """The value of the annotation by which passwords and certificates are made anew."""
+    switchover: str = ""
+    """The value of the annotation by which the member that leads hands over."""
     claims: Literal["Retain", "Delete"] = "Retain"
     """What becomes of the claims once the service is deleted."""
     upgrade: Upgrade = field(default_factory=Upgrade)
@@ -108,6 +110,7 @@ def read(model: StatefulService) -> Service:
         tls=spec.tls.enabled,
         authority=(spec.tls.authority or "") if spec.tls.enabled else "",
         rotate=text_of(mapping_of(metadata, "annotations"), ROTATE),
+        switchover=text_of(mapping_of(metadata, "annotations"), SWITCHOVER),
         claims=spec.deletion_policy.claims,
         upgrade=spec.upgrade,
         repository=repository_of(model),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from stateward.certs.members import Held
@@ -202,6 +202,13 @@ class Turn:
         """Those of these members that do not say that they serve."""
         healthy = set(self.stand.healthy(names))
         return [name for name in names if name not in healthy]
+
+    def since(self, step: str, member: str = "") -> timedelta:
+        """For how long this step is being taken."""
+        begun = self.status.operation
+        same = begun is not None and (begun.step, begun.member or "") == (step, member)
+        since = begun.step_started if same and begun is not None else None
+        return self.now - since if since is not None else timedelta()
 
     def runs(self) -> str:
         """What a pod is made with now; one that says otherwise is of an earlier template."""

@@ -15,6 +15,7 @@ from stateward.operator.operations.rotate import rotate
 from stateward.operator.operations.scale import scale
 from stateward.operator.operations.settings import settings
 from stateward.operator.operations.steer import steer
+from stateward.operator.operations.switchover import switchover
 from stateward.operator.operations.tidy import tidy
 from stateward.operator.operations.upgrade import upgrade
 from stateward.operator.turn import Operation
@@ -33,5 +34,6 @@ OPERATIONS: Final[Sequence[Operation]] = (
     tidy,
     finish,
     upgrade,
+    switchover,
     rotate,
 )

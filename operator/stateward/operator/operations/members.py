@@ -16,6 +16,8 @@ HOPELESS: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CrashLoopBackOff"}
 )
 """What a kubelet says of a container that does not start by waiting."""
+LAG: Final[Mapping[str, int]] = {"bytes": 16 << 20, "entries": 10_000, "seconds": 10}
+"""How far a member may be behind before another one goes, or it takes over, by unit."""
 _SOON: Final = timedelta(minutes=2)
 _LEAST: Final = timedelta(minutes=1)
 
@@ -30,6 +32,14 @@ def serves(turn: Turn, member: str) -> bool:
     """Whether the engine says so, and the kubelet too: clients are sent to it."""
     pod = pod_of(turn, member)
     return pod is not None and is_ready(pod) and bool(turn.stand.healthy([member]))
+
+
+def behind(turn: Turn, member: str) -> str:
+    """How far it is behind, where that is too far for others to rely on it; "" where it is not."""
+    seen = turn.stand.seen.get(member)
+    if seen is None or seen.lag is None or seen.lag_unit is None or seen.lag <= LAG[seen.lag_unit]:
+        return ""
+    return f"it is {seen.lag} {seen.lag_unit} behind"
 
 
 def started(pod: Object) -> bool:

@@ -7,7 +7,7 @@ the pods says who is left, whoever looks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -22,8 +22,6 @@ from stateward.operator.operations.hops import forward, same
 from stateward.operator.step import Kind, Step
 from stateward.operator.turn import Turn
 
-LAG: Final[Mapping[str, int]] = {"bytes": 16 << 20, "entries": 10_000, "seconds": 10}
-"""How far a member may be behind before another one goes, by unit."""
 _SETTLED: Final = timedelta(minutes=1)
 """How long a member that once started has to be away before it is replaced out of turn."""
 _HANDOVER: Final = timedelta(minutes=5)
@@ -154,10 +152,8 @@ class Rolling:
 
     def _late(self) -> Step | None:
         for name in self.names:
-            seen = self.turn.stand.seen[name]
-            if seen.lag is not None and seen.lag_unit is not None and seen.lag > LAG[seen.lag_unit]:
-                why = f"it is {seen.lag} {seen.lag_unit} behind, and has to catch up before another member is restarted"
-                return self.step("wait", name, why)
+            if behind := members.behind(self.turn, name):
+                return self.step("wait", name, f"{behind}, and has to catch up before another member is restarted")
         return None
 
     def _other_version(self, stale: list[str]) -> Step | None:
@@ -176,17 +172,10 @@ class Rolling:
         """Nobody says that it leads, or several do: whose turn is the last cannot be told. It is not waited for for ever."""
         leaders = self.turn.driver.leaders
         leading = [name for name in self.names if self.turn.stand.seen[name].role in leaders]
-        if not leaders or len(self.names) == 1 or len(leading) == 1 or self._since("leader", "") > _HANDOVER:
+        if not leaders or len(self.names) == 1 or len(leading) == 1 or self.turn.since("leader") > _HANDOVER:
             return None
         several = f"{', '.join(leading)} say that they lead" if leading else "no member says that it leads"
         return self.step("leader", "", f"{several}; the one that does is restarted last")
-
-    def _since(self, step: str, member: str) -> timedelta:
-        """For how long this step is being taken."""
-        begun = self.turn.status.operation
-        same = begun is not None and (begun.step, begun.member or "") == (step, member)
-        since = begun.step_started if same and begun is not None else None
-        return self.turn.now - since if since is not None else timedelta()
 
     def _held(self, stale: list[str]) -> Step | None:
         """Why no further member is begun with now, though one could be."""
@@ -228,7 +217,7 @@ class Rolling:
 
     def _hand_over(self, member: str) -> Step:
         turn = self.turn
-        place, long = turn.place(), self._since("switchover", member) > _HANDOVER
+        place, long = turn.place(), turn.since("switchover", member) > _HANDOVER
         why = "it leads, and hands over before its pod is made anew"
         if long:
             minutes = int(_HANDOVER.total_seconds() // 60)
