@@ -69,6 +69,7 @@ def test_a_request_to_switch_over_changes_who_leads_and_nothing_else() -> None:
     old = service()
     new = {**old, "metadata": {**old["metadata"], "annotations": {"stateward.dev/switchover": "now"}}}
     found = planned(new, old)
+    assert found.changes == "stateward.dev/switchover: none → now"
     assert steps(found) == ["note db-0", "switchover db-0", "finish"]
     assert {one.undo for one in found.steps} == {"yes: any member may lead"}
     assert "instead of db-0" in found.steps[-1].message

@@ -17,10 +17,10 @@ from stateward.cli.plan_text import Told
 from stateward.cli.replicas import Whom
 from stateward.operator import accepted, guard
 from stateward.operator.accepted import Accepted
-from stateward.operator.api.annotations import PAUSED, ROTATE
+from stateward.operator.api.annotations import PAUSED
 from stateward.operator.api.v1beta1 import API_VERSION, StatefulService
 from stateward.operator.context import ClusterContext
-from stateward.operator.plan import Start, plan
+from stateward.operator.plan import Start, plan, requests
 from stateward.operator.service import read
 from stateward.policies.policy import Policy
 from stateward.policies.view import EMPTY_VIEW, Kind, Object, View, mapping_of, metadata_of, text_of
@@ -94,16 +94,13 @@ def _told(asked: Asked, around: _Around, wanted: Object) -> Told:
     verdict = guard.judge(new, old, around.view(new), around.policy, asked.now)
     moment = datetime.fromtimestamp(asked.now, UTC)
     start = Start(before.item, before.around) if before.item is not None else None
-    return Told(plan(_rotating(new, wanted), start, moment), verdict, asked.now, list(before.notes))
+    return Told(plan(_asking(new, wanted), start, moment), verdict, asked.now, list(before.notes))
 
 
-def _rotating(new: Object, wanted: Object) -> Object:
-    """With the request to rotate that the manifest has: the one annotation that is an edit to be planned."""
-    value = text_of(mapping_of(metadata_of(wanted), "annotations"), ROTATE)
-    if not value:
-        return new
+def _asking(new: Object, wanted: Object) -> Object:
+    """With the requests that the manifest has: of its annotations the edits that are to be planned."""
     metadata = metadata_of(new)
-    return {**new, "metadata": {**metadata, "annotations": {**mapping_of(metadata, "annotations"), ROTATE: value}}}
+    return {**new, "metadata": {**metadata, "annotations": {**mapping_of(metadata, "annotations"), **requests(wanted)}}}
 
 
 # --- without a cluster ---------------------------------------------------------------------------------------------

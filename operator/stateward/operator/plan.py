@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from stateward.operator import schedule
 from stateward.operator.accepted import changed
-from stateward.operator.api.annotations import ROTATE, SWITCHOVER
+from stateward.operator.api.annotations import REQUESTS
 from stateward.operator.api.v1beta1 import StatefulService
 from stateward.operator.drivers import catalogue
 from stateward.operator.drivers.protocol import Driver, Result
@@ -119,10 +119,17 @@ def plan(new: Object, start: Start | None, now: datetime, find: Callable[[str], 
     stage = _Stage(key, now, find, dict(start.around) if start is not None else {})
     if start is not None:
         before = StatefulService.model_validate(start.item)
-        found.changes = changed(before.spec.dump(), wanted.spec.dump())
+        asked = changed(requests(start.item), requests(new))
+        found.changes = ", ".join(text for text in (changed(before.spec.dump(), wanted.spec.dump()), asked) if text)
         stage.founded(start.item, before)
     stage.rehearse(new, wanted, found)
     return found
+
+
+def requests(item: Object) -> dict[str, str]:
+    """What an object asks for once, by its annotations."""
+    notes = mapping_of(metadata_of(item), "annotations")
+    return {name: value for name in REQUESTS if (value := text_of(notes, name))}
 
 
 # --- the rehearsal -------------------------------------------------------------------------------------------------
@@ -342,8 +349,7 @@ def _everything(item: Object, model: StatefulService, found: Object | None, *, w
 def _service(key: tuple[str, str], spec: Mapping[str, Any], item: Object, before: Object | None = None) -> Object:
     """The object on the stage, with nothing on it that would keep the loop from going on."""
     metadata: Object = {"namespace": key[0], "name": key[1], "uid": _UID}
-    notes = mapping_of(metadata_of(item), "annotations")
-    asked = {name: value for name in (ROTATE, SWITCHOVER) if (value := text_of(notes, name))}
+    asked = requests(item)
     if before is not None:
         metadata = {**metadata_of(before), **metadata}
     if asked:

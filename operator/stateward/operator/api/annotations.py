@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 PAUSED: Final = "stateward.dev/paused"
@@ -12,3 +13,5 @@ ROTATE: Final = "stateward.dev/rotate"
 """Another value than before: passwords and certificates are made anew, one member at a time."""
 SWITCHOVER: Final = "stateward.dev/switchover"
 """Another value than before: the member that leads hands over to another."""
+REQUESTS: Final[Sequence[str]] = (ROTATE, SWITCHOVER)
+"""Those that ask for something to be done once: the edits of annotations that a plan is made for."""
