@@ -76,6 +76,14 @@ def test_a_request_to_switch_over_changes_who_leads_and_nothing_else() -> None:
     assert found.done
 
 
+@pytest.mark.parametrize("annotation", ["stateward.dev/switchover", "stateward.dev/rotate"])
+def test_a_request_may_be_as_long_as_somebody_wants(annotation: str) -> None:
+    old = service()
+    found = planned({**old, "metadata": {**old["metadata"], "annotations": {annotation: "because " * 2000}}}, old)
+    assert found.done
+    assert found.steps[-1].name == "finish"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "wanted"),
     [

@@ -27,6 +27,7 @@ from stateward.policies.view import Object, mapping_of, text_of
 _LEADERS: Final = frozenset({"leader", "primary", "master"})
 _DECISIONS: Final = 5
 _MESSAGE: Final = 1000
+_WORD: Final = 64
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -158,15 +159,17 @@ def _operation(before: Operation | None, report: Report, now: datetime) -> Opera
         blocked = report.blocked and not report.refused
         return before if report.stand is None or blocked or report.idle else None
     kind, step, member, message = report.operation
-    goes_on = before is not None and before.kind == kind and (before.from_ or "", before.to or "") == report.change
+    # What somebody wrote into an annotation may be longer than a status holds.
+    from_, to = (text[:_WORD] for text in report.change)
+    goes_on = before is not None and before.kind == kind and (before.from_ or "", before.to or "") == (from_, to)
     same = goes_on and before is not None and (before.step, before.member) == (step, member or None)
     values: dict[str, Any] = {
         "id": before.id if goes_on and before is not None else f"{kind.lower()}-{now:%Y%m%d%H%M%S}",
         "kind": kind,
         "step": step,
         "member": member or None,
-        "from": report.change[0] or None,
-        "to": report.change[1] or None,
+        "from": from_ or None,
+        "to": to or None,
         "started": before.started if goes_on and before is not None else now,
         "stepStarted": before.step_started if same and before is not None else now,
         "message": message[:_MESSAGE],
