@@ -200,7 +200,7 @@ def life(
             reconcile = Reconcile(mortal, look, Metrics(), ignore, find=find or mortal_driver, **clock)
             until = time.monotonic() + seconds
             while not over():
-                assert time.monotonic() < until, "it neither goes on nor ends"
+                assert time.monotonic() < until, f"it neither goes on nor ends: {(look.get(KIND, *key) or {}).get('status')}"
                 woken.clear()
                 reconcile(key)
                 woken.wait(0.3)
