@@ -21,6 +21,7 @@ from standin_etcd import StandIn
 
 from stateward.kube.client import Cluster as Client
 from stateward.kube.events import Happening
+from stateward.operator import service
 from stateward.operator.drivers import catalogue, folder
 from stateward.operator.drivers.protocol import Driver, Result
 from stateward.operator.informer import Informers
@@ -200,7 +201,9 @@ def life(
             reconcile = Reconcile(mortal, look, Metrics(), ignore, find=find or mortal_driver, **clock)
             until = time.monotonic() + seconds
             while not over():
-                assert time.monotonic() < until, f"it neither goes on nor ends: {(look.get(KIND, *key) or {}).get('status')}"
+                assert time.monotonic() < until, (
+                    f"it neither goes on nor ends: {(look.get(service.KIND, *key) or {}).get('status')}"
+                )
                 woken.clear()
                 reconcile(key)
                 woken.wait(0.3)
